@@ -1,0 +1,112 @@
+//! Time, handed in.
+//!
+//! Nothing below `main` asks the system for the time: it asks a [`Clock`], which tests step.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An instant, in milliseconds since 1970-01-01 UTC. Written in REST as RFC 3339 with milliseconds and `Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// Returns the instant `ms` milliseconds later.
+    #[must_use]
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Returns the milliseconds from `earlier` to `self`; negative when `earlier` is later.
+    pub fn since_ms(self, earlier: Time) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// Parses RFC 3339, or the zone-less form (`2026-11-21T22:13:21.16`, read as UTC) that wandb clients write.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(t) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(t.as_millisecond()));
+        }
+        format!("{text}Z").parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(t) => write!(f, "{t:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Time::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
+    }
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Returns the current instant.
+    fn now(&self) -> Time;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        Time(jiff::Timestamp::now().as_millisecond())
+    }
+}
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// Starts at `start`.
+    pub fn at(start: Time) -> Self {
+        Self(Arc::new(AtomicI64::new(start.0)))
+    }
+
+    /// Moves the clock `ms` milliseconds on.
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_and_read_back() {
+        let t = Time(1_763_763_201_160);
+        assert_eq!(t.to_string(), "2025-11-21T22:13:21.160Z");
+        assert_eq!(Time::parse("2025-11-21T22:13:21.160Z"), Some(t));
+        assert_eq!(Time::parse("2025-11-21T22:13:21.16"), Some(t));
+        assert_eq!(Time::parse("yesterday"), None);
+    }
+}

@@ -1,0 +1,348 @@
+//! Queue configuration in two layers of trust.
+//!
+//! The queue's config is the admin's layer and may say anything the target knows. An item's resource args are the
+//! submitter's layer: template values and the fields of an allow-list. Both are kept apart; the effective config is the
+//! second merged over the first.
+
+use serde_json::{Map, Value};
+
+use crate::target::Target;
+
+/// Merges `over` into `base`: objects by key, lists and scalars replace, null removes nothing and changes nothing.
+pub fn merge(base: &Value, over: &Value) -> Value {
+    match (base, over) {
+        (_, Value::Null) => base.clone(),
+        (Value::Object(b), Value::Object(o)) => {
+            let mut merged = b.clone();
+            for (key, value) in o {
+                let entry = merged.get(key).map_or_else(|| value.clone(), |old| merge(old, value));
+                merged.insert(key.clone(), entry);
+            }
+            Value::Object(merged)
+        }
+        _ => over.clone(),
+    }
+}
+
+/// Options of `docker run` that a submitter may set, as the stock agent allows them (0.28.2 and later).
+pub const DOCKER_FIELDS: &[&str] = &[
+    "command",
+    "cpu",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-shares",
+    "cpus",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "e",
+    "env",
+    "gpus",
+    "m",
+    "memory",
+    "memory-reservation",
+    "memory-swap",
+    "name",
+    "pids-limit",
+    "platform",
+    "shm-size",
+    "ulimit",
+    "w",
+    "workdir",
+    "builder",
+];
+
+/// Fields and annotations that a submitter's manifest may not hold at any depth.
+const KUBERNETES_REFUSED: &[&str] = &[
+    "securitycontext",
+    "hostpath",
+    "serviceaccounttoken",
+    "hostpid",
+    "hostipc",
+    "hostnetwork",
+    "shareprocessnamespace",
+    "hostusers",
+    "automountserviceaccounttoken",
+    "hostport",
+    "serviceaccount",
+    "serviceaccountname",
+    "mountpropagation",
+    "privileged",
+    "capabilities",
+];
+
+/// A submitter set what only the queue's admin may set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct NotAllowed {
+    /// Dotted path below the target's config.
+    pub field: String,
+    /// Why, as a clause.
+    pub why: String,
+}
+
+/// Returns the spelling under which an option of `docker run` is compared: no leading dashes, lower case, `-` for `_`.
+pub fn docker_option(name: &str) -> String {
+    name.trim_start_matches('-').to_ascii_lowercase().replace('_', "-")
+}
+
+/// Checks the submitter's layer against the allow-list of `target`.
+///
+/// # Errors
+/// Every field that is refused.
+pub fn check_submitter(target: Target, args: &Map<String, Value>) -> Result<(), Vec<NotAllowed>> {
+    let mut refused = Vec::new();
+    match target {
+        Target::Docker => {
+            for (key, value) in args {
+                let option = docker_option(key);
+                if !DOCKER_FIELDS.contains(&option.as_str()) {
+                    refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
+                    continue;
+                }
+                check_docker_value(key, &option, value, &mut refused);
+            }
+        }
+        Target::Process => {
+            for (key, value) in args {
+                match docker_option(key).as_str() {
+                    "env" | "e" => check_env(key, value, &mut refused),
+                    "cpus" | "memory" | "gpus" => {}
+                    _ => refused
+                        .push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() }),
+                }
+            }
+        }
+        Target::Kubernetes => walk_manifest("", &Value::Object(args.clone()), &mut refused),
+        Target::Sagemaker => {
+            for key in
+                args.keys().filter(|k| ["rolearn", "role_arn", "vpcconfig"].contains(&k.to_ascii_lowercase().as_str()))
+            {
+                refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
+            }
+        }
+        Target::Vertex => {
+            if let Some(run) = args.get("run").and_then(Value::as_object) {
+                for key in run.keys().filter(|k| ["service_account", "network"].contains(&k.as_str())) {
+                    refused.push(NotAllowed {
+                        field: format!("run.{key}"),
+                        why: "may only be set by the queue's admin".into(),
+                    });
+                }
+            }
+        }
+        Target::Slurm => {
+            const FIELDS: &[&str] = &[
+                "cpus",
+                "cpus-per-task",
+                "mem",
+                "memory",
+                "time",
+                "gres",
+                "gpus",
+                "nodes",
+                "ntasks",
+                "job-name",
+                "env",
+            ];
+            for key in args.keys().filter(|k| !FIELDS.contains(&docker_option(k).as_str())) {
+                refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
+            }
+        }
+    }
+    find_macros("", &Value::Object(args.clone()), &mut refused);
+    if refused.is_empty() { Ok(()) } else { Err(refused) }
+}
+
+fn check_docker_value(key: &str, option: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
+    let mut no = |why: &str| refused.push(NotAllowed { field: key.to_owned(), why: why.into() });
+    match (option, value) {
+        ("env" | "e", _) => check_env(key, value, refused),
+        ("builder", Value::Object(_)) | (_, Value::String(_) | Value::Number(_)) => {}
+        ("ulimit", Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_string) => {}
+        (_, Value::Array(_)) => no("does not take a list"),
+        (_, Value::Bool(_)) => no("does not take true or false"),
+        _ => no("takes a text or a number"),
+    }
+}
+
+/// An `env` without a value would hand over the agent's own environment.
+fn check_env(key: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
+    let entries: Vec<String> = match value {
+        Value::String(s) => vec![s.clone()],
+        Value::Array(list) => list.iter().map(|v| v.as_str().unwrap_or_default().to_owned()).collect(),
+        Value::Object(o) if o.values().all(|v| v.is_string() || v.is_number() || v.is_boolean()) => Vec::new(),
+        _ => vec![String::new()],
+    };
+    for entry in entries {
+        if !entry.contains('=') || entry.starts_with('=') {
+            refused.push(NotAllowed {
+                field: key.to_owned(),
+                why: format!(
+                    "`{entry}` has no value of its own; write NAME=VALUE (the agent's environment is not handed out)"
+                ),
+            });
+        }
+    }
+}
+
+fn walk_manifest(path: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
+    match value {
+        Value::Object(o) => {
+            for (key, inner) in o {
+                let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                if KUBERNETES_REFUSED.contains(&key.to_ascii_lowercase().as_str()) && *inner != Value::Bool(false) {
+                    refused
+                        .push(NotAllowed { field: here.clone(), why: "may only be set by the queue's admin".into() });
+                }
+                walk_manifest(&here, inner, refused);
+            }
+        }
+        Value::Array(list) => {
+            for (i, inner) in list.iter().enumerate() {
+                walk_manifest(&format!("{path}[{i}]"), inner, refused);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The macros that every layer may use; any other `${NAME}` would read the agent's environment.
+pub const MACROS: &[&str] = &["project_name", "entity_name", "run_id", "run_name", "image_uri", "author"];
+
+fn find_macros(path: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
+    match value {
+        Value::String(s) => {
+            for name in macro_names(s).filter(|n| !MACROS.contains(n)) {
+                refused.push(NotAllowed {
+                    field: path.to_owned(),
+                    why: format!(
+                        "`${{{name}}}` would read the agent's environment, which only the queue's admin may do"
+                    ),
+                });
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|v| find_macros(path, v, refused)),
+        Value::Object(o) => {
+            for (key, inner) in o {
+                find_macros(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, inner, refused);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn macro_names(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
+/// Replaces `${name}` in every text of `value` (keys untouched) by what `lookup` knows; unknown names stay as written.
+pub fn expand_macros(value: &Value, lookup: &dyn Fn(&str) -> Option<String>) -> Value {
+    match value {
+        Value::String(s) => {
+            let mut out = String::with_capacity(s.len());
+            let mut rest = s.as_str();
+            while let Some(start) = rest.find("${") {
+                let Some(length) = rest[start..].find('}') else { break };
+                out.push_str(&rest[..start]);
+                match lookup(&rest[start + 2..start + length]) {
+                    Some(text) => out.push_str(&text),
+                    None => out.push_str(&rest[start..=start + length]),
+                }
+                rest = &rest[start + length + 1..];
+            }
+            out.push_str(rest);
+            Value::String(out)
+        }
+        Value::Array(list) => Value::Array(list.iter().map(|v| expand_macros(v, lookup)).collect()),
+        Value::Object(o) => Value::Object(o.iter().map(|(k, v)| (k.clone(), expand_macros(v, lookup))).collect()),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(v: Value) -> Map<String, Value> {
+        v.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn objects_merge_and_lists_replace() {
+        assert_eq!(
+            merge(&json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}), &json!({"a": {"y": [3]}, "c": 2, "b": null})),
+            json!({"a": {"x": 1, "y": [3]}, "b": 1, "c": 2})
+        );
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,3}".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_idempotent_and_the_second_layer_wins(a in any_json(), b in any_json()) {
+            let once = merge(&a, &b);
+            prop_assert_eq!(&merge(&once, &b), &once);
+            prop_assert_eq!(&merge(&a, &Value::Null), &a);
+            if let (Value::Object(_), Value::Object(o)) = (&a, &b) {
+                for (k, v) in o {
+                    if !v.is_object() {
+                        prop_assert_eq!(&once[k], v);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_submitter_cannot_reach_the_machine() {
+        for bad in [
+            json!({"volume": "/:/host"}),
+            json!({"v": ["/:/host"]}),
+            json!({"privileged": true}),
+            json!({"--network": "host"}),
+            json!({"env": ["AWS_SECRET_ACCESS_KEY"]}),
+            json!({"env": "TOKEN"}),
+            json!({"workdir": "${HOME}"}),
+            json!({"cap_add": "ALL"}),
+            json!({"gpus": true}),
+            json!({"cpus": []}),
+        ] {
+            assert!(check_submitter(Target::Docker, &map(bad.clone())).is_err(), "{bad} was accepted");
+        }
+        assert!(
+            check_submitter(
+                Target::Docker,
+                &map(json!({"env": ["A=1"], "gpus": "all", "shm_size": "1g", "name": "${run_id}"}))
+            )
+            .is_ok()
+        );
+        let e =
+            check_submitter(Target::Kubernetes, &map(json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})));
+        assert_eq!(e.expect_err("host network")[0].field, "spec.template.spec.hostNetwork");
+        assert!(check_submitter(Target::Process, &map(json!({"command": "rm"}))).is_err());
+    }
+
+    #[test]
+    fn macros_are_expanded_once_and_unknown_ones_stay() {
+        let lookup = |name: &str| (name == "run_id").then(|| "r1".to_owned());
+        assert_eq!(
+            expand_macros(&json!({"${run_id}": ["x-${run_id}-${nope}", 3, "${"]}), &lookup),
+            json!({"${run_id}": ["x-r1-${nope}", 3, "${"]})
+        );
+    }
+}
