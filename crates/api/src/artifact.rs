@@ -1,0 +1,134 @@
+//! Artifacts, and jobs, which are artifacts of type `job`.
+
+use lanza_model::clock::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// One version of an artifact.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Artifact {
+    /// Id.
+    pub id: String,
+    /// Entity.
+    pub entity: String,
+    /// Project.
+    pub project: String,
+    /// Type: `dataset`, `model`, `code`, `job` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Name of the collection.
+    pub name: String,
+    /// `vN`.
+    pub version: String,
+    /// Aliases, without `vN`.
+    pub aliases: Vec<String>,
+    /// Digest of the content, hexadecimal.
+    pub digest: String,
+    /// Sum of its files in bytes.
+    pub size_bytes: i64,
+    /// Number of files.
+    pub file_count: i64,
+    /// What somebody wrote about it.
+    pub description: String,
+    /// Metadata.
+    pub metadata: Value,
+    /// When it was committed or made.
+    #[schema(value_type = String)]
+    pub created_at: Time,
+    /// Run that produced it.
+    pub created_by_run: Option<String>,
+    /// Author.
+    pub author: Option<String>,
+}
+
+/// Answer with one artifact version.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactAnswer {
+    /// The version.
+    pub artifact: Artifact,
+}
+
+/// A file of an artifact.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactFile {
+    /// Path inside the artifact.
+    pub path: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// MD5 in base64 as a rule; the reference's digest for references.
+    pub digest: String,
+    /// Where a reference points.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// Where to get it: a signed link (or the reference).
+    pub url: String,
+}
+
+/// A job: a collection of versions.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    /// Name.
+    pub name: String,
+    /// Entity.
+    pub entity: String,
+    /// Project.
+    pub project: String,
+    /// What somebody wrote about it.
+    pub description: String,
+    /// The newest version.
+    pub latest: Option<JobVersion>,
+    /// How many versions it has.
+    pub versions: i64,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created_at: Time,
+}
+
+/// Answer with one job.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobAnswer {
+    /// The job.
+    pub job: Job,
+}
+
+/// One version of a job, parsed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobVersion {
+    /// Id of the artifact.
+    pub id: String,
+    /// `entity/project/name:vN`.
+    pub reference: String,
+    /// `vN`.
+    pub version: String,
+    /// Aliases.
+    pub aliases: Vec<String>,
+    /// `code`, `git` or `image`.
+    pub source_type: String,
+    /// The source part of the job file.
+    pub source: Value,
+    /// Command, normalised.
+    pub entrypoint: Vec<String>,
+    /// Python `major.minor`.
+    pub python: Option<String>,
+    /// Type document of the inputs.
+    pub input_types: Value,
+    /// Type document of the outputs.
+    pub output_types: Value,
+    /// Metadata: schemas of the inputs, if it has them.
+    pub metadata: Value,
+    /// Packages of its frozen requirements.
+    pub requirements: Vec<String>,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created_at: Time,
+    /// Author.
+    pub author: Option<String>,
+}
+
+/// Answer with one job version.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobVersionAnswer {
+    /// The version.
+    pub version: JobVersion,
+}

@@ -1,0 +1,86 @@
+//! Queues.
+
+use std::collections::BTreeMap;
+
+use lanza_model::{Target, clock::Time};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// An ordered list of items for one target.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Id.
+    pub id: String,
+    /// Name, unique in its entity.
+    pub name: String,
+    /// Owner.
+    pub entity: String,
+    /// Where its items run; null when each item says so.
+    #[schema(value_type = Option<String>)]
+    pub target: Option<Target>,
+    /// The admin's layer: the object below `resource_args.<resource>`.
+    pub config: Map<String, Value>,
+    /// Template variables: a JSON Schema each.
+    pub templates: Map<String, Value>,
+    /// Whether items have a priority.
+    pub priority: bool,
+    /// Links to show beside the queue.
+    pub external_links: Value,
+    /// Limits and retries.
+    pub policy: Map<String, Value>,
+    /// Items by state.
+    pub counts: BTreeMap<String, i64>,
+    /// Agents that serve it.
+    pub agents: Vec<QueueAgent>,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created_at: Time,
+    /// Who made it.
+    pub created_by: String,
+}
+
+/// An agent, as a queue names it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueueAgent {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// `polling running draining killed not_polling`.
+    pub status: String,
+}
+
+/// Answer with one queue.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueueAnswer {
+    /// The queue.
+    pub queue: Queue,
+}
+
+/// Body of `POST /entities/{e}/queues`, and of `PUT` (without `name`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewQueue {
+    /// Name; `PUT` takes it from the path.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Target, under either side's name; none means that each item says so.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The admin's layer.
+    #[serde(default)]
+    pub config: Option<Map<String, Value>>,
+    /// Template variables.
+    #[serde(default)]
+    pub templates: Option<Map<String, Value>>,
+    /// Whether items have a priority; on unless it is switched off.
+    #[serde(default)]
+    pub priority: Option<bool>,
+    /// Links to show beside the queue.
+    #[serde(default)]
+    pub external_links: Option<Value>,
+    /// Limits and retries.
+    #[serde(default)]
+    pub policy: Option<Map<String, Value>>,
+}

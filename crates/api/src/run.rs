@@ -1,0 +1,105 @@
+//! Runs.
+
+use lanza_model::clock::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// One execution with its config, summary, history and files.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// The id that people see, eight letters as a rule.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Entity.
+    pub entity: String,
+    /// Project.
+    pub project: String,
+    /// `pending running finished failed crashed killed preempting preempted`.
+    pub state: String,
+    /// Config, values only.
+    pub config: Map<String, Value>,
+    /// Summary.
+    pub summary: Map<String, Value>,
+    /// Who ran it.
+    pub author: String,
+    /// Item that launched it.
+    pub item: Option<String>,
+    /// Job that it ran, or that was made of it.
+    pub job: Option<String>,
+    /// Attempt of the item.
+    pub attempt: Option<u32>,
+    /// Git remote and commit, if it ran from a repository.
+    pub git: Option<Value>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created_at: Time,
+    /// When it ended.
+    #[schema(value_type = Option<String>)]
+    pub ended_at: Option<Time>,
+    /// Exit code, once it has ended.
+    pub exit_code: Option<i32>,
+    /// Notes.
+    pub notes: String,
+    /// Group.
+    pub group: Option<String>,
+    /// Kind of run.
+    pub job_type: Option<String>,
+    /// Machine.
+    pub host: Option<String>,
+    /// Last sign of life.
+    #[schema(value_type = Option<String>)]
+    pub heartbeat_at: Option<Time>,
+    /// How many history rows it has.
+    pub history_rows: i64,
+}
+
+/// Answer with one run.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RunAnswer {
+    /// The run.
+    pub run: Run,
+}
+
+/// Body of `PATCH`: null leaves a field as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunChange {
+    /// Display name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Notes.
+    #[serde(default)]
+    pub notes: Option<String>,
+    /// Tags, as a whole.
+    #[serde(default)]
+    pub tags: Option<Vec<String>>,
+}
+
+/// Answer of `/history`: `[step, value, min, max]` per key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HistoryAnswer {
+    /// Points by key.
+    pub series: Map<String, Value>,
+}
+
+/// A file of a run.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RunFile {
+    /// Path inside the run.
+    pub name: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// MD5 in base64.
+    pub md5: String,
+    /// Type by its name.
+    pub mimetype: String,
+    /// When it was stored.
+    #[schema(value_type = String)]
+    pub updated_at: Time,
+    /// Where to get it: a signed link.
+    pub url: String,
+}
