@@ -1,0 +1,128 @@
+//! What an agent is told when it starts.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use lanza_model::clock::{Clock, SystemClock};
+
+use crate::launch_config::LaunchConfig;
+
+/// How many items an agent holds at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// At most so many; 0 takes none.
+    AtMost(u32),
+    /// As many as there are.
+    Unlimited,
+}
+
+impl Slots {
+    /// Reads the number of files and flags: -1 means no limit; none for other negative numbers.
+    pub fn from_number(number: i64) -> Option<Self> {
+        match number {
+            -1 => Some(Self::Unlimited),
+            n => u32::try_from(n).ok().map(Self::AtMost),
+        }
+    }
+
+    /// Returns the number, none for no limit.
+    pub fn limit(self) -> Option<u32> {
+        match self {
+            Self::AtMost(n) => Some(n),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+/// The settings of one agent.
+#[derive(Clone)]
+pub struct Options {
+    /// Base URL of the server (`WANDB_BASE_URL`).
+    pub base_url: String,
+    /// The agent's own key. Workloads never see it.
+    pub key: String,
+    /// Entity whose queues it serves; none means the default entity of the key's owner.
+    pub entity: Option<String>,
+    /// Names of the queues; none means `default`.
+    pub queues: Vec<String>,
+    /// How many items at once; 1 unless said otherwise.
+    pub max_jobs: Slots,
+    /// How many sweep schedulers at once, counted apart from the items; 1 unless said otherwise.
+    pub max_schedulers: Slots,
+    /// The agent's memory: journal, caches, environments. One agent at a time.
+    pub state_dir: PathBuf,
+    /// Time between TERM and KILL when an item is stopped and nobody said otherwise.
+    pub stopped_run_timeout: Duration,
+    /// The rest of `launch-config.yaml`.
+    pub config: LaunchConfig,
+    /// The agent's own environment. Workloads get a short safe list of it; macros and `env: [NAME]` of the queue's
+    /// admin may name any of it.
+    pub environment: BTreeMap<String, String>,
+    /// Name of this machine.
+    pub host: String,
+    /// Command that runs the supervisor; the folder of the attempt is appended to it.
+    pub supervisor: Vec<String>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Options {
+    /// Leaves out what may be secret: the key and the environment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("base_url", &self.base_url)
+            .field("entity", &self.entity)
+            .field("queues", &self.queues)
+            .field("max_jobs", &self.max_jobs)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Makes the default settings. The caller hands in its environment and, through `supervisor`, the command that
+    /// calls [`crate::supervise`] (`["/path/of/lanza", "supervise"]`).
+    pub fn new(
+        base_url: impl Into<String>,
+        key: impl Into<String>,
+        state_dir: impl Into<PathBuf>,
+        environment: BTreeMap<String, String>,
+        supervisor: Vec<String>,
+    ) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|h| h.trim().to_owned())
+            .ok()
+            .filter(|h| !h.is_empty())
+            .unwrap_or_else(|| "localhost".into());
+        Self {
+            base_url: base_url.into(),
+            key: key.into(),
+            entity: None,
+            queues: Vec::new(),
+            max_jobs: Slots::AtMost(1),
+            max_schedulers: Slots::AtMost(1),
+            state_dir: state_dir.into(),
+            stopped_run_timeout: Duration::from_secs(60),
+            config: LaunchConfig::default(),
+            environment,
+            host,
+            supervisor,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Takes over what a config file says. Flags and environment variables win over the file: set them afterwards.
+    #[must_use]
+    pub fn with_config(mut self, config: LaunchConfig) -> Self {
+        if config.entity.is_some() {
+            self.entity.clone_from(&config.entity);
+        }
+        if !config.queues.is_empty() {
+            self.queues.clone_from(&config.queues);
+        }
+        self.max_jobs = config.max_jobs.unwrap_or(self.max_jobs);
+        self.max_schedulers = config.max_schedulers.unwrap_or(self.max_schedulers);
+        self.stopped_run_timeout = config.stopped_run_timeout.unwrap_or(self.stopped_run_timeout);
+        self.config = config;
+        self
+    }
+}
