@@ -1,0 +1,150 @@
+//! What CI runs, from cheap to dear.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    dependencies as checks, licences, postgres,
+    python::{Environment, answers},
+    root,
+    step::{call, seconds, skip, step},
+};
+
+/// Everything, in order; the first failure ends it.
+pub(crate) fn all() -> Result<()> {
+    let begin = Instant::now();
+    fmt()?;
+    dependencies()?;
+    lint()?;
+    doc()?;
+    unit(&[])?;
+    conformance(&[])?;
+    println!("\nall passed in {}", seconds(begin.elapsed()));
+    Ok(())
+}
+
+/// Checks the formatting.
+pub(crate) fn fmt() -> Result<()> {
+    step("formatting", || call(cargo().args(["fmt", "--all", "--check"]), "run `cargo xtask fmt`"))
+}
+
+/// Formats all sources.
+pub(crate) fn format() -> Result<()> {
+    step("format all sources", || call(cargo().args(["fmt", "--all"]), "a source file does not parse"))
+}
+
+/// Runs clippy on everything, with warnings as errors.
+pub(crate) fn lint() -> Result<()> {
+    step("lints", || {
+        let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        call(cargo().args(arguments), "the lints and their reasons are in Cargo.toml and clippy.toml")
+    })
+}
+
+/// Builds the documentation, with warnings as errors.
+pub(crate) fn doc() -> Result<()> {
+    step("documentation", || {
+        let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+        call(cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"), "a link or a code block in a comment is wrong")
+    })
+}
+
+/// Checks what depends on what.
+pub(crate) fn dependencies() -> Result<()> {
+    step("dependencies", || {
+        let metadata = checks::metadata()?;
+        checks::arrows(&metadata)?;
+        checks::unused(&metadata)?;
+        licences::check(&metadata)?;
+        if answers("cargo-deny") {
+            call(cargo().args(["deny", "check", "bans", "licenses", "sources"]), "the policy is in deny.toml")?;
+        } else {
+            println!(
+                "    cargo-deny is not installed: licences and bans of deny.toml were checked here, sources were not"
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Runs the Rust tests, with a private Postgres where one is installed.
+pub(crate) fn unit(extra: &[&str]) -> Result<()> {
+    let cluster = if let Some(programs) = postgres::programs() {
+        Some(step("start a private Postgres", || postgres::Cluster::start(&programs))?)
+    } else {
+        skip("postgres", "`initdb` is neither in /usr/lib/postgresql nor on the PATH")?;
+        None
+    };
+    step("unit tests", || {
+        let mut command = cargo();
+        command.args(["test", "--locked"]);
+        if !extra.contains(&"-p") {
+            command.arg("--workspace");
+        }
+        command.args(extra);
+        if let Some(cluster) = &cluster {
+            command.env("LANZA_TEST_POSTGRES_URL", cluster.url());
+        }
+        count_tests(&mut command)
+    })
+}
+
+/// Runs the conformance suite against a debug build.
+pub(crate) fn conformance(extra: &[&str]) -> Result<()> {
+    step("build lanza", || call(cargo().args(["build", "--locked", "-p", "lanza"]), "the compiler says why"))?;
+    let folder = root().join("conformance");
+    let environment = step("Python environment of the conformance suite", || {
+        Environment::ready("conformance", &[&folder.join("requirements.txt")])
+    })?;
+    step("conformance tests", || {
+        let mut command = Command::new(environment.program("python"));
+        command.args(["-m", "pytest"]).current_dir(&folder).env("PATH", environment.search_path());
+        // Each worker has a server of its own. Most of a test is waiting for a Python to start.
+        if extra.is_empty() {
+            command.args(["-n", "3", "--dist", "loadfile", "-q"]);
+        }
+        // Nothing is left in the clone.
+        command.args(extra).args(["-p", "no:cacheprovider"]).env("PYTHONDONTWRITEBYTECODE", "1");
+        call(&mut command, "`cargo xtask test conformance -k NAME -x` runs one test")
+    })
+}
+
+/// Runs `cargo test` with its output on the terminal, and adds up the closing lines of its many programs.
+fn count_tests(command: &mut Command) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().expect("stdout is a pipe");
+    let mut sums = [0_u64; 3];
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        if let Some(result) = line.strip_prefix("test result: ") {
+            for (sum, word) in sums.iter_mut().zip(["passed", "failed", "ignored"]) {
+                *sum += counted(result, word);
+            }
+        }
+    }
+    let status = child.wait()?;
+    let [passed, failed, ignored] = sums;
+    println!("cargo test: {passed} passed, {failed} failed, {ignored} ignored");
+    if !status.success() {
+        bail!("`cargo test` ended with {status}; `cargo xtask test unit NAME` runs one test");
+    }
+    Ok(())
+}
+
+fn counted(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> = line.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+    words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+}
+
+fn cargo() -> Command {
+    // The cargo that runs us knows which toolchain it belongs to.
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.current_dir(root());
+    command
+}
