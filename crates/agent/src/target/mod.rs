@@ -1,3 +1,113 @@
 //! Where workloads run.
+//!
+//! A target starts, observes, stops and cleans up; everything else is the attempt's business. A workload is found
+//! again by its [`Handle`], which is known before it starts, so that a crash between "started" and "written down"
+//! loses nothing.
 
+pub(crate) mod proc;
+pub(crate) mod process;
 pub(crate) mod supervisor;
+
+use std::{path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use lanza_model::{Reason, clock::Time};
+use serde::{Deserialize, Serialize};
+
+/// Names one attempt's workload on its target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Handle {
+    /// Item.
+    pub(crate) item: String,
+    /// Attempt.
+    pub(crate) attempt: u32,
+    /// The attempt's folder in the state directory.
+    pub(crate) dir: PathBuf,
+}
+
+impl Handle {
+    /// Where the workload's output goes, both streams in the order of their bytes.
+    pub(crate) fn run_log(&self) -> PathBuf {
+        self.dir.join("logs").join("run.log")
+    }
+
+    /// The marks in the workload's environment by which its processes are known.
+    pub(crate) fn marks(&self) -> [String; 2] {
+        [format!("LANZA_ITEM={}", self.item), format!("LANZA_ATTEMPT={}", self.attempt)]
+    }
+}
+
+/// Everything that a target needs in order to start a workload.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) handle: Handle,
+    /// Command; empty for an image's own.
+    pub(crate) command: Vec<String>,
+    /// The whole environment of the workload.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Working directory: a folder of this machine for `process`, of the image for `docker`.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// How a workload ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exit {
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    /// It ended for lack of memory.
+    #[serde(default)]
+    pub(crate) out_of_memory: bool,
+    /// It never ran, or nobody knows how it ended.
+    pub(crate) failure: Option<Reason>,
+    pub(crate) at: Time,
+}
+
+/// What a target knows of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// There is no such workload (any more).
+    Absent,
+    /// It was asked for and does not run yet.
+    Starting,
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Time,
+    },
+    /// It ended; nothing of it is left but records.
+    Ended(Exit),
+}
+
+/// The target could not be asked; says nothing about the workload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unanswered(pub(crate) String);
+
+/// A workload could not be started.
+#[derive(Debug, Clone)]
+pub(crate) enum StartError {
+    /// Trying again does not help.
+    Failed(Box<Reason>),
+    /// The target did not answer; trying again may help.
+    Unanswered(Unanswered),
+}
+
+/// A kind of place where workloads run.
+#[async_trait]
+pub(crate) trait Target: Send + Sync {
+    /// Starts the workload, unless it has been started before.
+    async fn start(&self, launch: &Launch) -> Result<(), StartError>;
+
+    /// Asks how the workloads are, all at once, each with its own answer.
+    async fn observe(&self, handles: &[Handle]) -> Vec<Result<Status, Unanswered>>;
+
+    /// Ends the workload: TERM, after `grace` KILL; returns when it is verified that nothing of it runs, and makes sure
+    /// that it cannot start later. One that does not run is fine.
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered>;
+
+    /// Removes what an ended workload left on the target, once its log is complete in the attempt's folder.
+    async fn clean(&self, handle: &Handle) -> Result<(), Unanswered>;
+
+    /// Waits until asking again is worth while.
+    async fn changed(&self);
+}
