@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from git_server import GitServer
 from lanza_server import REPOSITORY, Account, Process, Server, binary
 
@@ -159,13 +160,19 @@ def code_folder(tmp_path):
     return make
 
 
+@pytest.fixture(scope="session")
+def agent_state(tmp_path_factory) -> Path:
+    """One state folder for all agents of the session: the environments that they build are built once."""
+    return tmp_path_factory.mktemp("agent") / "state"
+
+
 @pytest.fixture
-def agent(account, environment, tmp_path) -> Iterator:
+def agent(account, environment, agent_state, tmp_path) -> Iterator:
     """Starts `lanza agent` for queues of the account. It is ended with SIGTERM and must obey."""
     started: list[Process] = []
 
     def start(*queues, options=(), env=None):
-        arguments = [binary(), "agent", "-e", account.name, "--state", tmp_path / f"agent-{len(started)}"]
+        arguments = [binary(), "agent", "-e", account.name, "--state", agent_state]
         for queue in queues:
             arguments += ["-q", queue]
         process = Process([*arguments, *options], tmp_path / f"agent-{len(started)}.log", env or environment, tmp_path)
@@ -173,6 +180,9 @@ def agent(account, environment, tmp_path) -> Iterator:
         return process
 
     yield start
+    if any(process.popen.poll() is None for process in started):
+        # What a failed test left running must not be adopted by the agent of the next one.
+        account.stop_everything()
     for process in started:
         if process.popen.poll() is None:
             assert process.stop(12) == 0, process.text()[-4000:]

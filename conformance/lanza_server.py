@@ -188,3 +188,10 @@ class Account:
 
     def queue(self, name: str, target: str = "process", **fields) -> dict:
         return self.rest.post(f"/entities/{self.name}/queues", {"name": name, "target": target, **fields})["queue"]
+
+    def stop_everything(self) -> None:
+        """Stops the items that are with an agent and waits for their end."""
+        for state in ("leased", "running"):
+            for item in self.rest.items("/items", entity=self.name, state=state):
+                self.rest.call("POST", f"/api/v1/items/{item['id']}/stop", json={"grace_seconds": 1})
+                self.ended(item["id"], 30)

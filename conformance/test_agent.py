@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from lanza_server import binary, wait_until
+
+from lanza_server import wait_until
 
 JOB = """
     import os, sys
@@ -67,7 +68,9 @@ def test_a_code_job_end_to_end(account, project, api, agent, make_job):
     assert item["reason"] is None
     assert item["run"] == run.id and item["runs"][0] == run.id
     assert item["attempt"] == 1 and len(item["attempts"]) == 1
-    assert item["environment"]["packages"] and any(p.startswith("wandb==0.31.0") for p in item["environment"]["packages"])
+    assert item["environment"]["packages"] and any(
+        p.startswith("wandb==0.31.0") for p in item["environment"]["packages"]
+    )
     assert item["source"]["kind"] == "code"
     assert phases(item)[0] == "fetch" and "run" in phases(item)
     assert all(p["ended_at"] and p["started_at"] <= p["ended_at"] for p in item["attempts"][0]["phases"])
@@ -260,21 +263,13 @@ def test_a_killed_agent_adopts_its_job_when_it_returns(account, project, agent, 
     wait_until("the job", witness.exists, 120)
     os.kill(first.popen.pid, 9)
     first.popen.wait()
-    from lanza_server import Process
-
-    returned = Process(
-        [binary(), "agent", "-e", account.name, "--state", tmp_path / "agent-0", "-q", project],
-        tmp_path / "agent-again.log", dict(os.environ), tmp_path,
-    )  # fmt: skip
-    try:
-        item = account.ended(pushed, 60)
-        assert item["state"] == "finished" and item["exit_code"] == 0, item["reason"]
-        assert item["attempt"] == 1
-        assert witness.read_text() == "begin\n"
-        lines = [line for line in logs(account, pushed, phase="run").splitlines() if line.startswith("line ")]
-        assert lines == [f"line {n}" for n in range(40)]
-    finally:
-        assert returned.stop(12) == 0
+    agent(project)
+    item = account.ended(pushed, 60)
+    assert item["state"] == "finished" and item["exit_code"] == 0, item["reason"]
+    assert item["attempt"] == 1
+    assert witness.read_text() == "begin\n"
+    lines = [line for line in logs(account, pushed, phase="run").splitlines() if line.startswith("line ")]
+    assert lines == [f"line {n}" for n in range(40)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Artifacts: upload, deduplication, aliases, use, download, references; written by the client, read by REST, and back."""
+"""Artifacts: upload, deduplication, aliases, use, download and references, through one door and back by the other."""
 
 import base64
 import hashlib

@@ -154,9 +154,11 @@ def test_team_roles(server):
     people["boss"].rest.post("/entities/crew/queues", body)
     launch = {"job": "crew/p/j:v0", "project": "p"}
     people["guest"].rest.refused("POST", "/entities/crew/queues/shared/items", 403, json=launch)
-    made = people["worker"].rest.call(
-        "POST", "/api/v1/entities/crew/queues/shared/items", expect=201, json=launch
-    ).json()["item"]
+    made = (
+        people["worker"]
+        .rest.call("POST", "/api/v1/entities/crew/queues/shared/items", expect=201, json=launch)
+        .json()["item"]
+    )
     people["outsider"].rest.refused("GET", f"/items/{made['id']}", 404)
     assert people["guest"].rest.get(f"/items/{made['id']}")["item"]["author"] == "team-worker"
     people["guest"].rest.refused("POST", f"/items/{made['id']}/stop", 403)

@@ -1,8 +1,9 @@
 """Every GraphQL document of the installed client fits the schema that the server serves."""
 
-import documents
 import graphql
 import pytest
+
+import documents
 
 # Composed when they are called, so no text of the package is the whole document. The tests named here send them.
 COMPOSED = {

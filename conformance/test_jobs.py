@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lanza_server import wait_until
 
 SCRIPT = """
@@ -43,7 +44,10 @@ def test_a_code_job_is_made_listed_described_and_read_back(account, project, api
     runs = account.rest.items(f"/entities/{account.name}/projects/{project}/runs")
     assert runs == [], "the hidden run of the command is deleted"
 
-    assert "No changes detected" in wandb_cli(*create, "-a", "blessed", "-d", "what it does", "-E", "python train.py").stdout
+    assert (
+        "No changes detected"
+        in wandb_cli(*create, "-a", "blessed", "-d", "what it does", "-E", "python train.py").stdout
+    )
     (folder / "train.py").write_text("print('changed')\n")
     assert "Updated" in wandb_cli(*create, "-E", "python train.py").stdout
     assert jobs(account, project)["trainer"]["versions"] == 2
@@ -133,7 +137,9 @@ def test_a_finished_run_with_code_becomes_a_job(account, project, environment, s
     found = version(account, project, "job-mycode")
     assert found["source_type"] == "code"
     assert found["entrypoint"][-1] == "train.py"
-    assert found["entrypoint"][0] in ("python", "python3", f"python{THIS_PYTHON}"), "the client's own form is normalised"
+    assert found["entrypoint"][0] in ("python", "python3", f"python{THIS_PYTHON}"), (
+        "the client's own form is normalised"
+    )
     assert found["python"] == THIS_PYTHON
     assert any(line.startswith("wandb==") for line in found["requirements"])
     assert account.run(project, "maker")["job"] == f"{account.name}/{project}/job-mycode:v0"

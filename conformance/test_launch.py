@@ -9,7 +9,9 @@ import pytest
 def job(account, project, wandb_cli, code_folder) -> str:
     """A code job that is never run: these tests look at the queue only."""
     folder = code_folder("import wandb\nwandb.init().finish()\n")
-    wandb_cli("job", "create", "code", folder, "-p", project, "-e", account.name, "-n", "pushed", "-E", "python train.py")
+    wandb_cli(
+        "job", "create", "code", folder, "-p", project, "-e", account.name, "-n", "pushed", "-E", "python train.py"
+    )
     return f"{account.name}/{project}/pushed:latest"
 
 
@@ -68,7 +70,8 @@ def test_a_queue_of_our_own_reads_well_by_the_client(account, api, project):
 def test_launch_of_a_job_by_command(account, project, job, wandb_cli):
     account.queue("by-command")
     done = wandb_cli(
-        "launch", "-q", "by-command", "-j", job, "-p", project, "-e", account.name, "--name", "named", "--priority", "high",
+        "launch", "-q", "by-command", "-j", job, "-p", project, "-e", account.name, "--name", "named",
+        "--priority", "high",
         "-c", json.dumps({"overrides": {"run_config": {"lr": 0.5}, "args": ["--fast"]}}),
     )  # fmt: skip
     assert "Added run to queue by-command" in done.stdout
@@ -166,11 +169,22 @@ def test_a_missing_queue_is_said_by_both_doors(account, project, job, wandb_cli)
 def test_a_job_that_does_not_exist_is_taken_with_a_warning(account, project, wandb_cli):
     account.queue("wishful")
     body = {"job": f"{account.name}/{project}/absent:latest", "project": project}
-    made = account.rest.call("POST", f"/api/v1/entities/{account.name}/queues/wishful/items", expect=201, json=body).json()
+    made = account.rest.call(
+        "POST", f"/api/v1/entities/{account.name}/queues/wishful/items", expect=201, json=body
+    ).json()
     assert made["item"]["state"] == "queued"
     assert any("absent" in warning for warning in made["item"]["warnings"] + made.get("warnings", []))
     done = wandb_cli(
-        "launch", "-q", "wishful", "-j", f"{account.name}/{project}/absent:v3", "-p", project, "-e", account.name, check=False
+        "launch",
+        "-q",
+        "wishful",
+        "-j",
+        f"{account.name}/{project}/absent:v3",
+        "-p",
+        project,
+        "-e",
+        account.name,
+        check=False,
     )
     assert "Unable to fetch job with name" in done.stdout
     assert len(items(account, "wishful")) == 2
@@ -208,8 +222,9 @@ def test_both_push_mutations_refuse_the_same(account, api):
     by_name = account.rest.session.post(
         f"{account.rest.root}/graphql",
         json={
-            "query": """mutation M($spec: JSONString!, $e: String!) { pushToRunQueueByName(input: {
-                entityName: $e, projectName: "model-registry", queueName: "twin", runSpec: $spec}) { runQueueItemId } }""",
+            "query": """mutation M($spec: JSONString!, $e: String!) { pushToRunQueueByName(
+                input: {entityName: $e, projectName: "model-registry", queueName: "twin", runSpec: $spec}
+            ) { runQueueItemId } }""",
             "variables": {"spec": spec, "e": account.name},
         },
     ).json()

@@ -10,6 +10,7 @@ import time
 from urllib.parse import urlsplit
 
 import requests
+
 from conftest import CLIENT_FOLDER
 from lanza_server import ADMIN_TOKEN, Process
 
@@ -93,9 +94,7 @@ def key_from_the_page(server, link: str) -> str:
     before = browser.get(link, timeout=30)
     assert before.ok, before.text
     assert not re.search(r"\b[A-Za-z0-9_]{40}\b", before.text), "the page must ask for a sign-in first"
-    wrong = browser.post(
-        f"{server.url}/api/v1/session", json={"username": "grace", "password": "not this"}, timeout=30
-    )
+    wrong = browser.post(f"{server.url}/api/v1/session", json={"username": "grace", "password": "not this"}, timeout=30)
     assert wrong.status_code == 401, wrong.text
     right = browser.post(
         f"{server.url}/api/v1/session", json={"username": "grace", "password": "correct horse battery"}, timeout=30

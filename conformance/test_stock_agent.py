@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from lanza_server import wait_until
 
 
@@ -10,7 +11,9 @@ from lanza_server import wait_until
 def make_job(account, project, wandb_cli, code_folder):
     def make(source, name="stock") -> str:
         folder = code_folder(source, name=name)
-        wandb_cli("job", "create", "code", folder, "-p", project, "-e", account.name, "-n", name, "-E", "python train.py")
+        wandb_cli(
+            "job", "create", "code", folder, "-p", project, "-e", account.name, "-n", name, "-E", "python train.py"
+        )
         return f"{account.name}/{project}/{name}:latest"
 
     return make
@@ -37,7 +40,8 @@ def test_it_runs_a_job_fails_another_and_ends_on_request(account, project, api, 
     never = push(account, project, {"job": silent, "project": project})
 
     agent = wait_until(
-        "the agent", lambda: [a for a in account.rest.items(f"/entities/{account.name}/agents") if project in a["queues"]]
+        "the agent",
+        lambda: [a for a in account.rest.items(f"/entities/{account.name}/agents") if project in a["queues"]],
     )[0]
     assert agent["version"] == "wandb@0.31.0"
 
@@ -82,9 +86,13 @@ def test_its_mutations_one_by_one(account, project, api):
     from wandb.sdk.launch.api import LaunchApi
 
     account.queue(project)
-    pushed = [push(account, project, {"job": f"{account.name}/{project}/any:v{n}", "project": project}) for n in range(3)]
+    pushed = [
+        push(account, project, {"job": f"{account.name}/{project}/any:v{n}", "project": project}) for n in range(3)
+    ]
     client = LaunchApi()
-    registered = client.create_launch_agent(account.name, "model-registry", [project], {"entity": account.name}, "0.31.0")
+    registered = client.create_launch_agent(
+        account.name, "model-registry", [project], {"entity": account.name}, "0.31.0"
+    )
     agent = registered["launchAgentId"]
     assert client.get_launch_agent(agent)["stopPolling"] is False
 

@@ -11,6 +11,7 @@ import textwrap
 import time
 
 import pytest
+
 from conftest import CLIENT_FOLDER
 from lanza_server import Process, wait_until
 

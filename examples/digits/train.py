@@ -59,7 +59,9 @@ def train(run: wandb.Run) -> None:
             "accuracy": accuracy_score(y_test, model.predict(x_test)),
         }
         run.log(metrics)
-        print(f"epoch {epoch:2}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}")
+        print(
+            f"epoch {epoch:2}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}"
+        )
 
     run.log(
         {
@@ -82,12 +84,17 @@ def save(run: wandb.Run, model: MLPClassifier) -> None:
         artifact = wandb.Artifact(
             "digits-classifier",
             type="model",
-            metadata={"accuracy": run.summary["accuracy"], "learning_rate": run.config.learning_rate},
+            metadata={
+                "accuracy": run.summary["accuracy"],
+                "learning_rate": run.config.learning_rate,
+            },
         )
         artifact.add_file(path)
         run.log_artifact(artifact)
 
 
 if __name__ == "__main__":
-    with wandb.init(project=os.environ.get("WANDB_PROJECT", "digits"), config=DEFAULTS) as run:
+    with wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "digits"), config=DEFAULTS
+    ) as run:
         train(run)
