@@ -1,1 +1,63 @@
-//! placeholder
+//! What the product does, whichever door asks for it.
+//!
+//! One file per noun. Each public function authorizes its [`Actor`], decides with the rules of `lanza_model`, stores
+//! through `lanza_store`, and wakes who waits. No HTTP, no GraphQL: the doors translate.
+
+pub mod accounts;
+pub mod actor;
+pub mod agents;
+pub mod error;
+pub mod events;
+pub mod items;
+pub mod links;
+pub mod queues;
+pub mod supervisor;
+pub mod tasks;
+pub mod waker;
+
+use std::sync::Arc;
+
+use lanza_model::clock::{Clock, Time};
+use lanza_store::Store;
+
+pub use actor::{Actor, JobScope};
+pub use error::{Error, Result};
+pub use supervisor::Supervisor;
+
+/// Everything that the product's functions need. Shared by all doors and tasks of a server.
+#[derive(Debug)]
+pub struct Service {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes long polls and streams of this server.
+    pub wakers: waker::Wakers,
+    /// When this server began: silence of others counts from here at the earliest.
+    pub started_at: Time,
+    links: links::Signer,
+    actors: accounts::ActorCache,
+}
+
+impl Service {
+    /// Makes the service over an open store; reads or makes the secret that links are signed with.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn new(store: Store, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let secret = store.setting_or_insert("link_secret", lanza_model::name::new_secret()).await?;
+        Ok(Arc::new(Self {
+            links: links::Signer::new(secret.as_bytes()),
+            started_at: clock.now(),
+            wakers: waker::Wakers::default(),
+            actors: accounts::ActorCache::default(),
+            store,
+            clock,
+        }))
+    }
+
+    /// Returns the current time.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+}

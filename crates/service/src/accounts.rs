@@ -1,0 +1,371 @@
+//! Users, teams, keys, sign-in.
+
+use std::{collections::HashMap, sync::Arc};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use lanza_model::{
+    Role,
+    clock::Time,
+    id::{KeyId, UserId},
+    name,
+};
+use lanza_store::accounts::{Entity, Key, NewKey, User};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::{Actor, Error, JobScope, Result, Service};
+
+/// How long a browser session lasts.
+pub const SESSION_MS: i64 = 14 * 24 * 3_600_000;
+/// How long a looked-up key is trusted without asking the database again; bounds how long a key that another server
+/// revoked still works here.
+const CACHE_MS: i64 = 2_000;
+const CACHE_SIZE: usize = 10_000;
+
+/// Recently seen keys.
+#[derive(Debug, Default)]
+pub(crate) struct ActorCache(Mutex<HashMap<String, (Time, Arc<Actor>)>>);
+
+impl ActorCache {
+    fn get(&self, hash: &str, now: Time) -> Option<Arc<Actor>> {
+        let cache = self.0.lock();
+        let (seen, actor) = cache.get(hash)?;
+        (now.since_ms(*seen) < CACHE_MS).then(|| actor.clone())
+    }
+
+    fn put(&self, hash: String, now: Time, actor: Arc<Actor>) {
+        let mut cache = self.0.lock();
+        if cache.len() >= CACHE_SIZE {
+            cache.retain(|_, (seen, _)| now.since_ms(*seen) < CACHE_MS);
+        }
+        if cache.len() < CACHE_SIZE {
+            cache.insert(hash, (now, actor));
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// Returns the text under which a secret is stored. Keys are 238 random bits, so a plain hash is enough.
+pub fn secret_hash(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        use std::fmt::Write;
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Hashes a password. Takes some 20 ms of processor time by intent.
+async fn password_hash(password: String) -> Result<String> {
+    tokio::task::spawn_blocking(move || Argon2::default().hash_password(password.as_bytes()).map(|h| h.to_string()))
+        .await
+        .map_err(|e| Error::Internal(Box::new(e)))?
+        .map_err(|e| Error::Internal(e.to_string().into()))
+}
+
+fn new_key(user: &UserId, secret: &str, description: &str, now: Time, expires_at: Option<Time>) -> NewKey {
+    NewKey {
+        id: KeyId::new(),
+        user_id: user.clone(),
+        hash: secret_hash(secret),
+        prefix: secret.chars().take(4).collect(),
+        description: description.to_owned(),
+        scope: None,
+        created_at: now,
+        expires_at,
+    }
+}
+
+/// What the admin says about a new user.
+#[derive(Debug, Clone, Default)]
+pub struct UserRequest {
+    /// Name of the user and of the personal entity.
+    pub username: String,
+    /// Key to register; one is made when it is missing.
+    pub api_key: Option<String>,
+    /// Password for the web page.
+    pub password: Option<String>,
+    /// Whether the user administers the server.
+    pub admin: bool,
+}
+
+impl Service {
+    /// Finds who owns an API key or job token.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when nobody does.
+    pub async fn authenticate(&self, secret: &str) -> Result<Arc<Actor>> {
+        let (hash, now) = (secret_hash(secret), self.now());
+        if let Some(actor) = self.actors.get(&hash, now) {
+            return Ok(actor);
+        }
+        let Some((key, user)) = self.store.key_by_hash(&hash, now).await? else {
+            return Err(Error::Unauthenticated("the API key is not known to this server".into()));
+        };
+        let job: Option<JobScope> = match &key.scope {
+            Some(scope) => Some(serde_json::from_str(scope).map_err(|e| Error::Internal(Box::new(e)))?),
+            None => None,
+        };
+        let actor = Arc::new(Actor {
+            admin: user.admin && job.is_none(),
+            user_id: user.id,
+            username: user.username,
+            service: user.service,
+            job,
+        });
+        self.actors.put(hash, now, actor.clone());
+        Ok(actor)
+    }
+
+    /// Signs in with a name and password, or a key; returns the secret of a new browser session.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when they are wrong.
+    pub async fn sign_in(&self, username: Option<&str>, password: Option<&str>, key: Option<&str>) -> Result<String> {
+        let wrong = || Error::Unauthenticated("the user name and password, or the key, are wrong".into());
+        let user_id = if let Some(key) = key {
+            let actor = self.authenticate(key).await?;
+            actor.require_person().map_err(|_| wrong())?;
+            actor.user_id.clone()
+        } else {
+            let (Some(username), Some(password)) = (username, password) else {
+                return Err(Error::invalid("username", "is missing; give username and password, or api_key"));
+            };
+            let user = self.store.user_by_name(username).await?;
+            // The same work for unknown users, so that time does not tell who exists.
+            const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+                                  RdescudvJCsgt3ub+b+dWRWJTmaaVObG6iXVgmi0oFU";
+            let hash = user.as_ref().and_then(|u| u.password_hash.clone()).unwrap_or_else(|| NOBODY.to_owned());
+            let password = password.to_owned();
+            let good = tokio::task::spawn_blocking(move || {
+                PasswordHash::new(&hash)
+                    .is_ok_and(|h| Argon2::default().verify_password(password.as_bytes(), &h).is_ok())
+            })
+            .await
+            .map_err(|e| Error::Internal(Box::new(e)))?;
+            user.filter(|u| good && u.password_hash.is_some()).ok_or_else(wrong)?.id
+        };
+        let secret = name::new_secret();
+        let now = self.now();
+        self.store.session_insert(&user_id, secret_hash(&secret), now, now.plus_ms(SESSION_MS)).await?;
+        Ok(secret)
+    }
+
+    /// Finds the user of a browser session.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when the session has ended.
+    pub async fn session_actor(&self, secret: &str) -> Result<Arc<Actor>> {
+        let user = self.store.session_user(&secret_hash(secret), self.now()).await?;
+        let user = user.ok_or_else(|| Error::Unauthenticated("the session has ended, sign in again".into()))?;
+        Ok(Arc::new(Actor {
+            user_id: user.id,
+            username: user.username,
+            admin: user.admin,
+            service: user.service,
+            job: None,
+        }))
+    }
+
+    /// Ends a browser session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sign_out(&self, secret: &str) -> Result<()> {
+        Ok(self.store.session_delete(&secret_hash(secret)).await?)
+    }
+
+    /// Makes a user with a personal entity of the same name; returns the name and the key. The caller has checked that
+    /// an admin asks.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name, key or password; [`Error::AlreadyExists`] when name or key are taken.
+    pub async fn user_create(&self, request: UserRequest) -> Result<(String, String)> {
+        name::check_entity(&request.username).map_err(|e| Error::invalid("username", e.0))?;
+        let secret = match request.api_key {
+            Some(key) => {
+                name::check_api_key(&key).map_err(|e| Error::invalid("api_key", e.0))?;
+                key
+            }
+            None => name::new_secret(),
+        };
+        if request.password.as_ref().is_some_and(|p| p.chars().count() < 8 || p.len() > 1024) {
+            return Err(Error::invalid("password", "has 8 characters or more"));
+        }
+        let password_hash = match request.password {
+            Some(p) => Some(password_hash(p).await?),
+            None => None,
+        };
+        let now = self.now();
+        let user = User {
+            id: UserId::new(),
+            username: request.username.clone(),
+            password_hash,
+            admin: request.admin,
+            service: false,
+            created_at: now,
+        };
+        let key = new_key(&user.id, &secret, "first key", now, None);
+        self.store
+            .user_insert(user, None, key)
+            .await
+            .map_err(|e| taken(e, "the user name or key", &request.username))?;
+        Ok((request.username, secret))
+    }
+
+    /// Finds a user for an admin.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user_find(&self, username: &str) -> Result<User> {
+        self.store.user_by_name(username).await?.ok_or_else(|| Error::not_found("user", username))
+    }
+
+    /// Deletes a user, the keys and the personal entity with its data.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn user_delete(&self, username: &str) -> Result<()> {
+        let user = self.user_find(username).await?;
+        let personal =
+            if user.service { None } else { self.store.entity_by_name(&user.username).await?.filter(|e| !e.team) };
+        self.store.user_delete(&user.id, personal.map(|e| e.id)).await?;
+        self.actors.clear();
+        Ok(())
+    }
+
+    /// Sets a user's password.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is too short.
+    pub async fn user_set_password(&self, username: &str, password: String) -> Result<()> {
+        if password.chars().count() < 8 || password.len() > 1024 {
+            return Err(Error::invalid("password", "has 8 characters or more"));
+        }
+        let user = self.user_find(username).await?;
+        let hash = password_hash(password).await?;
+        Ok(self.store.user_set_password(&user.id, Some(hash)).await?)
+    }
+
+    /// Makes a team; `founder`, if given, becomes its admin.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name, [`Error::AlreadyExists`] when it is taken.
+    pub async fn team_create(&self, team: &str, founder: Option<&UserId>) -> Result<()> {
+        name::check_entity(team)?;
+        let id = self.store.team_insert(team, self.now()).await.map_err(|e| taken(e, "the entity", team))?;
+        if let Some(user) = founder {
+            self.store.member_put(&id, user, Role::Admin).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds a team for an admin.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no team of that name.
+    pub async fn team_find(&self, team: &str) -> Result<Entity> {
+        self.store.entity_by_name(team).await?.filter(|e| e.team).ok_or_else(|| Error::not_found("team", team))
+    }
+
+    /// Adds a member to a team or changes its role.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when team or user do not exist.
+    pub async fn member_put(&self, team: &str, username: &str, role: Role) -> Result<()> {
+        let (team, user) = (self.team_find(team).await?, self.user_find(username).await?);
+        Ok(self.store.member_put(&team.id, &user.id, role).await?)
+    }
+
+    /// Makes a service account of a team: a member that has a key and no personal entity.
+    ///
+    /// # Errors
+    /// As for users and teams.
+    pub async fn service_account_create(&self, team: &str, account: &str) -> Result<(String, String)> {
+        name::check_entity(account)?;
+        let team = self.team_find(team).await?;
+        let (secret, now) = (name::new_secret(), self.now());
+        let user = User {
+            id: UserId::new(),
+            username: account.to_owned(),
+            password_hash: None,
+            admin: false,
+            service: true,
+            created_at: now,
+        };
+        let key = new_key(&user.id, &secret, "service account", now, None);
+        self.store.user_insert(user, Some(team.id), key).await.map_err(|e| taken(e, "the user name", account))?;
+        Ok((account.to_owned(), secret))
+    }
+
+    /// Makes a further key for the caller; returns the secret and the key.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a job's token.
+    pub async fn key_create(
+        &self,
+        actor: &Actor,
+        description: &str,
+        expires_in_ms: Option<i64>,
+    ) -> Result<(String, Key)> {
+        actor.require_person()?;
+        if description.chars().count() > 200 {
+            return Err(Error::invalid("description", "is longer than 200 characters"));
+        }
+        if expires_in_ms.is_some_and(|ms| ms <= 0) {
+            return Err(Error::invalid("expires_in_seconds", "is a positive number of seconds"));
+        }
+        let (secret, now) = (name::new_secret(), self.now());
+        let new = new_key(&actor.user_id, &secret, description, now, expires_in_ms.map(|ms| now.plus_ms(ms)));
+        let key = Key {
+            id: new.id.clone(),
+            user_id: new.user_id.clone(),
+            prefix: new.prefix.clone(),
+            description: new.description.clone(),
+            scope: None,
+            created_at: now,
+            expires_at: new.expires_at,
+        };
+        self.store.key_insert(new).await?;
+        Ok((secret, key))
+    }
+
+    /// Revokes a key of the caller.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the caller has no such key.
+    pub async fn key_revoke(&self, actor: &Actor, id: &str) -> Result<()> {
+        actor.require_person()?;
+        let missing = || Error::not_found("API key", id);
+        let key: KeyId = id.parse().map_err(|_| missing())?;
+        if !self.store.key_delete(&actor.user_id, &key).await? {
+            return Err(missing());
+        }
+        self.actors.clear();
+        Ok(())
+    }
+
+    /// Returns the entity that is meant when none is named: the personal one, or a service account's first team.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the caller belongs to none.
+    pub async fn default_entity(&self, actor: &Actor) -> Result<String> {
+        if let Some(job) = &actor.job {
+            return Ok(job.entity.clone());
+        }
+        let entities = self.store.entities_of_user(&actor.user_id).await?;
+        entities.into_iter().next().map(|(e, _)| e.name).ok_or_else(|| Error::not_found("entity of", &actor.username))
+    }
+}
+
+fn taken(error: lanza_store::Error, what: &'static str, id: &str) -> Error {
+    match error {
+        lanza_store::Error::Exists => Error::AlreadyExists { what, id: id.to_owned() },
+        other => other.into(),
+    }
+}

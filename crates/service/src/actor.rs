@@ -1,0 +1,139 @@
+//! Who asks.
+
+use lanza_model::{Role, id::UserId};
+use lanza_store::accounts::Entity;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Service};
+
+/// The rights of a job's token: what its run needs and no more (contract, section 6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobScope {
+    /// Item.
+    pub item: String,
+    /// Attempt.
+    pub attempt: u32,
+    /// Queue: the token reads it and pushes to it.
+    pub queue: String,
+    /// Entity of the queue.
+    pub queue_entity: String,
+    /// Entity of the run: reads what the author may read.
+    pub entity: String,
+    /// Project of the run: the only one it writes to.
+    pub project: String,
+    /// Id of the item's job artifact.
+    pub job_artifact: Option<String>,
+    /// Id of the job's code artifact.
+    pub code_artifact: Option<String>,
+    /// Artifacts named by `overrides.artifacts`, as written.
+    pub artifacts: Vec<String>,
+}
+
+/// An authenticated caller: a person, a service account, or a job's token (then `user` is the item's author).
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The user.
+    pub user_id: UserId,
+    /// The user's name.
+    pub username: String,
+    /// Whether the user administers the server. Never true for a job's token.
+    pub admin: bool,
+    /// Whether it is a service account.
+    pub service: bool,
+    /// The rights of a job's token.
+    pub job: Option<JobScope>,
+}
+
+impl Actor {
+    /// How the audit trail names the caller.
+    pub fn trail_name(&self) -> String {
+        match &self.job {
+            Some(job) => format!("{} (item {})", self.username, job.item),
+            None => self.username.clone(),
+        }
+    }
+
+    /// Refuses job tokens where only people and service accounts may go.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub fn require_person(&self) -> Result<()> {
+        if self.job.is_some() {
+            return Err(Error::Forbidden("a job's token may not do this".into()));
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Finds the entity `name` for a caller who needs at least `role` in it.
+    ///
+    /// A job's token gets [`Role::Viewer`] in its run's entity only (and its queue's); what it writes is checked by
+    /// [`Service::project_writable`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it does not exist or the caller is no member; [`Error::Forbidden`] when the role is too
+    /// weak.
+    pub async fn entity_for(&self, actor: &Actor, name: &str, role: Role) -> Result<Entity> {
+        let (entity, have) = self.entity_seen(actor, name).await?;
+        if have < role {
+            return Err(Error::Forbidden(format!(
+                "you are {have} of `{}`, and this needs the role {role}",
+                entity.name
+            )));
+        }
+        Ok(entity)
+    }
+
+    /// Finds the entity `name` and the caller's role in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it does not exist or the caller is no member.
+    pub async fn entity_seen(&self, actor: &Actor, name: &str) -> Result<(Entity, Role)> {
+        let missing = || Error::not_found("entity", name);
+        let entity = self.store.entity_by_name(name).await?.ok_or_else(missing)?;
+        if let Some(job) = &actor.job
+            && ![&job.entity, &job.queue_entity].iter().any(|e| e.eq_ignore_ascii_case(&entity.name))
+        {
+            return Err(missing());
+        }
+        let role = self.store.member_role(&entity.id, &actor.user_id).await?;
+        // An admin of the server reads and repairs everything.
+        let role = role.or(actor.admin.then_some(Role::Admin)).ok_or_else(missing)?;
+        let role = if actor.job.is_some() { Role::Viewer } else { role };
+        Ok((entity, role))
+    }
+
+    /// Finds the entity of a project that the caller wants to write into (runs, files, artifacts).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the entity is invisible; [`Error::Forbidden`] when the role is too weak or the caller is
+    /// a job whose run lives in another project.
+    pub async fn project_writable(&self, actor: &Actor, entity: &str, project: &str) -> Result<Entity> {
+        let (found, role) = self.entity_seen(actor, entity).await?;
+        match &actor.job {
+            Some(job) => {
+                if !job.entity.eq_ignore_ascii_case(&found.name) || job.project.to_lowercase() != project.to_lowercase()
+                {
+                    return Err(Error::Forbidden(format!(
+                        "this job's token writes into `{}/{}` only, not into `{}/{project}`",
+                        job.entity, job.project, found.name
+                    )));
+                }
+                // The author may have lost the right since.
+                let author = self.store.member_role(&found.id, &actor.user_id).await?;
+                if author.is_none_or(|r| r < Role::Member) {
+                    return Err(Error::Forbidden(format!(
+                        "`{}` may no longer write into `{}`",
+                        actor.username, found.name
+                    )));
+                }
+                Ok(found)
+            }
+            None if role >= Role::Member => Ok(found),
+            None => {
+                Err(Error::Forbidden(format!("you are {role} of `{}`, and this needs the role member", found.name)))
+            }
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Users, entities, memberships, keys, browser sessions, and the server's own settings.
+
+use lanza_model::{
+    Role,
+    clock::Time,
+    id::{EntityId, KeyId, SessionId, UserId},
+};
+use sqlx::any::AnyRow;
+
+use crate::{Error, Result, Store, Tx, row::Columns};
+
+/// A user or service account.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Name, in the spelling that was used first.
+    pub username: String,
+    /// Argon2 hash, if a password is set.
+    pub password_hash: Option<String>,
+    /// Whether the user administers the server.
+    pub admin: bool,
+    /// Whether it is a service account.
+    pub service: bool,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// A personal space or a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Id.
+    pub id: EntityId,
+    /// Name, in the spelling that was used first.
+    pub name: String,
+    /// Whether it is a team.
+    pub team: bool,
+}
+
+/// An API key or job token, without its secret.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Id.
+    pub id: KeyId,
+    /// Owner.
+    pub user_id: UserId,
+    /// First letters of the secret.
+    pub prefix: String,
+    /// What it is for.
+    pub description: String,
+    /// JSON of a job's rights, for job tokens.
+    pub scope: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+}
+
+/// What is needed to store a key.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Id.
+    pub id: KeyId,
+    /// Owner.
+    pub user_id: UserId,
+    /// Hash of the secret.
+    pub hash: String,
+    /// First letters of the secret.
+    pub prefix: String,
+    /// What it is for.
+    pub description: String,
+    /// JSON of a job's rights.
+    pub scope: Option<String>,
+    /// When it is made.
+    pub created_at: Time,
+    /// When it ends.
+    pub expires_at: Option<Time>,
+}
+
+fn user(row: &AnyRow) -> Result<User> {
+    Ok(User {
+        id: row.parsed("id")?,
+        username: row.text("username")?,
+        password_hash: row.maybe_text("password_hash")?,
+        admin: row.flag("admin")?,
+        service: row.flag("service")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn entity(row: &AnyRow) -> Result<Entity> {
+    Ok(Entity { id: row.parsed("id")?, name: row.text("name")?, team: row.text("kind")? == "team" })
+}
+
+fn key(row: &AnyRow) -> Result<Key> {
+    Ok(Key {
+        id: row.parsed("id")?,
+        user_id: row.parsed("user_id")?,
+        prefix: row.text("prefix")?,
+        description: row.text("description")?,
+        scope: row.maybe_text("scope")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.maybe_time("expires_at")?,
+    })
+}
+
+const USER: &str = "id, username, password_hash, admin, service, created_at";
+
+impl Store {
+    /// Adds a user with a personal entity of the same name (service accounts have none) and a first key.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the name or the key is taken.
+    pub async fn user_insert(&self, user: User, team: Option<EntityId>, key: NewKey) -> Result<()> {
+        self.write(move |tx| {
+            let (user, team, key) = (user.clone(), team.clone(), key.clone());
+            Box::pin(async move {
+                let folded = user.username.to_lowercase();
+                sqlx::query(
+                    "INSERT INTO users (id, username, username_key, password_hash, admin, service, created_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                )
+                .bind(user.id.as_str())
+                .bind(&user.username)
+                .bind(&folded)
+                .bind(user.password_hash.as_deref())
+                .bind(i16::from(user.admin))
+                .bind(i16::from(user.service))
+                .bind(user.created_at.0)
+                .execute(tx.connection())
+                .await?;
+                let entity_id = match team {
+                    Some(team) => team,
+                    None => entity_insert_in_tx(tx, &user.username, false, user.created_at).await?,
+                };
+                let role = if user.service { Role::Member } else { Role::Admin };
+                member_put_in_tx(tx, &entity_id, &user.id, role).await?;
+                key_insert_in_tx(tx, &key).await
+            })
+        })
+        .await
+    }
+
+    /// Finds a user by name, whatever its case.
+    pub async fn user_by_name(&self, username: &str) -> Result<Option<User>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {USER} FROM users WHERE username_key = $1")))
+            .bind(username.to_lowercase())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(user).transpose()
+    }
+
+    /// Finds a user by id.
+    pub async fn user_by_id(&self, id: &UserId) -> Result<Option<User>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {USER} FROM users WHERE id = $1")))
+            .bind(id.as_str())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(user).transpose()
+    }
+
+    /// Lists users by name, after `after`.
+    pub async fn user_list(&self, after: &str, limit: i64) -> Result<Vec<User>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {USER} FROM users WHERE username_key > $1 ORDER BY username_key LIMIT $2"
+        )))
+        .bind(after.to_lowercase())
+        .bind(limit)
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(user).collect()
+    }
+
+    /// Counts the users that are people.
+    pub async fn user_count(&self) -> Result<i64> {
+        sqlx::query("SELECT COUNT(*) AS n FROM users WHERE service = 0").fetch_one(self.read_pool()).await?.int("n")
+    }
+
+    /// Sets or clears a user's password hash.
+    pub async fn user_set_password(&self, id: &UserId, hash: Option<String>) -> Result<()> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let (id, hash) = (id.clone(), hash.clone());
+            Box::pin(async move {
+                sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
+                    .bind(id.as_str())
+                    .bind(hash)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Deletes a user with keys, memberships, and the personal entity with all that it owns. Returns whether there was
+    /// one.
+    pub async fn user_delete(&self, id: &UserId, personal: Option<EntityId>) -> Result<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let (id, personal) = (id.clone(), personal.clone());
+            Box::pin(async move {
+                if let Some(entity) = personal {
+                    sqlx::query("DELETE FROM entities WHERE id = $1")
+                        .bind(entity.as_str())
+                        .execute(tx.connection())
+                        .await?;
+                }
+                let done =
+                    sqlx::query("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(tx.connection()).await?;
+                Ok(done.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    /// Adds a team.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the name is taken.
+    pub async fn team_insert(&self, name: &str, now: Time) -> Result<EntityId> {
+        let name = name.to_owned();
+        self.write(move |tx| {
+            let name = name.clone();
+            Box::pin(async move { entity_insert_in_tx(tx, &name, true, now).await })
+        })
+        .await
+    }
+
+    /// Finds an entity by name, whatever its case.
+    pub async fn entity_by_name(&self, name: &str) -> Result<Option<Entity>> {
+        let row = sqlx::query("SELECT id, name, kind FROM entities WHERE name_key = $1")
+            .bind(name.to_lowercase())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(entity).transpose()
+    }
+
+    /// Finds an entity by id.
+    pub async fn entity_by_id(&self, id: &EntityId) -> Result<Option<Entity>> {
+        let row = sqlx::query("SELECT id, name, kind FROM entities WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(entity).transpose()
+    }
+
+    /// Lists the entities of a user with the user's role, personal ones first, then by name.
+    pub async fn entities_of_user(&self, user: &UserId) -> Result<Vec<(Entity, Role)>> {
+        let rows = sqlx::query(
+            "SELECT e.id, e.name, e.kind, m.role FROM members m JOIN entities e ON e.id = m.entity_id \
+             WHERE m.user_id = $1 ORDER BY e.kind DESC, e.name_key",
+        )
+        .bind(user.as_str())
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(|r| Ok((entity(r)?, role(r)?))).collect()
+    }
+
+    /// Returns a user's role in an entity.
+    pub async fn member_role(&self, entity: &EntityId, user: &UserId) -> Result<Option<Role>> {
+        let row = sqlx::query("SELECT role FROM members WHERE entity_id = $1 AND user_id = $2")
+            .bind(entity.as_str())
+            .bind(user.as_str())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(role).transpose()
+    }
+
+    /// Adds a member or changes its role.
+    pub async fn member_put(&self, entity: &EntityId, user: &UserId, role: Role) -> Result<()> {
+        let (entity, user) = (entity.clone(), user.clone());
+        self.write(move |tx| {
+            let (entity, user) = (entity.clone(), user.clone());
+            Box::pin(async move { member_put_in_tx(tx, &entity, &user, role).await })
+        })
+        .await
+    }
+
+    /// Lists the members of an entity by name.
+    pub async fn member_list(&self, entity: &EntityId) -> Result<Vec<(User, Role)>> {
+        let rows = sqlx::query(
+            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at, m.role \
+             FROM members m JOIN users u ON u.id = m.user_id WHERE m.entity_id = $1 ORDER BY u.username_key",
+        )
+        .bind(entity.as_str())
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(|r| Ok((user(r)?, role(r)?))).collect()
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the same secret is registered already.
+    pub async fn key_insert(&self, key: NewKey) -> Result<()> {
+        self.write(move |tx| {
+            let key = key.clone();
+            Box::pin(async move { key_insert_in_tx(tx, &key).await })
+        })
+        .await
+    }
+
+    /// Finds a key and its owner by the hash of its secret; expired keys are not found.
+    pub async fn key_by_hash(&self, hash: &str, now: Time) -> Result<Option<(Key, User)>> {
+        let row = sqlx::query(
+            "SELECT k.id, k.user_id, k.prefix, k.description, k.scope, k.created_at, k.expires_at, \
+             u.id AS owner, u.username, u.password_hash, u.admin, u.service, u.created_at AS owner_since \
+             FROM api_keys k JOIN users u ON u.id = k.user_id \
+             WHERE k.hash = $1 AND (k.expires_at IS NULL OR k.expires_at > $2)",
+        )
+        .bind(hash)
+        .bind(now.0)
+        .fetch_optional(self.read_pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let owner = User {
+            id: row.parsed("owner")?,
+            username: row.text("username")?,
+            password_hash: row.maybe_text("password_hash")?,
+            admin: row.flag("admin")?,
+            service: row.flag("service")?,
+            created_at: row.time("owner_since")?,
+        };
+        Ok(Some((key(&row)?, owner)))
+    }
+
+    /// Lists a user's own keys, job tokens left out, oldest first.
+    pub async fn key_list(&self, user: &UserId) -> Result<Vec<Key>> {
+        let rows = sqlx::query(
+            "SELECT id, user_id, prefix, description, scope, created_at, expires_at FROM api_keys \
+             WHERE user_id = $1 AND scope IS NULL ORDER BY id",
+        )
+        .bind(user.as_str())
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(key).collect()
+    }
+
+    /// Deletes a key of a user. Returns whether there was one.
+    pub async fn key_delete(&self, user: &UserId, id: &KeyId) -> Result<bool> {
+        let (user, id) = (user.clone(), id.clone());
+        self.write(move |tx| {
+            let (user, id) = (user.clone(), id.clone());
+            Box::pin(async move {
+                let done = sqlx::query("DELETE FROM api_keys WHERE user_id = $1 AND id = $2")
+                    .bind(user.as_str())
+                    .bind(id.as_str())
+                    .execute(tx.connection())
+                    .await?;
+                Ok(done.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    /// Deletes keys and sessions that ended before `now`.
+    pub async fn expired_delete(&self, now: Time) -> Result<()> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                for statement in
+                    ["DELETE FROM api_keys WHERE expires_at < $1", "DELETE FROM sessions WHERE expires_at < $1"]
+                {
+                    sqlx::query(statement).bind(now.0).execute(tx.connection()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Adds a browser session.
+    pub async fn session_insert(&self, user: &UserId, hash: String, now: Time, expires_at: Time) -> Result<()> {
+        let user = user.clone();
+        self.write(move |tx| {
+            let (user, hash) = (user.clone(), hash.clone());
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO sessions (id, user_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(SessionId::new().as_str())
+                .bind(user.as_str())
+                .bind(hash)
+                .bind(now.0)
+                .bind(expires_at.0)
+                .execute(tx.connection())
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Finds the user of a browser session.
+    pub async fn session_user(&self, hash: &str, now: Time) -> Result<Option<User>> {
+        let row = sqlx::query(
+            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at \
+             FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = $1 AND s.expires_at > $2",
+        )
+        .bind(hash)
+        .bind(now.0)
+        .fetch_optional(self.read_pool())
+        .await?;
+        row.as_ref().map(user).transpose()
+    }
+
+    /// Ends a browser session.
+    pub async fn session_delete(&self, hash: &str) -> Result<()> {
+        let hash = hash.to_owned();
+        self.write(move |tx| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash).execute(tx.connection()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Returns the setting `name`, storing `value` first if there is none: every server of a store gets the same.
+    pub async fn setting_or_insert(&self, name: &'static str, value: String) -> Result<String> {
+        self.write(move |tx| {
+            let value = value.clone();
+            Box::pin(async move {
+                sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                    .bind(name)
+                    .bind(value)
+                    .execute(tx.connection())
+                    .await?;
+                sqlx::query("SELECT value FROM settings WHERE name = $1")
+                    .bind(name)
+                    .fetch_one(tx.connection())
+                    .await?
+                    .text("value")
+            })
+        })
+        .await
+    }
+}
+
+fn role(row: &AnyRow) -> Result<Role> {
+    let word = row.text("role")?;
+    Role::parse(&word).ok_or_else(|| Error::Config(format!("the stored role `{word}` is not legal")))
+}
+
+async fn entity_insert_in_tx(tx: &mut Tx, name: &str, team: bool, now: Time) -> Result<EntityId> {
+    let id = EntityId::new();
+    sqlx::query("INSERT INTO entities (id, name, name_key, kind, created_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(id.as_str())
+        .bind(name)
+        .bind(name.to_lowercase())
+        .bind(if team { "team" } else { "user" })
+        .bind(now.0)
+        .execute(tx.connection())
+        .await?;
+    Ok(id)
+}
+
+async fn member_put_in_tx(tx: &mut Tx, entity: &EntityId, user: &UserId, role: Role) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO members (entity_id, user_id, role) VALUES ($1, $2, $3) \
+         ON CONFLICT (entity_id, user_id) DO UPDATE SET role = excluded.role",
+    )
+    .bind(entity.as_str())
+    .bind(user.as_str())
+    .bind(role.as_str())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn key_insert_in_tx(tx: &mut Tx, key: &NewKey) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO api_keys (id, user_id, hash, prefix, description, scope, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(key.id.as_str())
+    .bind(key.user_id.as_str())
+    .bind(&key.hash)
+    .bind(&key.prefix)
+    .bind(&key.description)
+    .bind(key.scope.as_deref())
+    .bind(key.created_at.0)
+    .bind(key.expires_at.map(|t| t.0))
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! Reading items and attempts.
+
+use lanza_model::{
+    Phase, Priority, Target,
+    clock::Time,
+    id::{EntityId, ItemId, QueueId},
+    item::StateName,
+};
+use sqlx::{Row as _, any::AnyRow};
+
+use super::Item;
+use crate::{Error, Result, Store, Tx, row::Columns};
+
+/// One try at an item, with its phases.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    /// From 1.
+    pub number: u32,
+    /// Who tried.
+    pub agent_id: Option<String>,
+    /// `leased running finished failed stopped lost`.
+    pub state: String,
+    /// Exit code.
+    pub exit_code: Option<i32>,
+    /// Why it ended so.
+    pub reason: Option<lanza_model::Reason>,
+    /// Phases in order: begin and end.
+    pub phases: Vec<(Phase, Time, Option<Time>)>,
+}
+
+/// What a list of items is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct ItemFilter {
+    /// One entity.
+    pub entity: Option<EntityId>,
+    /// One queue.
+    pub queue: Option<QueueId>,
+    /// Any of these states; empty means all.
+    pub states: Vec<StateName>,
+    /// `e/p/name`, with or without a version.
+    pub job: Option<String>,
+    /// Author's name.
+    pub author: Option<String>,
+    /// Items older than this one.
+    pub after: Option<ItemId>,
+}
+
+fn legal<T>(column: &'static str, found: Option<T>, text: &str) -> Result<T> {
+    found.ok_or_else(|| Error::Config(format!("the stored {column} `{text}` is not legal")))
+}
+
+pub(super) fn item(row: &AnyRow) -> Result<Item> {
+    let (target, state) = (row.text("target")?, row.text("state")?);
+    let small = |column: &str| -> Result<Option<i32>> { Ok(row.maybe_int(column)?.map(|n| n as i32)) };
+    Ok(Item {
+        id: row.parsed("id")?,
+        entity_id: row.parsed("entity_id")?,
+        queue_id: row.parsed("queue_id")?,
+        queue_name: row.text("queue_name")?,
+        target: legal("target", Target::parse(&target), &target)?,
+        state: legal("state", StateName::parse(&state), &state)?,
+        phase: row.maybe_text("phase")?.as_deref().and_then(Phase::parse),
+        attempt: row.int("attempt")? as u32,
+        max_attempts: row.int("max_attempts")? as u32,
+        losses: row.int("losses")? as u32,
+        next_retry_at: row.maybe_time("next_retry_at")?,
+        agent_id: row.maybe_parsed("agent_id")?,
+        stock: row.flag("stock")?,
+        priority: Priority::from_number(row.int("priority")?).unwrap_or_default(),
+        author_id: row.parsed("author_id")?,
+        author: row.text("author")?,
+        created_at: row.time("created_at")?,
+        leased_at: row.maybe_time("leased_at")?,
+        lease_expires_at: row.maybe_time("lease_expires_at")?,
+        acknowledged_at: row.maybe_time("acknowledged_at")?,
+        started_at: row.maybe_time("started_at")?,
+        ended_at: row.maybe_time("ended_at")?,
+        unreachable_since: row.maybe_time("unreachable_since")?,
+        stop_requested_at: row.maybe_time("stop_requested_at")?,
+        stop_grace_seconds: row.maybe_int("stop_grace_seconds")?.map(|n| n as u32),
+        deleted: row.flag("deleted")?,
+        exit_code: small("exit_code")?,
+        signal: small("signal")?,
+        reason: row.maybe_json("reason")?,
+        warnings: row.json("warnings")?,
+        spec: row.json("spec")?,
+        job: row.maybe_text("job")?,
+        job_artifact: row.maybe_text("job_artifact")?,
+        code_artifact: row.maybe_text("code_artifact")?,
+        run_entity: row.text("run_entity")?,
+        run_project: row.text("run_project")?,
+        planned_run: row.text("planned_run")?,
+        run: row.maybe_text("run")?,
+        runs: row.json("runs")?,
+        name: row.maybe_text("name")?,
+        queue_config: row.json("queue_config")?,
+        item_config: row.json("item_config")?,
+        template_variables: row.json("template_variables")?,
+        resources: row.json("resources")?,
+        not_before: row.maybe_time("not_before")?,
+        idempotency_key: row.maybe_text("idempotency_key")?,
+        environment: row.maybe_json("environment")?,
+        source: row.maybe_json("source")?,
+    })
+}
+
+pub(super) async fn item_in_tx(tx: &mut Tx, id: &ItemId) -> Result<Option<Item>> {
+    let row =
+        sqlx::query("SELECT * FROM items WHERE id = $1").bind(id.as_str()).fetch_optional(tx.connection()).await?;
+    row.as_ref().map(item).transpose()
+}
+
+impl Store {
+    /// Finds an item.
+    pub async fn item_by_id(&self, id: &ItemId) -> Result<Option<Item>> {
+        let row =
+            sqlx::query("SELECT * FROM items WHERE id = $1").bind(id.as_str()).fetch_optional(self.read_pool()).await?;
+        row.as_ref().map(item).transpose()
+    }
+
+    /// Lists items, newest first.
+    pub async fn item_list(&self, filter: &ItemFilter, limit: i64) -> Result<Vec<Item>> {
+        let mut sql = String::from("SELECT * FROM items WHERE deleted = 0");
+        let mut values: Vec<String> = Vec::new();
+        let mut and = |clause: &str, value: String| {
+            values.push(value);
+            sql.push_str(&clause.replace("{}", &format!("${}", values.len())));
+        };
+        if let Some(entity) = &filter.entity {
+            and(" AND entity_id = {}", entity.to_string());
+        }
+        if let Some(queue) = &filter.queue {
+            and(" AND queue_id = {}", queue.to_string());
+        }
+        if let Some(author) = &filter.author {
+            and(" AND author = {}", author.clone());
+        }
+        if let Some(job) = &filter.job {
+            if job.contains(':') {
+                and(" AND job = {}", job.clone());
+            } else {
+                // A name may contain `_` and `%`, which LIKE would take for wildcards.
+                let escaped = job.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+                and(" AND job LIKE {} ESCAPE '\\'", format!("{escaped}:%"));
+            }
+        }
+        if let Some(after) = &filter.after {
+            and(" AND id < {}", after.to_string());
+        }
+        if !filter.states.is_empty() {
+            let words = filter.states.iter().map(|s| format!("'{}'", s.as_str())).collect::<Vec<_>>().join(", ");
+            sql.push_str(&format!(" AND state IN ({words})"));
+        }
+        sql.push_str(&format!(" ORDER BY id DESC LIMIT {limit}"));
+        let query = values.into_iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), sqlx::query::Query::bind);
+        query.fetch_all(self.read_pool()).await?.iter().map(item).collect()
+    }
+
+    /// Returns the attempts of an item with their phases, first to last.
+    pub async fn attempt_list(&self, id: &ItemId) -> Result<Vec<AttemptRow>> {
+        let rows = sqlx::query(
+            "SELECT number, agent_id, state, exit_code, reason FROM attempts WHERE item_id = $1 ORDER BY number",
+        )
+        .bind(id.as_str())
+        .fetch_all(self.read_pool())
+        .await?;
+        let mut attempts = rows
+            .iter()
+            .map(|row| {
+                Ok(AttemptRow {
+                    number: row.int("number")? as u32,
+                    agent_id: row.maybe_text("agent_id")?,
+                    state: row.text("state")?,
+                    exit_code: row.maybe_int("exit_code")?.map(|n| n as i32),
+                    reason: row.maybe_json("reason")?,
+                    phases: Vec::new(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let rows = sqlx::query("SELECT attempt, name, started_at, ended_at FROM phases WHERE item_id = $1")
+            .bind(id.as_str())
+            .fetch_all(self.read_pool())
+            .await?;
+        for row in &rows {
+            let number = row.int("attempt")? as u32;
+            if let (Some(phase), Some(attempt)) =
+                (Phase::parse(&row.text("name")?), attempts.iter_mut().find(|a| a.number == number))
+            {
+                attempt.phases.push((phase, row.time("started_at")?, row.maybe_time("ended_at")?));
+            }
+        }
+        for attempt in &mut attempts {
+            attempt.phases.sort_by_key(|(phase, ..)| *phase);
+        }
+        Ok(attempts)
+    }
+
+    /// Counts the waiting items of a queue that come before `item` and returns how long, in milliseconds, the queue's
+    /// last `sample` finished attempts ran, newest first.
+    pub async fn item_outlook(&self, item: &Item, sample: i64) -> Result<(i64, Vec<i64>)> {
+        let ahead = sqlx::query(
+            "SELECT COUNT(*) AS n FROM items WHERE queue_id = $1 AND state = 'queued' \
+             AND (priority < $2 OR (priority = $2 AND id < $3))",
+        )
+        .bind(item.queue_id.as_str())
+        .bind(item.priority.number())
+        .bind(item.id.as_str())
+        .fetch_one(self.read_pool())
+        .await?
+        .int("n")?;
+        let rows = sqlx::query(
+            "SELECT ended_at - leased_at AS ms FROM items WHERE queue_id = $1 AND state = 'finished' \
+             AND leased_at IS NOT NULL ORDER BY id DESC LIMIT $2",
+        )
+        .bind(item.queue_id.as_str())
+        .bind(sample)
+        .fetch_all(self.read_pool())
+        .await?;
+        let durations = rows.iter().map(|r| Ok(r.try_get::<i64, _>("ms")?)).collect::<Result<_>>()?;
+        Ok((ahead, durations))
+    }
+
+    /// Lists items that time has something to say about: leases that ended before `now`, and everything that runs.
+    /// With each comes when its agent was last seen.
+    pub async fn items_in_hands(&self, now: Time) -> Result<Vec<(Item, Option<Time>)>> {
+        let rows = sqlx::query(
+            "SELECT i.*, a.last_seen AS agent_seen FROM items i LEFT JOIN agents a ON a.id = i.agent_id \
+             WHERE (i.state = 'leased' AND i.lease_expires_at <= $1) OR i.state = 'running'",
+        )
+        .bind(now.0)
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(|r| Ok((item(r)?, r.maybe_time("agent_seen")?))).collect()
+    }
+}

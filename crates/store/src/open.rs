@@ -1,0 +1,131 @@
+//! Opening a store: which engine, how it is tuned, and the migrations.
+
+use std::{path::PathBuf, time::Duration};
+
+use sqlx::{
+    AnyPool, Executor,
+    any::{AnyPoolOptions, install_default_drivers},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    Blobs, Error, Result,
+    write::{Job, writer},
+};
+
+/// Which database runs below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// One file, one server.
+    Sqlite,
+    /// Any number of servers.
+    Postgres,
+}
+
+/// Where things are stored.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of the SQLite file, the blobs and the server's secret; made when it is missing.
+    pub data: PathBuf,
+    /// `postgres://…`; none means SQLite in `data`.
+    pub database_url: Option<String>,
+    /// URL of an object store; none means the folder `blobs` in `data`.
+    pub blobs: Option<String>,
+}
+
+/// Open handles to the database and the blobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    engine: Engine,
+    readers: AnyPool,
+    pub(crate) jobs: mpsc::Sender<Box<dyn Job>>,
+    blobs: Blobs,
+}
+
+/// How many writes may wait before callers do.
+const WRITE_QUEUE: usize = 4096;
+
+impl Store {
+    /// Opens the store, bringing its schema up to date, and starts its writer.
+    ///
+    /// # Errors
+    /// When the folder, the database or the blob store cannot be opened, or the schema is of a later version.
+    pub async fn open(options: &Options) -> Result<Self> {
+        install_default_drivers();
+        tokio::fs::create_dir_all(&options.data).await.map_err(|source| Error::Disk {
+            action: format!("make the data folder {}", options.data.display()),
+            source,
+        })?;
+        let (engine, url) = match &options.database_url {
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                (Engine::Postgres, url.clone())
+            }
+            Some(url) => {
+                return Err(Error::Config(format!(
+                    "`{}` is not a postgres:// address; leave --database-url out for the embedded database",
+                    url.split('@').next_back().unwrap_or_default()
+                )));
+            }
+            None => (Engine::Sqlite, sqlite_url(&options.data.join("lanza.db"))),
+        };
+        let blobs = Blobs::open(options.blobs.as_deref(), &options.data).await?;
+        let readers = pool(engine, if engine == Engine::Sqlite { 4 } else { 8 }).connect(&url).await?;
+        sqlx::migrate!("./migrations").run(&readers).await.map_err(Error::Migration)?;
+        let writers = pool(engine, 1).connect(&url).await?;
+        let (jobs, queue) = mpsc::channel(WRITE_QUEUE);
+        tokio::spawn(writer(engine, writers, queue));
+        Ok(Self { engine, readers, jobs, blobs })
+    }
+
+    /// The pool for reads. Statements that change anything go through [`Store::write`].
+    pub fn read_pool(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The blob store.
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+}
+
+fn sqlite_url(path: &std::path::Path) -> String {
+    // `?`, `#` and `%` would end or escape the path.
+    let path = path.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}?mode=rwc")
+}
+
+fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(engine == Engine::Postgres)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if engine == Engine::Sqlite {
+                    // FULL: a commit is on the disk. WAL: readers never wait. 8 MiB of page cache a connection.
+                    connection
+                        .execute(
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000; \
+                             PRAGMA foreign_keys=ON; PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY; \
+                             PRAGMA wal_autocheckpoint=4000;",
+                        )
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+}

@@ -1,0 +1,270 @@
+//! Queues, and the resource configs that the wandb client makes before it makes a queue.
+
+use std::collections::BTreeMap;
+
+use lanza_model::{
+    Target,
+    clock::Time,
+    id::{EntityId, QueueId},
+};
+use serde_json::{Map, Value};
+use sqlx::any::AnyRow;
+
+use crate::{Error, Result, Store, events::event_insert_in_tx, row::Columns};
+
+/// A queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// Id.
+    pub id: QueueId,
+    /// Owner.
+    pub entity_id: EntityId,
+    /// Name, unique in its entity.
+    pub name: String,
+    /// Where its items run; none when each item says so.
+    pub target: Option<Target>,
+    /// The admin's layer of target configuration.
+    pub config: Map<String, Value>,
+    /// Template variables, a JSON Schema each.
+    pub templates: Map<String, Value>,
+    /// Whether items have a priority.
+    pub prioritised: bool,
+    /// Links to show beside the queue.
+    pub external_links: Value,
+    /// Limits and retries.
+    pub policy: Map<String, Value>,
+    /// Nothing is handed out.
+    pub paused: bool,
+    /// `PROJECT` or `USER`, as the wandb client said.
+    pub access: String,
+    /// Resource config that it was made from.
+    pub resource_config_id: Option<String>,
+    /// Who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// What the client's `createDefaultResourceConfig` stores.
+#[derive(Debug, Clone)]
+pub struct ResourceConfig {
+    /// Id.
+    pub id: String,
+    /// Owner.
+    pub entity_id: EntityId,
+    /// Resource as it was written.
+    pub resource: String,
+    /// `{"resource_args": {…}}`.
+    pub config: Value,
+    /// Template variables.
+    pub templates: Map<String, Value>,
+}
+
+fn queue(row: &AnyRow) -> Result<Queue> {
+    let target = row.maybe_text("target")?;
+    Ok(Queue {
+        id: row.parsed("id")?,
+        entity_id: row.parsed("entity_id")?,
+        name: row.text("name")?,
+        target: target.as_deref().and_then(Target::parse),
+        config: row.json("config")?,
+        templates: row.json("templates")?,
+        prioritised: row.flag("prioritised")?,
+        external_links: row.json("external_links")?,
+        policy: row.json("policy")?,
+        paused: row.flag("paused")?,
+        access: row.text("access")?,
+        resource_config_id: row.maybe_text("resource_config_id")?,
+        created_by: row.text("created_by")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("JSON values serialize")
+}
+
+impl Store {
+    /// Adds a queue, or with `replace` changes the one of the same name. Returns whether it is new.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the name is taken and `replace` is not set.
+    pub async fn queue_put(&self, queue: Queue, replace: bool, now: Time, actor: &str) -> Result<bool> {
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            let (queue, actor) = (queue.clone(), actor.clone());
+            Box::pin(async move {
+                let statement = if replace {
+                    "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
+                     paused, access, resource_config_id, created_by, created_at, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+                     ON CONFLICT (entity_id, name) DO UPDATE SET target = excluded.target, config = excluded.config, \
+                     templates = excluded.templates, prioritised = excluded.prioritised, \
+                     external_links = excluded.external_links, policy = excluded.policy, paused = excluded.paused, \
+                     resource_config_id = excluded.resource_config_id, updated_at = excluded.updated_at RETURNING id"
+                } else {
+                    "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
+                     paused, access, resource_config_id, created_by, created_at, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"
+                };
+                let row = sqlx::query(statement)
+                    .bind(queue.id.as_str())
+                    .bind(queue.entity_id.as_str())
+                    .bind(&queue.name)
+                    .bind(queue.target.map(Target::as_str))
+                    .bind(json(&queue.config))
+                    .bind(json(&queue.templates))
+                    .bind(i16::from(queue.prioritised))
+                    .bind(json(&queue.external_links))
+                    .bind(json(&queue.policy))
+                    .bind(i16::from(queue.paused))
+                    .bind(&queue.access)
+                    .bind(queue.resource_config_id.as_deref())
+                    .bind(&queue.created_by)
+                    .bind(queue.created_at.0)
+                    .bind(now.0)
+                    .fetch_one(tx.connection())
+                    .await?;
+                let new = row.text("id")? == queue.id.as_str();
+                let verb = if new { "created" } else { "changed" };
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name)).await?;
+                Ok(new)
+            })
+        })
+        .await
+    }
+
+    /// Pauses or resumes a queue.
+    pub async fn queue_set_paused(&self, queue: &Queue, paused: bool, now: Time, actor: &str) -> Result<()> {
+        let (queue, actor) = (queue.clone(), actor.to_owned());
+        self.write(move |tx| {
+            let (queue, actor) = (queue.clone(), actor.clone());
+            Box::pin(async move {
+                sqlx::query("UPDATE queues SET paused = $2, updated_at = $3 WHERE id = $1")
+                    .bind(queue.id.as_str())
+                    .bind(i16::from(paused))
+                    .bind(now.0)
+                    .execute(tx.connection())
+                    .await?;
+                let verb = if paused { "paused" } else { "resumed" };
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name)).await
+            })
+        })
+        .await
+    }
+
+    /// Finds a queue by name.
+    pub async fn queue_by_name(&self, entity: &EntityId, name: &str) -> Result<Option<Queue>> {
+        let row = sqlx::query("SELECT * FROM queues WHERE entity_id = $1 AND name = $2")
+            .bind(entity.as_str())
+            .bind(name)
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(queue).transpose()
+    }
+
+    /// Finds a queue by id.
+    pub async fn queue_by_id(&self, id: &QueueId) -> Result<Option<Queue>> {
+        let row = sqlx::query("SELECT * FROM queues WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.as_ref().map(queue).transpose()
+    }
+
+    /// Lists an entity's queues by name, after `after`.
+    pub async fn queue_list(&self, entity: &EntityId, after: &str, limit: i64) -> Result<Vec<Queue>> {
+        let rows = sqlx::query("SELECT * FROM queues WHERE entity_id = $1 AND name > $2 ORDER BY name LIMIT $3")
+            .bind(entity.as_str())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(self.read_pool())
+            .await?;
+        rows.iter().map(queue).collect()
+    }
+
+    /// Counts a queue's items by state.
+    pub async fn queue_counts(&self, id: &QueueId) -> Result<BTreeMap<String, i64>> {
+        let rows =
+            sqlx::query("SELECT state, COUNT(*) AS n FROM items WHERE queue_id = $1 AND deleted = 0 GROUP BY state")
+                .bind(id.as_str())
+                .fetch_all(self.read_pool())
+                .await?;
+        rows.iter().map(|r| Ok((r.text("state")?, r.int("n")?))).collect()
+    }
+
+    /// Deletes a queue that has no item with an agent; its waiting items end as stopped. Returns whether it was deleted.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] when an agent still holds one of its items.
+    pub async fn queue_delete(&self, queue: &Queue, now: Time, actor: &str, reason: String) -> Result<bool> {
+        let (queue, actor) = (queue.clone(), actor.to_owned());
+        self.write(move |tx| {
+            let (queue, actor, reason) = (queue.clone(), actor.clone(), reason.clone());
+            Box::pin(async move {
+                let held = sqlx::query(
+                    "SELECT COUNT(*) AS n FROM items WHERE queue_id = $1 AND state IN ('leased', 'running')",
+                )
+                .bind(queue.id.as_str())
+                .fetch_one(tx.connection())
+                .await?;
+                if held.int("n")? > 0 {
+                    return Err(Error::Moved);
+                }
+                sqlx::query(
+                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE queue_id = $1 AND state = 'queued'",
+                )
+                .bind(queue.id.as_str())
+                .bind(now.0)
+                .bind(reason)
+                .execute(tx.connection())
+                .await?;
+                let done =
+                    sqlx::query("DELETE FROM queues WHERE id = $1").bind(queue.id.as_str()).execute(tx.connection()).await?;
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, "deleted", ("queue", &queue.name)).await?;
+                Ok(done.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    /// Adds a resource config.
+    pub async fn resource_config_insert(&self, config: ResourceConfig, now: Time) -> Result<()> {
+        self.write(move |tx| {
+            let config = config.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO resource_configs (id, entity_id, resource, config, templates, created_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                )
+                .bind(&config.id)
+                .bind(config.entity_id.as_str())
+                .bind(&config.resource)
+                .bind(json(&config.config))
+                .bind(json(&config.templates))
+                .bind(now.0)
+                .execute(tx.connection())
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Finds a resource config.
+    pub async fn resource_config_by_id(&self, entity: &EntityId, id: &str) -> Result<Option<ResourceConfig>> {
+        let row = sqlx::query("SELECT * FROM resource_configs WHERE entity_id = $1 AND id = $2")
+            .bind(entity.as_str())
+            .bind(id)
+            .fetch_optional(self.read_pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(ResourceConfig {
+            id: row.text("id")?,
+            entity_id: row.parsed("entity_id")?,
+            resource: row.text("resource")?,
+            config: row.json("config")?,
+            templates: row.json("templates")?,
+        }))
+    }
+}

@@ -1,0 +1,67 @@
+//! Reading columns: the five column types to Rust.
+
+use lanza_model::clock::Time;
+use serde::de::DeserializeOwned;
+use sqlx::{Row, any::AnyRow};
+
+use crate::{Error, Result};
+
+/// Typed access to the columns of a row, by name.
+pub(crate) trait Columns {
+    fn text(&self, column: &str) -> Result<String>;
+    fn maybe_text(&self, column: &str) -> Result<Option<String>>;
+    fn int(&self, column: &str) -> Result<i64>;
+    fn maybe_int(&self, column: &str) -> Result<Option<i64>>;
+    fn bytes(&self, column: &str) -> Result<Vec<u8>>;
+
+    fn flag(&self, column: &str) -> Result<bool> {
+        Ok(self.int(column)? != 0)
+    }
+
+    fn time(&self, column: &str) -> Result<Time> {
+        self.int(column).map(Time)
+    }
+
+    fn maybe_time(&self, column: &str) -> Result<Option<Time>> {
+        Ok(self.maybe_int(column)?.map(Time))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T> {
+        serde_json::from_str(&self.text(column)?).map_err(|source| Error::Corrupt { what: column, source })
+    }
+
+    fn maybe_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>> {
+        self.maybe_text(column)?
+            .map(|t| serde_json::from_str(&t).map_err(|source| Error::Corrupt { what: column, source }))
+            .transpose()
+    }
+
+    /// Reads an id or another word that this program wrote.
+    fn parsed<T: std::str::FromStr>(&self, column: &'static str) -> Result<T> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| Error::Config(format!("the stored {column} `{text}` is not legal")))
+    }
+
+    fn maybe_parsed<T: std::str::FromStr>(&self, column: &'static str) -> Result<Option<T>> {
+        let Some(text) = self.maybe_text(column)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Error::Config(format!("the stored {column} `{text}` is not legal")))
+    }
+}
+
+impl Columns for AnyRow {
+    fn text(&self, column: &str) -> Result<String> {
+        Ok(self.try_get(column)?)
+    }
+    fn maybe_text(&self, column: &str) -> Result<Option<String>> {
+        Ok(self.try_get(column)?)
+    }
+    fn int(&self, column: &str) -> Result<i64> {
+        Ok(self.try_get(column)?)
+    }
+    fn maybe_int(&self, column: &str) -> Result<Option<i64>> {
+        Ok(self.try_get(column)?)
+    }
+    fn bytes(&self, column: &str) -> Result<Vec<u8>> {
+        Ok(self.try_get(column)?)
+    }
+}

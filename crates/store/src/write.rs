@@ -1,0 +1,314 @@
+//! The one way to write.
+//!
+//! All writes of a server go through one writer task. It takes what is waiting, runs each closure under a savepoint of
+//! its own inside one transaction, commits, and answers: many concurrent writers share one `fsync` (group commit), a
+//! closure that fails takes nothing else down with it, and SQLite never meets a second writer. On Postgres the
+//! transaction is SERIALIZABLE and the whole batch runs again after a serialization failure, which only another server
+//! can cause. Closures therefore have no side effects but SQL.
+
+use std::{future::Future, pin::Pin};
+
+use sqlx::{AnyConnection, AnyPool, Executor};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Engine, Error, Result, Store};
+
+/// The future that a write closure returns.
+pub type WriteFuture<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// An open transaction.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) connection: sqlx::pool::PoolConnection<sqlx::Any>,
+    engine: Engine,
+}
+
+impl Tx {
+    /// The connection that carries the transaction: every statement of a write goes here.
+    pub fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+
+    /// The engine below.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+}
+
+/// A write that waits for its turn.
+pub(crate) trait Job: Send {
+    fn run<'c>(&'c mut self, tx: &'c mut Tx) -> Pin<Box<dyn Future<Output = Ran> + Send + 'c>>;
+    /// Answers the caller: with what the closure returned, or with why the transaction failed.
+    fn answer(self: Box<Self>, failed: Option<Error>);
+}
+
+/// How a closure ended inside of the transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Kept,
+    Undone,
+    Again,
+}
+
+struct Waiting<T, F> {
+    work: F,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Waiting<T, F>
+where
+    T: Send,
+    F: for<'c> Fn(&'c mut Tx) -> WriteFuture<'c, T> + Send,
+{
+    fn run<'c>(&'c mut self, tx: &'c mut Tx) -> Pin<Box<dyn Future<Output = Ran> + Send + 'c>> {
+        Box::pin(async move {
+            let result = (self.work)(tx).await;
+            let ran = match &result {
+                Ok(_) => Ran::Kept,
+                Err(e) if e.is_serialization_failure() => Ran::Again,
+                Err(_) => Ran::Undone,
+            };
+            self.result = Some(result);
+            ran
+        })
+    }
+
+    fn answer(self: Box<Self>, failed: Option<Error>) {
+        let answer = match (failed, self.result) {
+            // What failed by itself keeps its own error; what was kept did not happen after all.
+            (Some(failed), Some(Ok(_)) | None) => Err(failed),
+            (_, Some(result)) => result,
+            (None, None) => Err(Error::Closed),
+        };
+        // A caller that went away does not want to know.
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl Store {
+    /// Runs `work` inside a transaction and returns after its commit. `work` may run more than once.
+    ///
+    /// # Errors
+    /// What `work` returned (its statements are then undone), or why the commit failed.
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Tx) -> WriteFuture<'c, T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Waiting { work, result: None, reply });
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// How many writes share a transaction at most; bounds how long the first of them waits.
+const BATCH: usize = 256;
+/// How often a batch runs again after serialization failures before its callers are told.
+const TRIES: u32 = 20;
+
+/// Runs until every [`Store`] is dropped.
+pub(crate) async fn writer(engine: Engine, pool: AnyPool, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let mut failed = None;
+        for attempt in 1..=TRIES {
+            match transact(engine, &pool, &mut batch).await {
+                Ok(()) => {
+                    failed = None;
+                    break;
+                }
+                Err(e) => {
+                    let again = e.is_serialization_failure();
+                    failed = Some(e);
+                    if !again {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 3)).await;
+                }
+            }
+        }
+        if let Some(e) = &failed {
+            tracing::warn!(writes = batch.len(), error = ?e, "a transaction was rolled back");
+        }
+        for job in batch.drain(..) {
+            job.answer(failed.as_ref().map(again_of));
+        }
+    }
+    pool.close().await;
+}
+
+/// One failure is told to every caller of the batch; the database's error itself cannot be copied.
+fn again_of(error: &Error) -> Error {
+    if error.is_temporary() {
+        Error::Database(sqlx::Error::PoolTimedOut)
+    } else {
+        Error::Config(format!("the transaction failed: {error:?}"))
+    }
+}
+
+async fn transact(engine: Engine, pool: &AnyPool, batch: &mut [Box<dyn Job>]) -> Result<()> {
+    let connection = pool.acquire().await?;
+    let mut tx = Tx { connection, engine };
+    let begin = match engine {
+        Engine::Sqlite => "BEGIN IMMEDIATE",
+        Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    };
+    tx.connection.execute(begin).await?;
+    match run_all(&mut tx, batch).await {
+        Ok(()) => {
+            if let Err(e) = tx.connection.execute("COMMIT").await {
+                roll_back(tx).await;
+                return Err(e.into());
+            }
+            Ok(())
+        }
+        Err(e) => {
+            roll_back(tx).await;
+            Err(e)
+        }
+    }
+}
+
+async fn roll_back(mut tx: Tx) {
+    if let Err(e) = tx.connection.execute("ROLLBACK").await {
+        // A connection in an unknown state is not given back to the pool.
+        tracing::debug!(error = ?e, "rollback failed, the connection is closed");
+        tx.connection.detach();
+    }
+}
+
+async fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<()> {
+    let alone = batch.len() == 1;
+    for job in batch.iter_mut() {
+        if !alone {
+            tx.connection.execute("SAVEPOINT job").await?;
+        }
+        match job.run(tx).await {
+            Ran::Kept if alone => {}
+            Ran::Kept => {
+                tx.connection.execute("RELEASE SAVEPOINT job").await?;
+            }
+            Ran::Undone if alone => {
+                // The whole transaction is this one closure's; commit nothing.
+                tx.connection.execute("ROLLBACK").await?;
+                tx.connection.execute("BEGIN").await?;
+            }
+            Ran::Undone => {
+                tx.connection.execute("ROLLBACK TO SAVEPOINT job").await?;
+                tx.connection.execute("RELEASE SAVEPOINT job").await?;
+            }
+            Ran::Again => return Err(serialization_failure()),
+        }
+    }
+    Ok(())
+}
+
+/// Stands for "run the batch again"; made up because the closure owns the database's own error.
+fn serialization_failure() -> Error {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the transaction has to run again")]
+    struct Again;
+    impl sqlx::error::DatabaseError for Again {
+        fn message(&self) -> &'static str {
+            "the transaction has to run again"
+        }
+        fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+            Some("40001".into())
+        }
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+    Error::Database(sqlx::Error::Database(Box::new(Again)))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use crate::testing;
+
+    #[tokio::test]
+    async fn concurrent_increments_are_all_counted_and_a_failure_takes_nothing_else_down() {
+        for (_guard, store) in testing::stores().await {
+            store
+                .write(|tx| {
+                    Box::pin(async move {
+                        sqlx::query("CREATE TABLE counter (n BIGINT NOT NULL)").execute(tx.connection()).await?;
+                        sqlx::query("INSERT INTO counter (n) VALUES (0)").execute(tx.connection()).await?;
+                        Ok(())
+                    })
+                })
+                .await
+                .expect("a table");
+            let mut tasks = tokio::task::JoinSet::new();
+            for i in 0..120 {
+                let store = store.clone();
+                tasks.spawn(async move {
+                    store
+                        .write(move |tx| {
+                            Box::pin(async move {
+                                let row = sqlx::query("SELECT n FROM counter").fetch_one(tx.connection()).await?;
+                                let n: i64 = row.try_get("n")?;
+                                sqlx::query("UPDATE counter SET n = $1").bind(n + 1).execute(tx.connection()).await?;
+                                if i % 6 == 5 { Err(crate::Error::Moved) } else { Ok(()) }
+                            })
+                        })
+                        .await
+                });
+            }
+            let results = tasks.join_all().await;
+            let failed = results.iter().filter(|r| matches!(r, Err(crate::Error::Moved))).count();
+            assert_eq!((failed, results.iter().filter(|r| r.is_ok()).count()), (20, 100));
+            let n: i64 =
+                sqlx::query("SELECT n FROM counter").fetch_one(store.read_pool()).await.expect("a row").get("n");
+            assert_eq!(n, 100, "on {:?}", store.engine());
+        }
+    }
+
+    #[tokio::test]
+    async fn two_servers_on_one_postgres_lose_no_update() {
+        let Some((guard, a)) = testing::postgres().await else { return };
+        let b = testing::reopen(&guard).await;
+        a.write(|tx| {
+            Box::pin(async move {
+                sqlx::query("CREATE TABLE counter (n BIGINT NOT NULL)").execute(tx.connection()).await?;
+                sqlx::query("INSERT INTO counter (n) VALUES (0)").execute(tx.connection()).await?;
+                Ok(())
+            })
+        })
+        .await
+        .expect("a table");
+        let mut tasks = tokio::task::JoinSet::new();
+        for i in 0..60 {
+            let store = if i % 2 == 0 { a.clone() } else { b.clone() };
+            tasks.spawn(async move {
+                store
+                    .write(|tx| {
+                        Box::pin(async move {
+                            let row = sqlx::query("SELECT n FROM counter").fetch_one(tx.connection()).await?;
+                            let n: i64 = row.try_get("n")?;
+                            sqlx::query("UPDATE counter SET n = $1").bind(n + 1).execute(tx.connection()).await?;
+                            Ok(())
+                        })
+                    })
+                    .await
+            });
+        }
+        let done = tasks.join_all().await.iter().filter(|r| r.is_ok()).count() as i64;
+        let n: i64 = sqlx::query("SELECT n FROM counter").fetch_one(a.read_pool()).await.expect("a row").get("n");
+        assert_eq!(n, done, "an update was lost or answered wrongly");
+        assert_eq!(done, 60);
+    }
+}
