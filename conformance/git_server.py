@@ -3,6 +3,7 @@
 The client takes only `https://`, `ssh://` and `user@host:path` remotes, so a plain folder will not do.
 """
 
+import contextlib
 import os
 import ssl
 import subprocess
@@ -25,9 +26,9 @@ class GitServer:
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate,
         )  # fmt: skip
         self.environment = {"GIT_SSL_CAINFO": str(certificate), "GIT_TERMINAL_PROMPT": "0"}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.repositories))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
+        self._http = _TlsServer(("127.0.0.1", 0), _handler(self.repositories))
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -53,6 +54,14 @@ class GitServer:
         self._http.server_close()
 
 
+class _TlsServer(ThreadingHTTPServer):
+    def shutdown_request(self, request):
+        # git takes an end without TLS's own goodbye for a broken connection. The client may be gone already.
+        with contextlib.suppress(OSError):
+            request.unwrap()
+        super().shutdown_request(request)
+
+
 def _run(*command, **options) -> str:
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
     if done.returncode != 0:
@@ -62,7 +71,7 @@ def _run(*command, **options) -> str:
 
 def _handler(repositories: Path) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"
+        protocol_version = "HTTP/1.1"
 
         def log_message(self, *_):
             pass
@@ -109,6 +118,7 @@ def _handler(repositories: Path) -> type[BaseHTTPRequestHandler]:
             for name, value in lines:
                 if name != "Status":
                     self.send_header(name, value)
+            self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
             self.wfile.write(rest)
 

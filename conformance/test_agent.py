@@ -128,7 +128,8 @@ def test_a_git_job_runs(account, project, agent, environment, wandb_cli, git_ser
     )
     env = {**environment, **git_server.environment}
     wandb_cli(
-        "job", "create", "git", git_server.url("runs"), "-p", project, "-e", account.name, "-n", "g", "-E", "python train.py",
+        "job", "create", "git", git_server.url("runs"), "-p", project, "-e", account.name, "-n", "g",
+        "-E", "python train.py",
         env=env,
     )  # fmt: skip
     agent(project, env=env)
