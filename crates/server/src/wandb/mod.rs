@@ -1,0 +1,69 @@
+//! The door for the unmodified `wandb` client: GraphQL, the file stream, and files.
+//!
+//! Nothing is decided here: each handler and resolver parses, calls one service function, and renders. The client's
+//! words stop here too:
+//!
+//! | the client says | we say |
+//! |---|---|
+//! | bucket | run |
+//! | model | project |
+//! | `Run.name`, run id | the run's id |
+//! | `Run.id`, storage id | the run's row id |
+//! | run queue | queue |
+//! | run queue item | item |
+//! | launch agent | agent |
+//! | resource | target |
+
+mod asker;
+mod errors;
+mod graphql;
+#[cfg(test)]
+mod tests;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{any, post},
+};
+use lanza_service::{Error, Service};
+use serde_json::json;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use graphql::{Engine, Resolvers};
+
+/// Largest body of a GraphQL or file-stream request, in MiB. Clients send up to about 20.
+const BODY_MIB: usize = 32;
+
+/// What the handlers of the door share.
+#[derive(Debug)]
+pub(crate) struct Door {
+    service: Arc<Service>,
+    engine: Engine,
+}
+
+/// Returns the routes of the door.
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    let mut resolvers = Resolvers::default();
+    viewer::register(&mut resolvers);
+    let door = Arc::new(Door { service, engine: Engine::new(resolvers) });
+    Router::new()
+        .route("/graphql", post(graphql::graphql))
+        // 404 turns the client's own telemetry off.
+        .route("/sdk/otel/{*rest}", any(nothing_here))
+        .layer(RequestDecompressionLayer::new())
+        .layer(DefaultBodyLimit::max(BODY_MIB << 20))
+        .with_state(door)
+}
+
+async fn nothing_here() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, axum::Json(json!({ "error": "not found" })))
+}
+
+fn too_large(what: &str) -> Error {
+    Error::TooLarge { what: what.to_owned(), limit: format!("{BODY_MIB} MiB") }
+}
