@@ -83,6 +83,10 @@ ids! {
     CollectionId;
     /// One artifact version.
     ArtifactId;
+    /// A type of artifacts in a project.
+    ArtifactTypeId;
+    /// A manifest of an artifact version.
+    ManifestId;
     /// A queue.
     QueueId;
     /// An item of a queue.

@@ -17,6 +17,7 @@ mod write;
 
 pub mod accounts;
 pub mod agents;
+pub mod artifacts;
 pub mod events;
 pub mod items;
 pub mod queues;
