@@ -177,6 +177,9 @@ pub struct Heartbeat {
     /// The agent ends now; its items wait for it to come back.
     #[serde(default)]
     pub leaving: bool,
+    /// How long to hold the answer until something is wanted of the agent, 0 to 30 000 ms.
+    #[serde(default)]
+    pub wait_ms: u32,
 }
 
 /// An attempt that an agent holds.

@@ -15,8 +15,8 @@ pub struct JobScope {
     pub attempt: u32,
     /// Queue: the token reads it and pushes to it.
     pub queue: String,
-    /// Entity of the queue.
-    pub queue_entity: String,
+    /// Id of the queue's entity.
+    pub queue_entity_id: String,
     /// Entity of the run: reads what the author may read.
     pub entity: String,
     /// Project of the run: the only one it writes to.
@@ -93,7 +93,8 @@ impl Service {
         let missing = || Error::not_found("entity", name);
         let entity = self.store.entity_by_name(name).await?.ok_or_else(missing)?;
         if let Some(job) = &actor.job
-            && ![&job.entity, &job.queue_entity].iter().any(|e| e.eq_ignore_ascii_case(&entity.name))
+            && !job.entity.eq_ignore_ascii_case(&entity.name)
+            && job.queue_entity_id != entity.id.as_str()
         {
             return Err(missing());
         }

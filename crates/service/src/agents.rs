@@ -1,1 +1,581 @@
-//! Placeholder.
+//! Agents: registration, and the protocol by which they take items and report on them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanza_api::agent::{
+    Agent as AgentView, AgentCommand, Claim, Claimed, Heartbeat, HeartbeatAnswer, Held, Lease, LogEnd, OutcomeReport,
+    Register, Report, StopRequest,
+};
+use lanza_model::{
+    Phase, Reason, Role, Target,
+    clock::Time,
+    code,
+    id::{AgentId, ItemId, KeyId, QueueId},
+    item::{Ending, StateName},
+    name,
+};
+use lanza_store::{
+    accounts::Entity,
+    agents::Agent,
+    items::{Ended, Item, NewToken},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{Actor, Error, JobScope, Result, Service, accounts::secret_hash, items::item_missing, queues::effective};
+
+/// How long a lease lasts without an acknowledgement.
+pub const LEASE_MS: i64 = 60_000;
+/// After this silence an agent counts as not polling and its items as unreachable.
+pub const SILENCE_MS: i64 = 60_000;
+/// How long a job's token lives after its attempt.
+pub const TOKEN_AFTERLIFE_MS: i64 = 5 * 60_000;
+/// Largest piece of a log in one request, in bytes.
+pub const LOG_PIECE_BYTES: usize = 4 << 20;
+/// Largest log of one phase, in bytes.
+pub const LOG_BYTES: u64 = 4 << 30;
+/// How often a sign of life is written down.
+const SEEN_EVERY_MS: i64 = 5_000;
+
+/// Returns an agent's status as people see it: silence overrides what it said last.
+pub fn status_of(agent: &Agent, now: Time) -> &'static str {
+    match agent.status.as_str() {
+        "killed" => "killed",
+        _ if now.since_ms(agent.last_seen) > SILENCE_MS => "not_polling",
+        "draining" => "draining",
+        "running" => "running",
+        _ => "polling",
+    }
+}
+
+fn agent_missing(id: &str) -> Error {
+    Error::not_found("agent", id)
+}
+
+fn lease_lost(item: &str, attempt: u32) -> Error {
+    Error::Conflict {
+        message: format!("the agent does not hold attempt {attempt} of item `{item}` any more"),
+        code: code::LEASE_LOST,
+    }
+}
+
+impl Service {
+    /// Registers an agent of ours. The same state folder is the same agent, with the items that it holds.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] naming the queues that exist; [`Error::Invalid`] for a queue whose target it cannot serve.
+    pub async fn agent_register(&self, actor: &Actor, entity: &str, new: Register) -> Result<(Entity, Agent)> {
+        actor.require_person()?;
+        let entity = self.entity_for(actor, entity, Role::Member).await?;
+        if new.state.len() < 16 || new.state.len() > 128 {
+            return Err(Error::invalid("state", "has 16 to 128 characters"));
+        }
+        let mut ids = Vec::new();
+        for queue in &new.queues {
+            let Some(found) = self.store.queue_by_name(&entity.id, queue).await? else {
+                return Err(self.agent_queue_missing(&entity, queue).await?);
+            };
+            if let Some(target) = found.target
+                && !new.targets.contains(&target)
+            {
+                let have = new.targets.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(Error::Invalid {
+                    field: "queues".into(),
+                    why: format!("the queue `{queue}` is for `{target}`, and this agent can serve {have} only"),
+                    code: code::AGENT_QUEUE_MISSING,
+                });
+            }
+            ids.push(found.id);
+        }
+        if ids.is_empty() {
+            return Err(Error::invalid("queues", "is empty; name at least one queue"));
+        }
+        let now = self.now();
+        let agent = Agent {
+            id: AgentId::new(),
+            entity_id: entity.id.clone(),
+            name: name::new_run_name(),
+            state_key: format!("{}:{}", actor.user_id, secret_hash(&new.state)),
+            stock: false,
+            host: new.host.chars().take(255).collect(),
+            version: new.version.chars().take(100).collect(),
+            targets: new.targets,
+            slots: new.slots.map(i64::from),
+            settings: new.settings,
+            status: "polling".into(),
+            command: "none".into(),
+            created_by: actor.username.clone(),
+            created_at: now,
+            last_seen: now,
+        };
+        let id = self.store.agent_register(agent, ids).await?;
+        let agent = self.store.agent_by_id(&id).await?.ok_or_else(|| agent_missing(id.as_str()))?;
+        self.wakers.changed();
+        Ok((entity, agent))
+    }
+
+    async fn agent_queue_missing(&self, entity: &Entity, queue: &str) -> Result<Error> {
+        let known = self.store.queue_list(&entity.id, "", 50).await?;
+        let known = known.iter().map(|q| format!("`{}`", q.name)).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "it has no queue yet".to_owned() } else { format!("it has {known}") };
+        Ok(Error::NoneOf {
+            what: "queue",
+            id: queue.to_owned(),
+            choice: format!("the entity is `{}`, and {known}", entity.name),
+            code: code::AGENT_QUEUE_MISSING,
+        })
+    }
+
+    /// Finds an agent that the caller runs (or whose entity the caller administers).
+    async fn agent_own(&self, actor: &Actor, id: &str) -> Result<(Entity, Agent)> {
+        actor.require_person()?;
+        let (entity, role, agent) = self.agent_find(actor, id).await?;
+        if agent.created_by != actor.username && role < Role::Admin {
+            return Err(Error::Forbidden(format!("the agent belongs to `{}`", agent.created_by)));
+        }
+        Ok((entity, agent))
+    }
+
+    /// Finds an agent of an entity that the caller belongs to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn agent_find(&self, actor: &Actor, id: &str) -> Result<(Entity, Role, Agent)> {
+        let parsed: AgentId = id.parse().map_err(|_| agent_missing(id))?;
+        let agent = self.store.agent_by_id(&parsed).await?.ok_or_else(|| agent_missing(id))?;
+        let entity = self.store.entity_by_id(&agent.entity_id).await?.ok_or_else(|| agent_missing(id))?;
+        let (entity, role) = self.entity_seen(actor, &entity.name).await.map_err(|_| agent_missing(id))?;
+        Ok((entity, role, agent))
+    }
+
+    /// Renders an agent for the native door.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn agent_view(&self, entity: &Entity, agent: &Agent) -> Result<AgentView> {
+        let items = self.store.agent_items(&agent.id).await?;
+        let mut status = status_of(agent, self.now());
+        if status == "polling" && !items.is_empty() {
+            status = "running";
+        }
+        Ok(AgentView {
+            id: agent.id.to_string(),
+            name: agent.name.clone(),
+            entity: entity.name.clone(),
+            host: agent.host.clone(),
+            version: agent.version.clone(),
+            queues: self.store.agent_queues(&agent.id).await?.into_iter().map(|(_, name)| name).collect(),
+            status: status.to_owned(),
+            slots: agent.slots.and_then(|s| u32::try_from(s).ok()),
+            items,
+            last_seen: agent.last_seen,
+            created_at: agent.created_at,
+        })
+    }
+
+    /// Lists an entity's agents, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the entity is invisible.
+    pub async fn agent_list(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<(Entity, Vec<Agent>)> {
+        let entity = self.entity_for(actor, entity, Role::Viewer).await?;
+        let after = match after {
+            None => None,
+            Some(t) => Some(t.parse().map_err(|_| Error::invalid("after", "is not a cursor of this list"))?),
+        };
+        let agents = self.store.agent_list(&entity.id, after.as_ref(), limit).await?;
+        Ok((entity, agents))
+    }
+
+    /// Leaves word for an agent: take nothing new, or stop.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for others than its owner and admins.
+    pub async fn agent_command(&self, actor: &Actor, id: &str, stop: bool) -> Result<(Entity, Agent)> {
+        let (entity, agent) = self.agent_own(actor, id).await?;
+        let command = if stop { "stop" } else { "drain" };
+        self.store.agent_command(&agent, command, self.now(), &actor.username).await?;
+        self.wakers.agent_wanted();
+        self.wakers.items.notify_waiters();
+        Ok((entity, agent))
+    }
+
+    /// Notes a sign of life, at most every few seconds unless something changes.
+    pub(crate) async fn agent_heard(&self, agent: &Agent, status: Option<&'static str>) -> Result<()> {
+        let now = self.now();
+        let same = status.is_none_or(|s| s == agent.status);
+        if !same || now.since_ms(agent.last_seen) >= SEEN_EVERY_MS {
+            self.store.agent_seen(&agent.id, status, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands out items, waiting up to `claim.wait_ms` for one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the agent or a queue is gone.
+    pub async fn agent_claim(&self, actor: &Actor, id: &str, claim: &Claim) -> Result<Claimed> {
+        let (entity, agent) = self.agent_own(actor, id).await?;
+        if !(1..=100).contains(&claim.free) || claim.wait_ms > 60_000 || claim.queues.is_empty() {
+            return Err(Error::invalid("free", "is 1 to 100, wait_ms at most 60000, and queues not empty"));
+        }
+        let mut queues = Vec::new();
+        for queue in &claim.queues {
+            match self.store.queue_by_name(&entity.id, queue).await? {
+                Some(found) => queues.push(found.id),
+                None => return Err(self.agent_queue_missing(&entity, queue).await?),
+            }
+        }
+        self.agent_heard(&agent, None).await?;
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(claim.wait_ms.into());
+        loop {
+            // Subscribed before the look, so that a push in between is not missed.
+            let woken = self.wakers.items.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let command =
+                match self.store.agent_by_id(&agent.id).await?.ok_or_else(|| agent_missing(id))?.command.as_str() {
+                    "drain" => AgentCommand::Drain,
+                    "stop" => AgentCommand::Stop,
+                    _ => AgentCommand::None,
+                };
+            if command != AgentCommand::None {
+                return Ok(Claimed { leases: Vec::new(), command });
+            }
+            let leases = self.claim_now(&agent, &entity, &queues, Some(agent.targets.clone()), claim.free).await?;
+            if !leases.is_empty() || tokio::time::Instant::now() >= deadline {
+                return Ok(Claimed { leases, command });
+            }
+            // The timer finds what nobody announces: due times, and pushes through another server.
+            let timer = (tokio::time::Instant::now() + self.poll_interval()).min(deadline);
+            tokio::select! {
+                () = &mut woken => {}
+                () = tokio::time::sleep_until(timer) => {}
+            }
+        }
+    }
+
+    /// How long a waiter sleeps at most between two looks.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        match self.store.engine() {
+            lanza_store::Engine::Sqlite => Duration::from_secs(5),
+            lanza_store::Engine::Postgres => Duration::from_secs(1),
+        }
+    }
+
+    pub(crate) async fn claim_now(
+        &self,
+        agent: &Agent,
+        entity: &Entity,
+        queues: &[QueueId],
+        targets: Option<Vec<Target>>,
+        free: u32,
+    ) -> Result<Vec<Lease>> {
+        if !self.store.items_waiting(queues, self.now()).await? {
+            return Ok(Vec::new());
+        }
+        let secrets: Vec<String> = (0..free).map(|_| name::new_secret()).collect();
+        let tokens = secrets
+            .iter()
+            .map(|s| NewToken { id: KeyId::new(), hash: secret_hash(s), prefix: s.chars().take(4).collect() })
+            .collect();
+        let now = self.now();
+        let items = self
+            .store
+            .item_claim(
+                (agent.id.clone(), agent.stock),
+                queues.to_vec(),
+                targets,
+                tokens,
+                now,
+                now.plus_ms(LEASE_MS),
+                job_scope,
+            )
+            .await?;
+        if !items.is_empty() {
+            self.wakers.changed();
+            metrics::counter!("lanza_items_claimed_total").increment(items.len() as u64);
+        }
+        Ok(items.iter().zip(secrets).map(|(item, token)| lease(entity, item, token)).collect())
+    }
+
+    fn parse_item(item: &str) -> Result<ItemId> {
+        item.parse().map_err(|_| item_missing(item))
+    }
+
+    /// The agent begins with an item.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with [`code::LEASE_LOST`] when it does not hold the lease any more.
+    pub async fn attempt_acknowledge(&self, actor: &Actor, agent: &str, item: &str, attempt: u32) -> Result<()> {
+        let (_, agent) = self.agent_own(actor, agent).await?;
+        let id = Self::parse_item(item)?;
+        self.store.item_acknowledge(&id, attempt, &agent.id, self.now()).await.map_err(|e| fence(e, item, attempt))?;
+        self.wakers.changed();
+        Ok(())
+    }
+
+    /// The agent hands back a lease that it did not acknowledge.
+    ///
+    /// # Errors
+    /// As for [`Service::attempt_acknowledge`].
+    pub async fn attempt_return(&self, actor: &Actor, agent: &str, item: &str, attempt: u32) -> Result<()> {
+        let (_, agent) = self.agent_own(actor, agent).await?;
+        let id = Self::parse_item(item)?;
+        let returned = self.store.item_return(&id, attempt, Some(&agent.id), self.now()).await;
+        returned.map_err(|e| fence(e, item, attempt))?;
+        self.forget_actors();
+        self.wakers.item_queued();
+        Ok(())
+    }
+
+    /// Renews the leases of an agent and says what is wanted of it, waiting up to `beat.wait_ms` for something.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the agent is gone.
+    pub async fn agent_heartbeat(&self, actor: &Actor, id: &str, beat: &Heartbeat) -> Result<HeartbeatAnswer> {
+        let (_, agent) = self.agent_own(actor, id).await?;
+        if beat.items.len() > 10_000 {
+            return Err(Error::TooLarge { what: "the heartbeat".into(), limit: "10,000 items".into() });
+        }
+        let status = match (beat.leaving, beat.draining, beat.items.is_empty()) {
+            (true, ..) => "killed",
+            (_, true, _) => "draining",
+            (.., true) => "polling",
+            _ => "running",
+        };
+        self.agent_heard(&agent, Some(status)).await?;
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(beat.wait_ms.min(30_000).into());
+        loop {
+            let woken = self.wakers.agents.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let answer = self.heartbeat_now(&agent.id, beat).await?;
+            let wanted = answer.command != AgentCommand::None || !answer.stop.is_empty() || !answer.lost.is_empty();
+            if wanted || tokio::time::Instant::now() >= deadline {
+                return Ok(answer);
+            }
+            tokio::select! {
+                () = &mut woken => {}
+                () = tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + self.poll_interval())) => {}
+            }
+        }
+    }
+
+    async fn heartbeat_now(&self, id: &AgentId, beat: &Heartbeat) -> Result<HeartbeatAnswer> {
+        let now = self.now();
+        let agent = self.store.agent_by_id(id).await?.ok_or_else(|| agent_missing(id.as_str()))?;
+        let held = beat.items.iter().map(|h| (h.item.clone(), h.attempt)).collect();
+        // An item may have been acknowledged after the agent wrote its list.
+        let heard = self.store.items_heard(&agent.id, held, now.plus_ms(-SILENCE_MS), now).await?;
+        Ok(HeartbeatAnswer {
+            command: match agent.command.as_str() {
+                "drain" => AgentCommand::Drain,
+                "stop" => AgentCommand::Stop,
+                _ => AgentCommand::None,
+            },
+            stop: heard
+                .stop
+                .into_iter()
+                .map(|(item, attempt, grace_seconds)| StopRequest { item, attempt, grace_seconds })
+                .collect(),
+            lost: heard.lost.into_iter().map(|(item, attempt)| Held { item, attempt }).collect(),
+        })
+    }
+
+    /// Stores what an agent reports about an attempt.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with [`code::LEASE_LOST`].
+    pub async fn attempt_report(
+        &self,
+        actor: &Actor,
+        agent: &str,
+        item: &str,
+        attempt: u32,
+        report: Report,
+    ) -> Result<()> {
+        let (_, agent) = self.agent_own(actor, agent).await?;
+        let id = Self::parse_item(item)?;
+        let phases = report.phases.into_iter().map(|p| (p.name, p.started_at, p.ended_at)).collect();
+        let warnings = report.warnings.into_iter().map(|w| w.chars().take(2000).collect()).collect();
+        let (environment, source) = (report.environment.map(|e| json!(e)), report.source.map(|s| json!(s)));
+        self.store
+            .item_report(&id, attempt, &agent.id, phases, warnings, environment, source)
+            .await
+            .map_err(|e| fence(e, item, attempt))?;
+        self.wakers.changed();
+        Ok(())
+    }
+
+    /// Appends to the log of a phase.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or [`Error::Conflict`] with [`code::LEASE_LOST`].
+    pub async fn attempt_log(
+        &self,
+        actor: &Actor,
+        agent: &str,
+        item: &str,
+        attempt: u32,
+        phase: Phase,
+        offset: u64,
+        body: Bytes,
+    ) -> Result<LogEnd> {
+        let (_, agent) = self.agent_own(actor, agent).await?;
+        let id = Self::parse_item(item)?;
+        if body.len() > LOG_PIECE_BYTES || offset > LOG_BYTES {
+            return Err(Error::TooLarge { what: "the log".into(), limit: "4 MiB a piece and 4 GiB in all".into() });
+        }
+        let end = self
+            .store
+            .log_append(&id, attempt, &agent.id, phase, offset, body.to_vec(), self.now())
+            .await
+            .map_err(|e| fence(e, item, attempt))?;
+        self.wakers.log_grew();
+        Ok(LogEnd { end })
+    }
+
+    /// The attempt is over.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with [`code::LEASE_LOST`].
+    pub async fn attempt_outcome(
+        &self,
+        actor: &Actor,
+        agent: &str,
+        item: &str,
+        attempt: u32,
+        report: OutcomeReport,
+    ) -> Result<()> {
+        let (_, agent) = self.agent_own(actor, agent).await?;
+        let id = Self::parse_item(item)?;
+        let found = self.store.item_by_id(&id).await?.ok_or_else(|| item_missing(item))?;
+        let outcome = report.outcome;
+        let mut ended = Ended {
+            ending: outcome.ending,
+            exit_code: outcome.exit_code,
+            signal: outcome.signal,
+            reason: outcome.reason,
+            phase: outcome.phase,
+            at: outcome.ended_at.min(self.now()),
+        };
+        if ended.ending == Ending::Finished && found.run.is_none() {
+            ended.ending = Ending::Failed;
+            ended.phase = ended.phase.or(Some(Phase::Run));
+            ended.reason = Some(Reason::new(
+                code::NO_INIT,
+                "the job exited successfully but never called `wandb.init`, so there is no run",
+            ));
+        }
+        if ended.ending == Ending::Stopped {
+            ended.exit_code = None;
+            if ended.reason.is_none() {
+                ended.reason = Some(Reason::new(code::STOPPED, "stopped on request"));
+            }
+        }
+        self.attempt_end(&id, attempt, Some(&agent.id), ended).await.map_err(|e| match e {
+            Error::Conflict { .. } => lease_lost(item, attempt),
+            other => other,
+        })
+    }
+
+    /// Ends an attempt and its item, with everything that follows.
+    pub(crate) async fn attempt_end(
+        &self,
+        id: &ItemId,
+        attempt: u32,
+        agent: Option<&AgentId>,
+        ended: Ended,
+    ) -> Result<()> {
+        let expires_at = self.now().plus_ms(TOKEN_AFTERLIFE_MS);
+        let (item, now_ended) = self.store.item_end(id, attempt, agent, ended, expires_at).await?;
+        if now_ended {
+            self.item_ended(&item).await?;
+        }
+        self.wakers.changed();
+        self.wakers.log_grew();
+        Ok(())
+    }
+
+    /// Forgets cached keys: a token was revoked.
+    pub(crate) fn forget_actors(&self) {
+        self.actors.clear();
+    }
+}
+
+fn fence(error: lanza_store::Error, item: &str, attempt: u32) -> Error {
+    match error {
+        lanza_store::Error::Moved => lease_lost(item, attempt),
+        other => other.into(),
+    }
+}
+
+/// The rights of an item's token.
+fn job_scope(item: &Item) -> String {
+    let overrides = Service::item_overrides(item);
+    let artifacts = overrides
+        .get("artifacts")
+        .and_then(Value::as_object)
+        .map(|o| o.values().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default();
+    let scope = JobScope {
+        item: item.id.to_string(),
+        attempt: item.attempt,
+        queue: item.queue_name.clone(),
+        queue_entity_id: item.entity_id.to_string(),
+        entity: item.run_entity.clone(),
+        project: item.run_project.clone(),
+        job_artifact: item.job_artifact.clone(),
+        code_artifact: item.code_artifact.clone(),
+        artifacts,
+    };
+    serde_json::to_string(&scope).expect("a scope serializes")
+}
+
+fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
+    // In a personal space both layers are the owner's, and macros resolve in both.
+    let (queue_config, item_config) = if entity.team {
+        (item.queue_config.clone(), item.item_config.clone())
+    } else {
+        (effective(&item.queue_config, &item.item_config), Map::new())
+    };
+    let text = |key: &str| item.spec.get(key).and_then(Value::as_str).map(str::to_owned);
+    let image = item
+        .spec
+        .get("docker")
+        .and_then(|d| d.get("docker_image"))
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .or_else(|| text("image_uri"));
+    let resumed = item.spec.get("_resume_count").and_then(Value::as_u64).unwrap_or(0) > 0;
+    Lease {
+        item: item.id.to_string(),
+        attempt: item.attempt,
+        entity: entity.name.clone(),
+        queue: item.queue_name.clone(),
+        target: item.target,
+        author: item.author.clone(),
+        run_entity: item.run_entity.clone(),
+        run_project: item.run_project.clone(),
+        run_id: item.planned_run.clone(),
+        run_name: item.name.clone(),
+        resume: item.attempt > 1 || resumed,
+        sweep_id: text("sweep_id"),
+        job: item.job.clone(),
+        job_artifact: item.job_artifact.clone(),
+        image,
+        token,
+        overrides: Service::item_overrides(item),
+        queue_config,
+        item_config,
+        spec: item.spec.clone(),
+        stop: item.stop_requested_at.is_some() && item.state == StateName::Leased,
+    }
+}

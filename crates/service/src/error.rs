@@ -18,6 +18,18 @@ pub enum Error {
         /// The code: [`code::NOT_FOUND`] or a particular one.
         code: Code,
     },
+    /// There is no such object, and the caller may know which there are.
+    #[error("{what} `{id}` does not exist; {choice}")]
+    NoneOf {
+        /// Kind of object.
+        what: &'static str,
+        /// What it was asked for by.
+        id: String,
+        /// What there is, a clause.
+        choice: String,
+        /// The code.
+        code: Code,
+    },
     /// The name or key is taken.
     #[error("{what} `{id}` exists already")]
     AlreadyExists {
@@ -93,7 +105,10 @@ impl Error {
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound { code, .. } | Self::Invalid { code, .. } | Self::Conflict { code, .. } => *code,
+            Self::NotFound { code, .. }
+            | Self::NoneOf { code, .. }
+            | Self::Invalid { code, .. }
+            | Self::Conflict { code, .. } => *code,
             Self::AlreadyExists { .. } => code::ALREADY_EXISTS,
             Self::TooLarge { .. } => code::TOO_LARGE,
             Self::Unauthenticated(_) => code::UNAUTHENTICATED,

@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod items;
 pub mod links;
+mod pending;
 pub mod queues;
 pub mod supervisor;
 pub mod tasks;

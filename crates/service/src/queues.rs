@@ -1,1 +1,338 @@
-//! Placeholder.
+//! Queues: made and changed by admins of the entity, seen by its members.
+
+use lanza_api::queue::{NewQueue, Queue as QueueView, QueueAgent};
+use lanza_model::{Reason, Role, Target, code, config, id::QueueId, name, template};
+use lanza_store::{
+    accounts::Entity,
+    queues::{Queue, ResourceConfig},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{Actor, Error, Result, Service, agents::status_of};
+
+/// Keys of a queue's policy (contract, section 7).
+const POLICY_KEYS: &[&str] = &[
+    "max_running",
+    "max_running_per_user",
+    "paused",
+    "retry",
+    "start_timeout_seconds",
+    "max_duration_seconds",
+    "lost_after_seconds",
+    "submitter_fields",
+    "draining",
+];
+/// How long a running item of a silent agent keeps its place, unless the policy says else.
+pub const LOST_AFTER_SECONDS: i64 = 600;
+
+impl Service {
+    /// Makes a queue.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for others than admins of the entity, [`Error::AlreadyExists`], [`Error::Invalid`].
+    pub async fn queue_create(&self, actor: &Actor, entity: &str, new: NewQueue) -> Result<Queue> {
+        let entity = self.queue_admin(actor, entity).await?;
+        let name = new.name.clone().ok_or_else(|| Error::invalid("name", "is missing"))?;
+        let queue = self.queue_of(&entity, &name, new, None, actor)?;
+        self.store.queue_put(queue.clone(), false, self.now(), &actor.username).await.map_err(|e| match e {
+            lanza_store::Error::Exists => Error::AlreadyExists { what: "the queue", id: queue.name.clone() },
+            other => other.into(),
+        })?;
+        self.wakers.changed();
+        Ok(queue)
+    }
+
+    /// Makes a queue or changes the one of this name; what is not given stays (`replace` false) or gets its default.
+    /// Returns whether it is new.
+    ///
+    /// # Errors
+    /// As for [`Service::queue_create`].
+    pub async fn queue_put(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        name: &str,
+        new: NewQueue,
+        replace: bool,
+    ) -> Result<(Queue, bool)> {
+        let entity = self.queue_admin(actor, entity).await?;
+        let old = self.store.queue_by_name(&entity.id, name).await?;
+        if old.is_none() && !replace {
+            return Err(queue_missing(name));
+        }
+        let mut queue = self.queue_of(&entity, name, new, old.as_ref().filter(|_| !replace), actor)?;
+        if let Some(old) = &old {
+            queue.id = old.id.clone();
+        }
+        self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?;
+        self.wakers.item_queued();
+        Ok((queue, old.is_none()))
+    }
+
+    async fn queue_admin(&self, actor: &Actor, entity: &str) -> Result<Entity> {
+        actor.require_person()?;
+        self.entity_for(actor, entity, Role::Admin).await
+    }
+
+    fn queue_of(
+        &self,
+        entity: &Entity,
+        name: &str,
+        new: NewQueue,
+        old: Option<&Queue>,
+        actor: &Actor,
+    ) -> Result<Queue> {
+        name::check_queue(name)?;
+        let target = match new.target.as_deref().filter(|t| !t.is_empty()) {
+            None => old.and_then(|o| o.target),
+            Some(word) => Some(Target::parse(word).ok_or_else(|| Error::Invalid {
+                field: "target".into(),
+                why: format!("`{word}` is not a target; the targets are {}", Target::names()),
+                code: code::TARGET_UNKNOWN,
+            })?),
+        };
+        let config = new.config.or_else(|| old.map(|o| o.config.clone())).unwrap_or_default();
+        let templates = match new.templates {
+            Some(t) => template::check_definitions(&t).map_err(templates_invalid)?,
+            None => old.map(|o| o.templates.clone()).unwrap_or_default(),
+        };
+        let mut policy = new.policy.or_else(|| old.map(|o| o.policy.clone())).unwrap_or_default();
+        if let Some(key) = policy.keys().find(|k| !POLICY_KEYS.contains(&k.as_str())) {
+            let hint = name::nearest(key, POLICY_KEYS.iter().copied())
+                .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            return Err(Error::invalid(format!("policy.{key}"), format!("is not a policy{hint}")));
+        }
+        for key in [
+            "max_running",
+            "max_running_per_user",
+            "start_timeout_seconds",
+            "max_duration_seconds",
+            "lost_after_seconds",
+        ] {
+            if policy.get(key).is_some_and(|v| !v.is_null() && v.as_u64().is_none_or(|n| n == 0)) {
+                return Err(Error::invalid(format!("policy.{key}"), "is a positive whole number"));
+            }
+        }
+        let paused = match policy.remove("paused") {
+            None | Some(Value::Null) => old.is_some_and(|o| o.paused),
+            Some(Value::Bool(b)) => b,
+            Some(_) => return Err(Error::invalid("policy.paused", "is true or false")),
+        };
+        Ok(Queue {
+            id: QueueId::new(),
+            entity_id: entity.id.clone(),
+            name: name.to_owned(),
+            target,
+            config,
+            templates,
+            prioritised: new.priority.unwrap_or_else(|| old.is_none_or(|o| o.prioritised)),
+            external_links: new
+                .external_links
+                .or_else(|| old.map(|o| o.external_links.clone()))
+                .unwrap_or_else(|| json!({ "links": [] })),
+            policy,
+            paused,
+            access: "PROJECT".into(),
+            resource_config_id: None,
+            created_by: actor.username.clone(),
+            created_at: self.now(),
+        })
+    }
+
+    /// Finds a queue of an entity that the caller belongs to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn queue_find(&self, actor: &Actor, entity: &str, name: &str) -> Result<(Entity, Queue)> {
+        let entity = self.entity_for(actor, entity, Role::Viewer).await?;
+        let queue = self.store.queue_by_name(&entity.id, name).await?.ok_or_else(|| queue_missing(name))?;
+        if let Some(job) = &actor.job
+            && (job.queue != queue.name || job.queue_entity_id != entity.id.as_str())
+        {
+            return Err(queue_missing(name));
+        }
+        Ok((entity, queue))
+    }
+
+    /// Finds a queue by id, for a caller who belongs to its entity with at least `role`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`].
+    pub async fn queue_find_by_id(&self, actor: &Actor, id: &str, role: Role) -> Result<(Entity, Queue)> {
+        let id: QueueId = id.parse().map_err(|_| queue_missing(id))?;
+        let queue = self.store.queue_by_id(&id).await?.ok_or_else(|| queue_missing(id.as_str()))?;
+        let entity = self.store.entity_by_id(&queue.entity_id).await?.ok_or_else(|| queue_missing(id.as_str()))?;
+        let entity = self.entity_for(actor, &entity.name, role).await?;
+        Ok((entity, queue))
+    }
+
+    /// Lists an entity's queues by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the entity is invisible.
+    pub async fn queue_list(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<(Entity, Vec<Queue>)> {
+        let entity = self.entity_for(actor, entity, Role::Viewer).await?;
+        let queues = self.store.queue_list(&entity.id, after, limit).await?;
+        Ok((entity, queues))
+    }
+
+    /// Deletes a queue: its waiting items end as stopped; while an agent holds one of its items it stays.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while items run, [`Error::Forbidden`], [`Error::NotFound`].
+    pub async fn queue_delete(&self, actor: &Actor, entity: &str, name: &str) -> Result<()> {
+        self.queue_admin(actor, entity).await?;
+        let (_, queue) = self.queue_find(actor, entity, name).await?;
+        let reason = Reason::new(code::STOPPED, format!("the queue `{name}` was deleted by {}", actor.username));
+        let reason = serde_json::to_string(&reason).expect("a reason serializes");
+        self.store.queue_delete(&queue, self.now(), &actor.username, reason).await.map_err(|e| match e {
+            lanza_store::Error::Moved => {
+                Error::conflict(format!("the queue `{name}` has running items; stop them or let them end first"))
+            }
+            other => other.into(),
+        })?;
+        self.wakers.changed();
+        Ok(())
+    }
+
+    /// Pauses (nothing is handed out), resumes, or drains a queue (nothing new is taken, what waits still runs).
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::NotFound`].
+    pub async fn queue_mode(&self, actor: &Actor, entity: &str, name: &str, mode: QueueMode) -> Result<Queue> {
+        self.queue_admin(actor, entity).await?;
+        let (_, mut queue) = self.queue_find(actor, entity, name).await?;
+        let draining = mode == QueueMode::Draining;
+        if is_draining(&queue) != draining {
+            if draining {
+                queue.policy.insert("draining".into(), Value::Bool(true));
+            } else {
+                queue.policy.remove("draining");
+            }
+            self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?;
+        }
+        queue.paused = mode == QueueMode::Paused;
+        self.store.queue_set_paused(&queue, queue.paused, self.now(), &actor.username).await?;
+        self.wakers.item_queued();
+        Ok(queue)
+    }
+
+    /// Renders a queue for the native door.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queue_view(&self, entity: &Entity, queue: &Queue) -> Result<QueueView> {
+        let now = self.now();
+        let agents = self.store.agents_of_queue(&queue.id).await?;
+        let mut policy = queue.policy.clone();
+        if queue.paused {
+            policy.insert("paused".into(), Value::Bool(true));
+        }
+        Ok(QueueView {
+            id: queue.id.to_string(),
+            name: queue.name.clone(),
+            entity: entity.name.clone(),
+            target: queue.target,
+            config: queue.config.clone(),
+            templates: queue.templates.clone(),
+            priority: queue.prioritised,
+            external_links: queue.external_links.clone(),
+            policy,
+            counts: self.store.queue_counts(&queue.id).await?,
+            agents: agents
+                .iter()
+                .map(|a| QueueAgent {
+                    id: a.id.to_string(),
+                    name: a.name.clone(),
+                    status: status_of(a, now).to_owned(),
+                })
+                .collect(),
+            created_at: queue.created_at,
+            created_by: queue.created_by.clone(),
+        })
+    }
+
+    /// Stores what the wandb client makes before it makes a queue; returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown resource or broken templates; [`Error::Forbidden`] for others than admins.
+    pub async fn resource_config_create(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        resource: &str,
+        config: Value,
+        templates: &Map<String, Value>,
+    ) -> Result<String> {
+        let entity = self.queue_admin(actor, entity).await?;
+        if Target::parse(resource).is_none() {
+            return Err(Error::Invalid {
+                field: "resource".into(),
+                why: format!("`{resource}` is not a target; the targets are {}", Target::names()),
+                code: code::TARGET_UNKNOWN,
+            });
+        }
+        let templates = template::check_definitions(templates).map_err(templates_invalid)?;
+        let id = QueueId::new().to_string();
+        let stored =
+            ResourceConfig { id: id.clone(), entity_id: entity.id, resource: resource.to_owned(), config, templates };
+        self.store.resource_config_insert(stored, self.now()).await?;
+        Ok(id)
+    }
+}
+
+/// How a queue hands out its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueMode {
+    /// As usual.
+    Open,
+    /// Nothing is handed out; pushes are taken.
+    Paused,
+    /// Pushes are refused; what waits still runs.
+    Draining,
+}
+
+/// Whether a queue takes nothing new.
+pub fn is_draining(queue: &Queue) -> bool {
+    queue.policy.get("draining").and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// Returns the grace of a queue for items whose agent is silent, in milliseconds.
+pub fn lost_after_ms(queue: Option<&Queue>) -> i64 {
+    queue.and_then(|q| q.policy.get("lost_after_seconds")).and_then(Value::as_i64).unwrap_or(LOST_AFTER_SECONDS) * 1000
+}
+
+pub(crate) fn queue_missing(name: &str) -> Error {
+    Error::NotFound { what: "queue", id: name.to_owned(), code: code::QUEUE_NOT_FOUND }
+}
+
+pub(crate) fn templates_invalid(errors: Vec<template::Invalid>) -> Error {
+    let field = errors.first().map_or_else(String::new, |e| format!("template_variables.{}", e.name));
+    let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Error::Invalid { field, why, code: code::TEMPLATE_INVALID }
+}
+
+/// Takes the target's object out of `{"resource_args": {"<resource>": {…}}}`, or returns the object itself.
+pub fn config_below_resource_args(config: &Value, target: Target) -> Map<String, Value> {
+    let object = |v: &Value| v.as_object().cloned().unwrap_or_default();
+    match config.get("resource_args").and_then(Value::as_object) {
+        Some(all) => {
+            all.iter().find(|(k, _)| Target::parse(k) == Some(target)).map(|(_, v)| object(v)).unwrap_or_default()
+        }
+        None => object(config),
+    }
+}
+
+/// Merges the submitter's layer over the admin's.
+pub fn effective(queue: &Map<String, Value>, item: &Map<String, Value>) -> Map<String, Value> {
+    match config::merge(&Value::Object(queue.clone()), &Value::Object(item.clone())) {
+        Value::Object(merged) => merged,
+        _ => Map::new(),
+    }
+}

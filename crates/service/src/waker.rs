@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 pub struct Wakers {
     /// An item may be claimable.
     pub items: Arc<Notify>,
+    /// Something is wanted of an agent.
+    pub agents: Arc<Notify>,
     /// A line was added to the audit trail, or an item changed.
     pub events: Arc<Notify>,
     /// Bytes were added to a log.
@@ -26,6 +28,11 @@ impl Wakers {
     /// Something about an item, queue or agent has changed.
     pub fn changed(&self) {
         self.events.notify_waiters();
+    }
+
+    /// Somebody wants something of an agent: its next heartbeat will tell it.
+    pub fn agent_wanted(&self) {
+        self.agents.notify_waiters();
     }
 
     /// A log has grown.

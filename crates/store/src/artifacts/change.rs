@@ -30,11 +30,13 @@ pub struct ArtifactChange {
 }
 
 pub(super) async fn tag_put_in_tx(tx: &mut Tx, artifact: &str, tag: &str) -> Result<()> {
-    sqlx::query("INSERT INTO artifact_tags (artifact_id, tag) VALUES ($1, $2) ON CONFLICT (artifact_id, tag) DO NOTHING")
-        .bind(artifact)
-        .bind(tag)
-        .execute(tx.connection())
-        .await?;
+    sqlx::query(
+        "INSERT INTO artifact_tags (artifact_id, tag) VALUES ($1, $2) ON CONFLICT (artifact_id, tag) DO NOTHING",
+    )
+    .bind(artifact)
+    .bind(tag)
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }
 
@@ -257,7 +259,13 @@ impl Store {
     }
 
     /// Moves a sequence to another type of its project.
-    pub async fn collection_set_type(&self, id: &CollectionId, project: &ProjectId, name: &str, now: Time) -> Result<()> {
+    pub async fn collection_set_type(
+        &self,
+        id: &CollectionId,
+        project: &ProjectId,
+        name: &str,
+        now: Time,
+    ) -> Result<()> {
         let (id, project, name) = (id.clone(), project.clone(), name.to_owned());
         self.write(move |tx| {
             let (id, project, name) = (id.clone(), project.clone(), name.clone());
@@ -384,10 +392,11 @@ async fn link_in_tx(tx: &mut Tx, collection: &str, id: &str, aliases: &[String],
 
 /// Leaves the tombstone of a version.
 async fn bury_in_tx(tx: &mut Tx, id: &str, now: Time) -> Result<()> {
-    let latest_in = sqlx::query("SELECT collection_id FROM artifact_aliases WHERE artifact_id = $1 AND alias = 'latest'")
-        .bind(id)
-        .fetch_all(tx.connection())
-        .await?;
+    let latest_in =
+        sqlx::query("SELECT collection_id FROM artifact_aliases WHERE artifact_id = $1 AND alias = 'latest'")
+            .bind(id)
+            .fetch_all(tx.connection())
+            .await?;
     sqlx::query("UPDATE artifacts SET state = 'deleted', updated_at = $2 WHERE id = $1 AND state <> 'deleted'")
         .bind(id)
         .bind(now.0)

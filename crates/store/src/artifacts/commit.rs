@@ -27,7 +27,8 @@ fn manifest(row: &AnyRow) -> Result<Manifest> {
     })
 }
 
-const MANIFEST: &str = "SELECT id, artifact_id, name, type, digest, blob, size_bytes, created_at FROM artifact_manifests";
+const MANIFEST: &str =
+    "SELECT id, artifact_id, name, type, digest, blob, size_bytes, created_at FROM artifact_manifests";
 
 impl Store {
     /// Adds a manifest to a pending version; it takes the place of an earlier one.

@@ -5,7 +5,9 @@ use lanza_model::{
     id::{ArtifactId, ArtifactTypeId, CollectionId, ProjectId},
 };
 
-use super::{Artifact, Relation, State, artifact, artifact_select, commit::alias_put_in_tx, lineage::relation_put_in_tx};
+use super::{
+    Artifact, Relation, State, artifact, artifact_select, commit::alias_put_in_tx, lineage::relation_put_in_tx,
+};
 use crate::{Result, Store, Tx, row::Columns};
 
 /// What a client says about a new version.
@@ -259,7 +261,8 @@ async fn repeat_in_tx(
         }
         return Ok(());
     }
-    let row = sqlx::query("SELECT pending_aliases FROM artifacts WHERE id = $1").bind(id).fetch_one(tx.connection()).await?;
+    let row =
+        sqlx::query("SELECT pending_aliases FROM artifacts WHERE id = $1").bind(id).fetch_one(tx.connection()).await?;
     let mut aliases: Vec<String> = row.json("pending_aliases")?;
     for alias in &new.aliases {
         if !aliases.contains(alias) {

@@ -61,9 +61,9 @@ impl Store {
         let (artifact, run) = (artifact.clone(), run.to_owned());
         self.write(move |tx| {
             let (artifact, run, used_as) = (artifact.clone(), run.clone(), used_as.clone());
-            Box::pin(async move {
-                relation_put_in_tx(tx, artifact.as_str(), &run, relation, used_as.as_deref(), now).await
-            })
+            Box::pin(
+                async move { relation_put_in_tx(tx, artifact.as_str(), &run, relation, used_as.as_deref(), now).await },
+            )
         })
         .await
     }

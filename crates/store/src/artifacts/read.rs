@@ -82,8 +82,7 @@ impl Store {
         let statement = collection_select(&format!(
             "WHERE c.project_id = $1 AND c.name > $2 AND {SHOWN} {of_type} ORDER BY c.name LIMIT $3"
         ));
-        let mut query =
-            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(project.as_str()).bind(after).bind(limit);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(project.as_str()).bind(after).bind(limit);
         if let Some(type_name) = type_name {
             query = query.bind(type_name);
         }
@@ -228,10 +227,8 @@ impl Store {
             "WHERE c.project_id = $1 AND a.state = 'committed' AND a.id < $2 {of_type} ORDER BY a.id DESC LIMIT $3"
         ));
         // `g` sorts after every hexadecimal id.
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(project.as_str())
-            .bind(before.unwrap_or("g"))
-            .bind(limit);
+        let mut query =
+            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(project.as_str()).bind(before.unwrap_or("g")).bind(limit);
         if let Some(type_name) = type_name {
             query = query.bind(type_name);
         }
@@ -289,10 +286,11 @@ impl Store {
 
     /// Lists the aliases of a collection with the version that each names.
     pub async fn collection_aliases(&self, id: &CollectionId) -> Result<Vec<(String, ArtifactId)>> {
-        let rows = sqlx::query("SELECT alias, artifact_id FROM artifact_aliases WHERE collection_id = $1 ORDER BY alias")
-            .bind(id.as_str())
-            .fetch_all(self.read_pool())
-            .await?;
+        let rows =
+            sqlx::query("SELECT alias, artifact_id FROM artifact_aliases WHERE collection_id = $1 ORDER BY alias")
+                .bind(id.as_str())
+                .fetch_all(self.read_pool())
+                .await?;
         rows.iter().map(|r| Ok((r.text("alias")?, r.parsed("artifact_id")?))).collect()
     }
 

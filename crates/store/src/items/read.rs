@@ -220,6 +220,24 @@ impl Store {
         Ok((ahead, durations))
     }
 
+    /// Whether a queue of these may have something to hand out now. Cheap: a claim asks before it writes.
+    pub async fn items_waiting(&self, queues: &[QueueId], now: Time) -> Result<bool> {
+        for queue in queues {
+            let row = sqlx::query(
+                "SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' AND COALESCE(not_before, 0) <= $2 \
+                 AND COALESCE(next_retry_at, 0) <= $2 LIMIT 1",
+            )
+            .bind(queue.as_str())
+            .bind(now.0)
+            .fetch_optional(self.read_pool())
+            .await?;
+            if row.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Lists items that time has something to say about: leases that ended before `now`, and everything that runs.
     /// With each comes when its agent was last seen.
     pub async fn items_in_hands(&self, now: Time) -> Result<Vec<(Item, Option<Time>)>> {

@@ -1,0 +1,182 @@
+//! Items and their runs follow each other: a run that carries an item's trace id is the item's run; an item that ends
+//! leaves a run that says so; an item of a stock agent ends with its run.
+
+use lanza_model::{
+    Reason, Role, code,
+    id::ItemId,
+    item::{Ending, StateName},
+};
+use lanza_store::items::{Ended, Item};
+
+use super::item_missing;
+use crate::{Actor, Error, Result, Service};
+
+impl Service {
+    /// A run was seen that carries an item's trace id. Trace ids that are not ours, or that the caller has no part in,
+    /// are ignored: they come from the job's environment and are not trusted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn item_run_seen(&self, actor: &Actor, trace_id: &str, run: &str) -> Result<()> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
+        let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
+        let own = match &actor.job {
+            Some(job) => job.item == trace_id,
+            None => {
+                let entity = self.store.entity_by_id(&item.entity_id).await?.ok_or_else(|| item_missing(trace_id))?;
+                self.entity_for(actor, &entity.name, Role::Member).await.is_ok()
+            }
+        };
+        if own && !item.runs.iter().any(|r| r == run) {
+            self.store.item_add_run(&id, run, self.now()).await?;
+            self.wakers.changed();
+        }
+        Ok(())
+    }
+
+    /// A run has changed its state: an item that a stock agent serves goes with it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn item_run_changed(&self, trace_id: &str, run: &str, state: &str, exit_code: Option<i32>) -> Result<()> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
+        let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
+        if !item.stock || item.state != StateName::Running || item.run.as_deref() != Some(run) {
+            return Ok(());
+        }
+        let now = self.now();
+        let (ending, reason) = match state {
+            "finished" => (Ending::Finished, None),
+            "failed" => {
+                let text =
+                    exit_code.map_or_else(|| "the run failed".into(), |c| format!("the run ended with exit code {c}"));
+                (Ending::Failed, Some(Reason::new(code::EXIT_CODE, text)))
+            }
+            "killed" => (Ending::Stopped, Some(Reason::new(code::STOPPED, "the run was stopped on request"))),
+            "crashed" => {
+                self.store.item_silent(&id, item.attempt, now, now).await?;
+                return Ok(());
+            }
+            "running" if item.unreachable_since.is_some() => {
+                let held = vec![(id.to_string(), item.attempt)];
+                if let Some(agent) = &item.agent_id {
+                    self.store.items_heard(agent, held, now.plus_ms(i64::MIN / 2), now).await?;
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let exit_code =
+            if ending == Ending::Finished { Some(0) } else { exit_code.filter(|_| ending == Ending::Failed) };
+        let ended = Ended { ending, exit_code, signal: None, reason, phase: Some(lanza_model::Phase::Run), at: now };
+        match self.attempt_end(&id, item.attempt, None, ended).await {
+            // The agent was faster.
+            Err(Error::Conflict { .. }) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Somebody asked to stop a run: the item that launched it stops with it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn item_stop_for_run(&self, trace_id: &str, by: &str) -> Result<()> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
+        if let Some(item) = self.store.item_by_id(&id).await?
+            && item.state == StateName::Running
+            && item.stop_requested_at.is_none()
+        {
+            self.item_stop_now(&item, None, by, false).await?;
+        }
+        Ok(())
+    }
+
+    /// What follows when an item has ended: its runs end too, and one that never had a run gets a record of the failure.
+    pub(crate) async fn item_ended(&self, item: &Item) -> Result<()> {
+        self.forget_actors();
+        metrics::counter!("lanza_items_ended_total", "state" => item.state.as_str()).increment(1);
+        if item.deleted {
+            return Ok(());
+        }
+        let state = match item.state {
+            StateName::Stopped => "killed",
+            StateName::Failed => "failed",
+            _ => return Ok(()),
+        };
+        if item.run.is_some() {
+            return self.runs_end_with_item(item, state).await;
+        }
+        let message = item.reason.as_ref().map_or_else(String::new, |r| r.message.clone());
+        self.run_record_for_item(item, state, &message).await?;
+        self.store.item_add_run(&item.id, &item.planned_run, self.now()).await?;
+        Ok(())
+    }
+
+    /// Follows what time says about the items in agents' hands: leases that ran out, agents that fell silent.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn items_reconcile(&self) -> Result<()> {
+        let now = self.now();
+        for (item, agent_seen) in self.store.items_in_hands(now).await? {
+            let done = match item.state {
+                StateName::Leased => self.lease_ran_out(&item).await,
+                _ => self.item_silence(&item, agent_seen).await,
+            };
+            match done {
+                // Somebody else was faster: another server, or the agent itself.
+                Err(Error::Conflict { .. }) | Ok(()) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    async fn lease_ran_out(&self, item: &Item) -> Result<()> {
+        self.store.item_return(&item.id, item.attempt, None, self.now()).await?;
+        self.forget_actors();
+        tracing::info!(item.id = %item.id, "item {} was not acknowledged in time and is queued again", item.id);
+        self.wakers.item_queued();
+        Ok(())
+    }
+
+    async fn item_silence(&self, item: &Item, agent_seen: Option<lanza_model::clock::Time>) -> Result<()> {
+        let now = self.now();
+        // While the server was away nobody could be heard.
+        let heard = agent_seen.unwrap_or(item.created_at).max(self.started_at);
+        let silent = now.since_ms(heard) > crate::agents::SILENCE_MS;
+        let Some(since) = item.unreachable_since else {
+            if silent && !(item.stock && item.run.is_some()) {
+                self.store.item_silent(&item.id, item.attempt, heard, now).await?;
+                self.wakers.changed();
+            }
+            return Ok(());
+        };
+        let queue = self.store.queue_by_id(&item.queue_id).await?;
+        if now.since_ms(since.max(self.started_at)) < crate::queues::lost_after_ms(queue.as_ref()) {
+            return Ok(());
+        }
+        let phase = item.phase.map_or("start", lanza_model::Phase::as_str);
+        let reason = Reason::new(
+            code::AGENT_LOST,
+            format!("the agent {} fell silent in phase `{phase}`", item.agent_id.as_ref().map_or("", |a| a.as_str())),
+        );
+        let began =
+            item.phase.is_some_and(lanza_model::Phase::workload_may_have_run) || item.run.is_some() || item.stock;
+        let ended = Ended {
+            ending: if item.stop_requested_at.is_some() { Ending::Stopped } else { Ending::Failed },
+            exit_code: None,
+            signal: None,
+            reason: Some(reason),
+            phase: None,
+            at: now,
+        };
+        if !began && item.losses < 3 && item.stop_requested_at.is_none() {
+            self.store.item_requeue(&item.id, item.attempt, None, None, true, ended).await?;
+            self.forget_actors();
+            self.wakers.item_queued();
+            return Ok(());
+        }
+        self.attempt_end(&item.id, item.attempt, None, ended).await
+    }
+}

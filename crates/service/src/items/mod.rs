@@ -1,0 +1,194 @@
+//! Items: pushed by members, seen by members, stopped by their authors and by admins.
+
+mod follow;
+mod push;
+mod view;
+mod why;
+
+use lanza_api::item::Stop;
+use lanza_model::{Reason, Role, code, id::ItemId, item::StateName, spec::Door};
+use lanza_store::{
+    accounts::Entity,
+    items::{Item, ItemFilter, Stopping},
+};
+use serde_json::Value;
+
+use crate::{Actor, Error, Result, Service};
+
+pub use push::{Pushed, WirePush};
+
+/// What a list of items is asked for by.
+#[derive(Debug, Clone, Default)]
+pub struct ItemQuery {
+    /// Entity; none means all of the caller's... first entity.
+    pub entity: Option<String>,
+    /// Queue of that entity.
+    pub queue: Option<String>,
+    /// States, comma separated.
+    pub states: Option<String>,
+    /// Job, with or without a version.
+    pub job: Option<String>,
+    /// Author.
+    pub author: Option<String>,
+    /// Items older than this id.
+    pub after: Option<String>,
+}
+
+pub(crate) fn item_missing(id: &str) -> Error {
+    Error::not_found("item", id)
+}
+
+impl Service {
+    /// Finds an item of an entity that the caller belongs to, with the entity and the caller's role.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn item_find(&self, actor: &Actor, id: &str) -> Result<(Entity, Role, Item)> {
+        let missing = || item_missing(id);
+        let parsed: ItemId = id.parse().map_err(|_| missing())?;
+        let item = self.store.item_by_id(&parsed).await?.ok_or_else(missing)?;
+        let entity = self.store.entity_by_id(&item.entity_id).await?.ok_or_else(missing)?;
+        let (entity, role) = self.entity_seen(actor, &entity.name).await.map_err(|_| missing())?;
+        if let Some(job) = &actor.job
+            && job.queue != item.queue_name
+        {
+            return Err(missing());
+        }
+        Ok((entity, role, item))
+    }
+
+    /// Lists items, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an invisible entity or queue, [`Error::Invalid`] for an unknown state.
+    pub async fn item_list(&self, actor: &Actor, query: &ItemQuery, limit: i64) -> Result<Vec<(Entity, Item)>> {
+        let name = match &query.entity {
+            Some(name) => name.clone(),
+            None => self.default_entity(actor).await?,
+        };
+        let entity = self.entity_for(actor, &name, Role::Viewer).await?;
+        let queue = match query.queue.as_deref().or(actor.job.as_ref().map(|j| j.queue.as_str())) {
+            None => None,
+            Some(queue) => Some(self.queue_find(actor, &entity.name, queue).await?.1.id),
+        };
+        let mut states = Vec::new();
+        for word in query.states.as_deref().unwrap_or_default().split(',').filter(|w| !w.is_empty()) {
+            states.push(StateName::parse(word).ok_or_else(|| {
+                let known = StateName::ALL.map(StateName::as_str).join(", ");
+                Error::invalid("state", format!("`{word}` is not a state; the states are {known}"))
+            })?);
+        }
+        let after = match query.after.as_deref() {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| Error::invalid("after", "is not a cursor of this list"))?),
+        };
+        let filter = ItemFilter {
+            entity: Some(entity.id.clone()),
+            queue,
+            states,
+            job: query.job.clone(),
+            author: query.author.clone(),
+            after,
+        };
+        Ok(self.store.item_list(&filter, limit).await?.into_iter().map(|i| (entity.clone(), i)).collect())
+    }
+
+    /// Asks to stop an item: at once where nobody has begun, else through its agent.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for others than the author and admins, [`Error::Conflict`] when it has ended.
+    pub async fn item_stop(&self, actor: &Actor, id: &str, stop: &Stop) -> Result<(Entity, Item)> {
+        actor.require_person()?;
+        let (entity, role, item) = self.item_find(actor, id).await?;
+        if item.author_id != actor.user_id && role < Role::Admin {
+            return Err(Error::Forbidden(format!(
+                "only `{}` and admins of `{}` may stop this item",
+                item.author, entity.name
+            )));
+        }
+        if role < Role::Member {
+            return Err(Error::Forbidden(format!(
+                "you are {role} of `{}`, and this needs the role member",
+                entity.name
+            )));
+        }
+        match self.item_stop_now(&item, stop.grace_seconds, &actor.username, false).await? {
+            Some(Stopping::Stopped(i) | Stopping::Asked(i)) => Ok((entity, *i)),
+            Some(Stopping::Ended(i)) => Err(Error::conflict(format!("the item is {} already", i.state.as_str()))),
+            None => Err(item_missing(id)),
+        }
+    }
+
+    /// Stops an item on behalf of `by`, with everything that follows.
+    pub(crate) async fn item_stop_now(
+        &self,
+        item: &Item,
+        grace_seconds: Option<u32>,
+        by: &str,
+        deleted: bool,
+    ) -> Result<Option<Stopping>> {
+        let reason = Reason::new(code::STOPPED, format!("stopped by {by}"));
+        let done = self.store.item_stop(&item.id, grace_seconds, reason, deleted, self.now(), by).await?;
+        if let Some(Stopping::Stopped(stopped)) = &done {
+            self.item_ended(stopped).await?;
+        }
+        if let Some(Stopping::Asked(asked)) = &done {
+            self.wakers.agent_wanted();
+            if asked.stock {
+                self.run_stop_for_item(asked).await?;
+            }
+        }
+        self.wakers.changed();
+        Ok(done)
+    }
+
+    /// Deletes a waiting item as the wire's `deleteFromRunQueue` does: null there, stopped in REST.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] when an agent has it.
+    pub async fn item_delete(&self, actor: &Actor, id: &str) -> Result<()> {
+        let (entity, role, item) = self.item_find(actor, id).await?;
+        if item.author_id != actor.user_id && role < Role::Admin {
+            return Err(Error::Forbidden(format!(
+                "only `{}` and admins of `{}` may delete this item",
+                item.author, entity.name
+            )));
+        }
+        if item.state != StateName::Queued {
+            return Err(Error::conflict(format!(
+                "the item is {}; only a waiting item can be deleted",
+                item.state.as_str()
+            )));
+        }
+        self.item_stop_now(&item, None, &actor.username, true).await?;
+        Ok(())
+    }
+
+    /// Launches an item's request again, as the caller.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while it has not ended, and everything that a push can say.
+    pub async fn item_retry(&self, actor: &Actor, id: &str) -> Result<Pushed> {
+        let (entity, _, item) = self.item_find(actor, id).await?;
+        if !item.state.is_ended() {
+            return Err(Error::conflict(format!(
+                "the item is {}; only an ended item can be launched again",
+                item.state.as_str()
+            )));
+        }
+        let mut spec = item.spec.clone();
+        for key in ["run_id", "idempotency_key", "_resume_count", "not_before"] {
+            spec.remove(key);
+        }
+        // The version that ran, not what an alias means by now.
+        if let Some(job) = &item.job {
+            spec.insert("job".into(), Value::String(job.clone()));
+        }
+        if !item.template_variables.is_empty() {
+            spec.insert("template_variables".into(), Value::Object(item.template_variables.clone()));
+        }
+        spec.insert("priority".into(), Value::from(item.priority.number()));
+        self.item_push(actor, &entity.name, &item.queue_name, Value::Object(spec), Door::Wire, WirePush::default())
+            .await
+    }
+}

@@ -1,0 +1,398 @@
+//! A launch comes in: everything is checked, resolved and stored, or nothing is.
+
+use lanza_api::item::{ItemConfig, Plan};
+use lanza_model::{
+    Priority, Role, Target, code, config,
+    id::ItemId,
+    item::StateName,
+    name,
+    spec::{Door, JobReference, LaunchSpec},
+    template,
+};
+use lanza_store::{accounts::Entity, items::Item, queues::Queue};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Actor, Error, Result, Service,
+    agents::status_of,
+    queues::{effective, is_draining, templates_invalid},
+};
+
+/// Largest launch spec, in bytes of JSON.
+const SPEC_BYTES: usize = 4 << 20;
+/// The project of runs for which nobody names one.
+const DEFAULT_PROJECT: &str = "uncategorized";
+
+/// What the wire sends beside the spec.
+#[derive(Debug, Clone, Default)]
+pub struct WirePush {
+    /// 0 to 3.
+    pub priority: Option<i64>,
+    /// Values of template variables.
+    pub template_variables: Option<Map<String, Value>>,
+}
+
+/// An accepted launch.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// Entity of the queue.
+    pub entity: Entity,
+    /// The item.
+    pub item: Item,
+    /// False when the idempotency key was seen before.
+    pub new: bool,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+    /// The spec with resource and resource args filled in, for the wire.
+    pub resolved_spec: Map<String, Value>,
+}
+
+/// A launch that has been checked and not stored.
+struct Checked {
+    entity: Entity,
+    queue: Queue,
+    spec: LaunchSpec,
+    target: Target,
+    queue_config: Map<String, Value>,
+    template_variables: Map<String, Value>,
+    priority: Priority,
+    job: Option<String>,
+    job_artifact: Option<String>,
+    code_artifact: Option<String>,
+    run_entity: String,
+    run_project: String,
+    warnings: Vec<String>,
+}
+
+impl Service {
+    /// Puts a launch on a queue.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the spec, by field; an unknown queue; a role below member.
+    pub async fn item_push(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        queue: &str,
+        spec: Value,
+        door: Door,
+        wire: WirePush,
+    ) -> Result<Pushed> {
+        let checked = self.item_check(actor, entity, queue, spec, door, wire).await?;
+        if let Some(pushed) = self.item_preempted(actor, &checked).await? {
+            return Ok(pushed);
+        }
+        let mut warnings = checked.warnings.clone();
+        if let Some(warning) = self.queue_unserved(&checked.queue).await? {
+            warnings.push(warning);
+        }
+        let planned_run = checked.spec.run_id.clone().unwrap_or_else(name::new_run_name);
+        let item = Item {
+            id: ItemId::new(),
+            entity_id: checked.entity.id.clone(),
+            queue_id: checked.queue.id.clone(),
+            queue_name: checked.queue.name.clone(),
+            target: checked.target,
+            state: StateName::Queued,
+            phase: None,
+            attempt: 0,
+            max_attempts: max_attempts(&checked.queue),
+            losses: 0,
+            next_retry_at: None,
+            agent_id: None,
+            stock: false,
+            priority: checked.priority,
+            author_id: actor.user_id.clone(),
+            author: actor.username.clone(),
+            created_at: self.now(),
+            leased_at: None,
+            lease_expires_at: None,
+            acknowledged_at: None,
+            started_at: None,
+            ended_at: None,
+            unreachable_since: None,
+            stop_requested_at: None,
+            stop_grace_seconds: None,
+            deleted: false,
+            exit_code: None,
+            signal: None,
+            reason: None,
+            warnings: checked.warnings.clone(),
+            job: checked.job.clone(),
+            job_artifact: checked.job_artifact.clone(),
+            code_artifact: checked.code_artifact.clone(),
+            run_entity: checked.run_entity.clone(),
+            run_project: checked.run_project.clone(),
+            planned_run,
+            run: None,
+            runs: Vec::new(),
+            name: checked.spec.name.clone(),
+            queue_config: checked.queue_config.clone(),
+            item_config: checked.spec.resource_args.clone(),
+            template_variables: checked.template_variables.clone(),
+            resources: resources(&checked),
+            not_before: checked.spec.not_before,
+            idempotency_key: checked.spec.idempotency_key.clone(),
+            environment: None,
+            source: None,
+            spec: checked.spec.raw.clone(),
+        };
+        let (item, new) = self.store.item_insert(item).await.map_err(|e| match e {
+            lanza_store::Error::Moved => crate::queues::queue_missing(queue),
+            other => other.into(),
+        })?;
+        if new {
+            self.wakers.item_queued();
+            metrics::counter!("lanza_items_pushed_total").increment(1);
+        }
+        let resolved_spec = resolved_spec(&checked, &item, actor);
+        Ok(Pushed { entity: checked.entity, item, new, warnings, resolved_spec })
+    }
+
+    /// Says what a launch would do, and changes nothing.
+    ///
+    /// # Errors
+    /// As for [`Service::item_push`].
+    pub async fn item_plan(&self, actor: &Actor, entity: &str, queue: &str, spec: Value) -> Result<Plan> {
+        let checked = self.item_check(actor, entity, queue, spec, Door::Rest, WirePush::default()).await?;
+        let mut warnings = checked.warnings.clone();
+        warnings.extend(self.queue_unserved(&checked.queue).await?);
+        Ok(Plan {
+            queue: checked.queue.name.clone(),
+            target: checked.target,
+            job: checked.job.clone(),
+            project: checked.run_project.clone(),
+            config: ItemConfig {
+                effective: effective(&checked.queue_config, &checked.spec.resource_args),
+                queue: checked.queue_config,
+                item: checked.spec.resource_args,
+            },
+            template_variables: checked.template_variables,
+            warnings,
+        })
+    }
+
+    async fn item_check(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        queue: &str,
+        spec: Value,
+        door: Door,
+        wire: WirePush,
+    ) -> Result<Checked> {
+        if spec.to_string().len() > SPEC_BYTES {
+            return Err(Error::TooLarge { what: "the launch spec".into(), limit: "4 MiB".into() });
+        }
+        let (entity, queue) = self.queue_find(actor, entity, queue).await?;
+        if actor.job.is_none() {
+            self.entity_for(actor, &entity.name, Role::Member).await?;
+        }
+        if is_draining(&queue) {
+            return Err(Error::conflict(format!("the queue `{}` is draining and takes nothing new", queue.name)));
+        }
+        let mut warnings = Vec::new();
+        let mut spec = LaunchSpec::parse(spec, door)?;
+        let target = target_of(&queue, &spec, door, &mut warnings)?;
+        if let Some(values) = wire.template_variables {
+            spec.template_variables = values;
+        }
+        // The admin's templates are part of the queue's config; a submitter who fills them sends nothing else.
+        if !spec.template_variables.is_empty() && !spec.resource_args.is_empty() {
+            spec.resource_args = Map::new();
+            warnings.push("resource_args are ignored because template_variables are given".to_owned());
+        }
+        let template_variables =
+            template::resolve(&queue.templates, &spec.template_variables).map_err(templates_invalid)?;
+        let queue_config = match template::render(&Value::Object(queue.config.clone()), &template_variables) {
+            Value::Object(rendered) => rendered,
+            _ => Map::new(),
+        };
+        // In a personal space both layers are the owner's.
+        if entity.team {
+            config::check_submitter(target, &spec.resource_args).map_err(|refused| Error::Invalid {
+                field: format!("resource_args.{}.{}", target.wire_name(), refused[0].field),
+                why: refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+                code: code::FIELD_NOT_ALLOWED,
+            })?;
+        }
+        let priority = self.priority_of(&queue, &spec, wire.priority, &mut warnings)?;
+        let mut checked = Checked {
+            run_entity: spec.entity.clone().unwrap_or_else(|| entity.name.clone()),
+            run_project: spec.project.clone().unwrap_or_default(),
+            entity,
+            queue,
+            spec,
+            target,
+            queue_config,
+            template_variables,
+            priority,
+            job: None,
+            job_artifact: None,
+            code_artifact: None,
+            warnings,
+        };
+        self.resolve_job(actor, &mut checked).await?;
+        if checked.run_project.is_empty() {
+            DEFAULT_PROJECT.clone_into(&mut checked.run_project);
+        }
+        checked.run_entity = self.run_entity_of(actor, &checked).await?;
+        Ok(checked)
+    }
+
+    /// The entity of the run must be one that the author may write into.
+    async fn run_entity_of(&self, actor: &Actor, checked: &Checked) -> Result<String> {
+        let found = match &actor.job {
+            Some(_) => self.project_writable(actor, &checked.run_entity, &checked.run_project).await?,
+            None => self.entity_for(actor, &checked.run_entity, Role::Member).await.map_err(|e| match e {
+                Error::NotFound { id, .. } => Error::Invalid {
+                    field: "entity".into(),
+                    why: format!("you do not belong to an entity `{id}`"),
+                    code: code::SPEC_INVALID,
+                },
+                other => other,
+            })?,
+        };
+        Ok(found.name)
+    }
+
+    async fn resolve_job(&self, actor: &Actor, checked: &mut Checked) -> Result<()> {
+        let Some(written) = checked.spec.job.clone() else { return Ok(()) };
+        let reference = JobReference::parse(&written)?;
+        let project = reference.project.clone().or_else(|| checked.spec.project.clone());
+        let resolved = match &project {
+            Some(project) => self.job_resolve(actor, &reference, &checked.entity.name, project).await?,
+            None => None,
+        };
+        if checked.run_project.is_empty() {
+            checked.run_project = project.unwrap_or_default();
+        }
+        if let Some(job) = resolved {
+            checked.job = Some(job.reference);
+            checked.job_artifact = Some(job.artifact_id);
+            checked.code_artifact = job.code_artifact;
+        } else {
+            checked.warnings.push(format!("the job `{written}` does not exist (yet), or you may not see it"));
+            checked.job = Some(written);
+        }
+        Ok(())
+    }
+
+    fn priority_of(
+        &self,
+        queue: &Queue,
+        spec: &LaunchSpec,
+        wire: Option<i64>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Priority> {
+        let asked = match wire {
+            Some(number) => Some(Priority::from_number(number).ok_or_else(|| {
+                Error::invalid("priority", format!("`{number}` is none of 0 (critical), 1 (high), 2 (medium), 3 (low)"))
+            })?),
+            None => spec.priority,
+        };
+        match asked {
+            Some(p) if queue.prioritised => Ok(p),
+            // Schedulers and retries always name the default.
+            Some(p) if p != Priority::default() => {
+                warnings.push(format!("the queue `{}` has no priorities, so `{p}` is ignored", queue.name));
+                Ok(Priority::default())
+            }
+            _ => Ok(Priority::default()),
+        }
+    }
+
+    /// Says so when nobody will take an item of this queue.
+    async fn queue_unserved(&self, queue: &Queue) -> Result<Option<String>> {
+        let now = self.now();
+        let agents = self.store.agents_of_queue(&queue.id).await?;
+        if agents.iter().any(|a| ["polling", "running"].contains(&status_of(a, now))) {
+            return Ok(None);
+        }
+        Ok(Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name)))
+    }
+}
+
+fn target_of(queue: &Queue, spec: &LaunchSpec, door: Door, warnings: &mut Vec<String>) -> Result<Target> {
+    if spec.is_scheduler() {
+        return Ok(Target::Process);
+    }
+    match (queue.target, spec.resource) {
+        (Some(q), Some(s)) if q != s => {
+            if door == Door::Rest {
+                return Err(Error::Invalid {
+                    field: "resource".into(),
+                    why: format!("is `{s}`, and the queue `{}` is for `{q}`", queue.name),
+                    code: code::TARGET_MISMATCH,
+                });
+            }
+            warnings.push(format!("the queue `{}` is for `{q}`, so the resource `{s}` is ignored", queue.name));
+            Ok(q)
+        }
+        (Some(q), _) => Ok(q),
+        (None, Some(s)) => Ok(s),
+        (None, None) => Ok(Target::Docker),
+    }
+}
+
+fn max_attempts(queue: &Queue) -> u32 {
+    let retries = queue.policy.get("retry").and_then(|r| r.get("max")).and_then(Value::as_u64).unwrap_or(0);
+    u32::try_from(retries).unwrap_or(u32::MAX - 1).min(100) + 1
+}
+
+/// What the item asks of the machine: its own words, else those of the target's config.
+fn resources(checked: &Checked) -> Map<String, Value> {
+    if !checked.spec.resources.is_empty() {
+        return checked.spec.resources.clone();
+    }
+    let config = effective(&checked.queue_config, &checked.spec.resource_args);
+    ["cpus", "memory", "gpus"].iter().filter_map(|k| config.get(*k).map(|v| ((*k).to_owned(), v.clone()))).collect()
+}
+
+fn resolved_spec(checked: &Checked, item: &Item, actor: &Actor) -> Map<String, Value> {
+    let mut spec = item.spec.clone();
+    let args = effective(&item.queue_config, &item.item_config);
+    spec.insert("resource".into(), json!(checked.target.wire_name()));
+    spec.insert("resource_args".into(), json!({ checked.target.wire_name(): args }));
+    spec.insert("author".into(), json!(actor.username));
+    spec.insert("entity".into(), json!(item.run_entity));
+    spec.insert("project".into(), json!(item.run_project));
+    spec.insert("run_id".into(), json!(item.planned_run));
+    spec.remove("template_variables");
+    spec
+}
+
+impl Service {
+    /// A push whose run id is that of an item which the caller's stock agent holds is a preempted job that comes back:
+    /// the same item, next attempt.
+    async fn item_preempted(&self, actor: &Actor, checked: &Checked) -> Result<Option<Pushed>> {
+        let (Some(run_id), true) = (&checked.spec.run_id, checked.spec.resume_count > 0) else { return Ok(None) };
+        let filter = lanza_store::items::ItemFilter {
+            queue: Some(checked.queue.id.clone()),
+            states: vec![StateName::Running],
+            ..Default::default()
+        };
+        let held = self.store.item_list(&filter, 1000).await?;
+        let Some(item) = held.into_iter().find(|i| i.stock && (i.planned_run == *run_id || i.runs.contains(run_id)))
+        else {
+            return Ok(None);
+        };
+        let agent = match &item.agent_id {
+            Some(id) => self.store.agent_by_id(id).await?,
+            None => None,
+        };
+        if agent.is_none_or(|a| a.created_by != actor.username) {
+            return Ok(None);
+        }
+        let item = self.store.item_preempted(&item.id, checked.spec.raw.clone(), None, self.now()).await?;
+        self.wakers.item_queued();
+        let resolved_spec = resolved_spec(checked, &item, actor);
+        Ok(Some(Pushed {
+            entity: checked.entity.clone(),
+            item,
+            new: false,
+            warnings: checked.warnings.clone(),
+            resolved_spec,
+        }))
+    }
+}
