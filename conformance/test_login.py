@@ -7,13 +7,14 @@ import re
 import select
 import subprocess
 import time
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from conftest import CLIENT_FOLDER
 from lanza_server import ADMIN_TOKEN, Process
 
+KEY = re.compile(r"\b[A-Za-z0-9_]{40}\b")
 WRONG_KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -89,24 +90,37 @@ def test_the_page_that_login_names_shows_a_new_key(server, environment, tmp_path
 
 
 def key_from_the_page(server, link: str) -> str:
+    """Does in the pages what a person does: follows the link, fills in the forms and presses their buttons."""
     browser = requests.Session()
     browser.trust_env = False
-    before = browser.get(link, timeout=30)
-    assert before.ok, before.text
-    assert not re.search(r"\b[A-Za-z0-9_]{40}\b", before.text), "the page must ask for a sign-in first"
-    wrong = browser.post(f"{server.url}/api/v1/session", json={"username": "grace", "password": "not this"}, timeout=30)
-    assert wrong.status_code == 401, wrong.text
-    right = browser.post(
-        f"{server.url}/api/v1/session", json={"username": "grace", "password": "correct horse battery"}, timeout=30
+    sign_in = browser.get(link, timeout=30)
+    assert sign_in.ok, sign_in.text
+    assert not KEY.search(sign_in.text), "the page must ask for a sign-in first"
+    refused = submit(browser, sign_in, username="grace", password="not this")
+    assert not KEY.search(refused.text) and "password" in refused.text.lower()
+    welcome = submit(browser, refused, username="grace", password="correct horse battery")
+    assert "grace" in welcome.text and not KEY.search(welcome.text)
+    made = submit(browser, welcome)
+    key = KEY.search(made.text)
+    assert key, made.text
+    assert key[0] not in browser.get(link, timeout=30).text, "a key is shown once"
+    return key[0]
+
+
+def submit(browser: requests.Session, page: requests.Response, **fields) -> requests.Response:
+    """Sends the form of a page with its hidden fields and those given."""
+    action = re.search(r"<form[^>]*action=[\"']?([^\s\"'>]+)", page.text)[1]
+    hidden = dict(re.findall(r"<input type=hidden name=(\w+) value=\"([^\"]*)\"", page.text))
+    answer = browser.post(
+        urljoin(page.url, action), data={**hidden, **fields}, headers={"Origin": origin(page.url)}, timeout=30
     )
-    assert right.ok, right.text
-    page = browser.get(link, timeout=30)
-    assert page.ok, page.text
-    key = re.search(r"\b[A-Za-z0-9_]{40}\b", page.text)
-    assert key, page.text
-    again = browser.get(link, timeout=30)
-    assert key.group(0) not in again.text, "a key is shown once"
-    return key.group(0)
+    assert answer.ok, (answer.status_code, answer.text)
+    return answer
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def read_until(terminal: int, pattern: str, seen: str, timeout: float = 60, wait_for_end=None) -> str:

@@ -23,7 +23,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "lanza-server",
-        ours: &["lanza-model", "lanza-api", "lanza-service"],
+        // The store is only opened there and handed to the service.
+        ours: &["lanza-model", "lanza-api", "lanza-store", "lanza-service"],
         never: &["sqlx", "clap", "bollard", "kube"],
     },
     Rule {
