@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod items;
 pub mod links;
+pub mod logs;
 mod pending;
 pub mod queues;
 pub mod supervisor;

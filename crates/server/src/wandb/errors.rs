@@ -20,7 +20,7 @@ use serde_json::json;
 /// Returns the HTTP status of an error on this door.
 pub(super) fn status(error: &Error) -> StatusCode {
     match error {
-        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::NotFound { .. } | Error::NoneOf { .. } => StatusCode::NOT_FOUND,
         Error::Conflict { code, .. } if *code == code::LINK_EXPIRED => StatusCode::FORBIDDEN,
         Error::AlreadyExists { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } => StatusCode::BAD_REQUEST,

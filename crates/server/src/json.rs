@@ -1,0 +1,44 @@
+//! The `Json` body of REST handlers, with refusals in our own words.
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use lanza_api::Problem;
+use lanza_model::code;
+use serde::de::DeserializeOwned;
+
+/// A parsed JSON body. An empty body is read as `{}`.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+/// The body could not be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable(StatusCode, Problem);
+
+impl IntoResponse for Unreadable {
+    fn into_response(mut self) -> Response {
+        self.1.request_id = crate::request_id::current();
+        (self.0, axum::Json(self.1)).into_response()
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Unreadable;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unreadable> {
+        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|e| {
+            let status = e.into_response().status();
+            let code = if status == StatusCode::PAYLOAD_TOO_LARGE { code::TOO_LARGE } else { code::MALFORMED };
+            Unreadable(status, Problem::new(code, "the body is larger than this route takes, or broke off"))
+        })?;
+        let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|e| {
+            // Wrong shape is 422, no JSON at all is 400.
+            let status = if e.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+            let code = if e.is_data() { code::INVALID } else { code::MALFORMED };
+            Unreadable(status, Problem::new(code, format!("the body cannot be read: {e}")))
+        })
+    }
+}

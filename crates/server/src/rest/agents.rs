@@ -1,0 +1,90 @@
+//! Agents, as people see and steer them.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use lanza_api::{
+    List,
+    agent::{Agent, AgentAnswer, Register},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Page, page};
+use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(agent_list, agent_register))
+        .routes(routes!(agent_get))
+        .routes(routes!(agent_drain))
+        .routes(routes!(agent_stop))
+}
+
+/// Lists an entity's agents, newest first.
+#[utoipa::path(get, path = "/entities/{entity}/agents", params(("entity" = String, Path)),
+    responses((status = 200, body = List<Agent>)))]
+async fn agent_list(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(entity): Path<String>,
+    Query(query): Query<Page>,
+) -> Answer<Json<List<Agent>>> {
+    let limit = query.limit()?;
+    let (entity, agents) = state.service.agent_list(&actor, &entity, query.after.as_deref(), limit).await?;
+    let mut views = Vec::with_capacity(agents.len());
+    for agent in &agents {
+        views.push(state.service.agent_view(&entity, agent).await?);
+    }
+    Ok(Json(page(views, limit, |a| a.id.clone())))
+}
+
+/// Registers an agent; the same state folder is the same agent.
+#[utoipa::path(post, path = "/entities/{entity}/agents", params(("entity" = String, Path)), request_body = Register,
+    responses((status = 200, body = AgentAnswer), (status = 404), (status = 422)))]
+async fn agent_register(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(entity): Path<String>,
+    Body(body): Body<Register>,
+) -> Answer<Json<AgentAnswer>> {
+    let (entity, agent) = state.service.agent_register(&actor, &entity, body).await?;
+    Ok(Json(AgentAnswer { agent: state.service.agent_view(&entity, &agent).await? }))
+}
+
+/// Shows an agent.
+#[utoipa::path(get, path = "/agents/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = AgentAnswer), (status = 404)))]
+async fn agent_get(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<AgentAnswer>> {
+    let (entity, _, agent) = state.service.agent_find(&actor, &id).await?;
+    Ok(Json(AgentAnswer { agent: state.service.agent_view(&entity, &agent).await? }))
+}
+
+/// Tells an agent to take nothing new and to end after its last item.
+#[utoipa::path(post, path = "/agents/{id}/drain", params(("id" = String, Path)), responses((status = 200, body = AgentAnswer)))]
+async fn agent_drain(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<AgentAnswer>> {
+    command(&state, &actor, &id, false).await
+}
+
+/// Tells an agent to stop its items and end.
+#[utoipa::path(post, path = "/agents/{id}/stop", params(("id" = String, Path)), responses((status = 200, body = AgentAnswer)))]
+async fn agent_stop(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<AgentAnswer>> {
+    command(&state, &actor, &id, true).await
+}
+
+async fn command(state: &AppState, actor: &lanza_service::Actor, id: &str, stop: bool) -> Answer<Json<AgentAnswer>> {
+    let (entity, agent) = state.service.agent_command(actor, id, stop).await?;
+    Ok(Json(AgentAnswer { agent: state.service.agent_view(&entity, &agent).await? }))
+}
