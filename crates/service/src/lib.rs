@@ -6,13 +6,16 @@
 pub mod accounts;
 pub mod actor;
 pub mod agents;
+pub mod artifacts;
 pub mod error;
 pub mod events;
 pub mod items;
+pub mod jobs;
 pub mod links;
 pub mod logs;
 mod pending;
 pub mod queues;
+pub mod stock_agents;
 pub mod supervisor;
 pub mod tasks;
 pub mod waker;

@@ -1,30 +1,9 @@
 //! Signatures that the owners of runs and jobs replace: delete the function here when yours is in.
-use lanza_model::spec::JobReference;
 use lanza_store::items::Item;
 
-use crate::{Actor, Result, Service};
-
-/// A job, found.
-#[derive(Debug, Clone)]
-pub struct ResolvedJob {
-    /// Artifact of the job.
-    pub artifact_id: String,
-    /// `e/p/name:vN`.
-    pub reference: String,
-    /// Artifact of its code.
-    pub code_artifact: Option<String>,
-}
+use crate::{Result, Service};
 
 impl Service {
-    pub(crate) async fn job_resolve(
-        &self,
-        _: &Actor,
-        _: &JobReference,
-        _: &str,
-        _: &str,
-    ) -> Result<Option<ResolvedJob>> {
-        Ok(None)
-    }
     pub(crate) async fn runs_crash_silent(&self) -> Result<()> {
         Ok(())
     }

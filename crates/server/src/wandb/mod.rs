@@ -17,6 +17,7 @@
 mod asker;
 mod errors;
 mod graphql;
+mod launch;
 #[cfg(test)]
 mod tests;
 mod viewer;
@@ -49,6 +50,7 @@ pub(crate) struct Door {
 /// Returns the routes of the door.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut resolvers = Resolvers::default();
+    launch::register(&mut resolvers);
     viewer::register(&mut resolvers);
     let door = Arc::new(Door { service, engine: Engine::new(resolvers) });
     Router::new()

@@ -121,8 +121,20 @@ mod tests {
 
     #[test]
     fn paths_that_leave_the_artifact_are_refused() {
-        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/./b", "a\\..\\..\\b", "C:\\x", "\\x", "a\0b", "a/"]
-        {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a//b",
+            "./a",
+            "a/./b",
+            "a\\..\\..\\b",
+            "C:\\x",
+            "\\x",
+            "a\0b",
+            "a/",
+        ] {
             let e = check_path(bad).expect_err(bad);
             assert_eq!(e.code(), code::ARCHIVE_HOSTILE, "{bad}");
         }

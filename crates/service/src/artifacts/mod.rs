@@ -16,14 +16,12 @@ use lanza_model::{
     job::is_version_alias,
     name,
 };
-use lanza_store::{
-    accounts::Entity,
-    artifacts::{Artifact, Collection, State},
-};
+use lanza_store::artifacts::{Artifact, Collection, State};
 
 use crate::{Actor, Error, Result, Service};
 
-pub use read::JobScopeArtifacts;
+pub use change::AliasName;
+pub use read::{FileLocation, JobScopeArtifacts};
 pub use upload::{ArtifactRequest, Begun, FileSlot, FileSpec, ManifestRequest, ManifestSlot};
 
 /// How long a version may stay without a commit before it is forgotten, in ms.
@@ -62,8 +60,7 @@ impl Service {
     pub async fn collection_writable(&self, actor: &Actor, id: &str) -> Result<Collection> {
         let missing = || Error::not_found("artifact collection", id);
         let parsed = id.parse().map_err(|_| missing())?;
-        let collection =
-            self.store.collection_by_id(&parsed).await?.filter(|c| !c.deleted).ok_or_else(missing)?;
+        let collection = self.store.collection_by_id(&parsed).await?.filter(|c| !c.deleted).ok_or_else(missing)?;
         self.project_writable(actor, &collection.entity, &collection.project).await.map_err(|e| match e {
             Error::NotFound { .. } => missing(),
             other => other,
@@ -77,7 +74,7 @@ impl Service {
     /// When the store fails.
     pub async fn artifact_project(&self, actor: &Actor, entity: &str, project: &str) -> Result<Option<ProjectId>> {
         let Some(entity) = self.store.entity_by_name(entity).await? else { return Ok(None) };
-        let Some(project) = self.project_id(&entity, project).await? else { return Ok(None) };
+        let Some(project) = self.store.artifact_project_id(&entity.id, project).await? else { return Ok(None) };
         let seen = match self.entity_for(actor, &entity.name, Role::Viewer).await {
             Ok(_) => true,
             Err(Error::NotFound { .. }) => self.job_scope_artifacts(actor).await?.reaches_project(&project),
@@ -94,8 +91,26 @@ impl Service {
         Ok(self.job_scope_artifacts(actor).await?.reaches_project(project))
     }
 
-    async fn project_id(&self, entity: &Entity, project: &str) -> Result<Option<ProjectId>> {
-        Ok(self.store.artifact_project_id(&entity.id, project).await?)
+    /// Finds the project that a caller writes into, making it first if there is none.
+    pub(super) async fn artifact_project_ensure(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        project: &str,
+    ) -> Result<ProjectId> {
+        let entity = self.project_writable(actor, entity, project).await?;
+        name::check_project(project)?;
+        if let Some(found) = self.store.artifact_project_id(&entity.id, project).await? {
+            return Ok(found);
+        }
+        let new = lanza_store::projects::NewProject {
+            entity_id: entity.id,
+            name: project.to_owned(),
+            description: String::new(),
+            author: actor.username.clone(),
+            created_at: self.now(),
+        };
+        Ok(self.store.project_ensure(new).await?.0.id)
     }
 
     /// Deletes versions that were begun long ago and never committed. Returns how many there were.

@@ -129,7 +129,10 @@ impl Service {
         check_type(&request.type_name)?;
         check_tags(&request.tags)?;
         check_metadata(request.metadata.as_ref())?;
-        if request.digest.is_empty() || request.digest.len() > 128 || !request.digest.bytes().all(|b| b.is_ascii_graphic()) {
+        if request.digest.is_empty()
+            || request.digest.len() > 128
+            || !request.digest.bytes().all(|b| b.is_ascii_graphic())
+        {
             return Err(Error::invalid("digest", "is not a digest"));
         }
         for id in [&request.client_id, &request.sequence_client_id].into_iter().flatten() {
@@ -483,10 +486,7 @@ impl Service {
         let mut contents = serde_json::Map::new();
         for (path, bytes) in files {
             let md5 = digest_of(&bytes);
-            contents.insert(
-                path,
-                serde_json::json!({ "digest": md5, "size": bytes.len(), "birthArtifactID": id }),
-            );
+            contents.insert(path, serde_json::json!({ "digest": md5, "size": bytes.len(), "birthArtifactID": id }));
             self.artifact_file_put(&id, &md5, Some(bytes.len() as u64), whole(bytes)).await?;
         }
         let text = Bytes::from(

@@ -1,0 +1,257 @@
+//! Jobs: a view over artifacts of type `job`.
+
+use std::collections::HashMap;
+
+use lanza_api::artifact::{Job, JobVersion};
+use lanza_model::{
+    id::ProjectId,
+    job::{self, FROZEN_REQUIREMENTS, JOB_FILE, JobFile, Source},
+    spec::JobReference,
+};
+use lanza_store::artifacts::{Artifact, Collection, Membership};
+use serde_json::{Value, json};
+
+use crate::{Actor, Error, Result, Service};
+
+/// Largest job file and list of requirements that is read, in bytes.
+const FILE_LIMIT: i64 = 4 << 20;
+/// How many jobs and versions a page has.
+pub const PAGE: i64 = 100;
+
+/// A job version that a launch names.
+#[derive(Debug, Clone)]
+pub struct ResolvedJob {
+    /// Id of the job's artifact.
+    pub artifact_id: String,
+    /// `entity/project/name:vN`.
+    pub reference: String,
+    /// What the job is.
+    pub file: JobFile,
+    /// Id of the artifact that holds the code, if it is a code job whose code the caller sees.
+    pub code_artifact: Option<String>,
+}
+
+impl Service {
+    /// Finds the job version that a reference means now; none when there is none that the caller sees. A version whose
+    /// job file cannot be understood is found as well: the agent fails with the reason.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the artifact is no job or its job file is malformed.
+    pub async fn job_resolve(
+        &self,
+        actor: &Actor,
+        reference: &JobReference,
+        default_entity: &str,
+        default_project: &str,
+    ) -> Result<Option<ResolvedJob>> {
+        let entity = reference.entity.as_deref().unwrap_or(default_entity);
+        let project = reference.project.as_deref().unwrap_or(default_project);
+        let Some(project) = self.artifact_project(actor, entity, project).await? else { return Ok(None) };
+        let Some(collection) = self.collection_find(actor, &project, &reference.name).await? else {
+            return Ok(None);
+        };
+        let Some(found) = self.membership_find(actor, &collection, &reference.alias).await? else { return Ok(None) };
+        let artifact = found.artifact;
+        let name = artifact.reference();
+        if artifact.collection.type_name != job::ARTIFACT_TYPE {
+            return Err(Error::invalid("job", format!("`{name}` is a {}, not a job", artifact.collection.type_name)));
+        }
+        let bytes = self.artifact_file_read(&artifact, JOB_FILE, FILE_LIMIT).await?;
+        let bytes = bytes.ok_or_else(|| Error::invalid("job", format!("`{name}` has no {JOB_FILE}")))?;
+        let file = JobFile::parse(&bytes).map_err(|e| Error::invalid("job", format!("`{name}`: {e}")))?;
+        let code_artifact = match &file.source {
+            Source::Code { artifact } => match self.artifact_find(actor, artifact).await {
+                Ok(code) => Some(code.id.to_string()),
+                Err(Error::NotFound { .. }) => None,
+                Err(e) => return Err(e),
+            },
+            _ => None,
+        };
+        Ok(Some(ResolvedJob { artifact_id: artifact.id.to_string(), reference: name, file, code_artifact }))
+    }
+
+    /// Lists the jobs of a project by name, after `after`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the project.
+    pub async fn job_list(&self, actor: &Actor, entity: &str, project: &str, after: &str) -> Result<Vec<Job>> {
+        let project = self.job_project(actor, entity, project).await?;
+        let found = self.store.collection_list(&project, Some(job::ARTIFACT_TYPE), after, PAGE).await?;
+        let mut jobs = Vec::with_capacity(found.len());
+        for collection in found {
+            jobs.push(self.job_view(actor, &collection).await?);
+        }
+        Ok(jobs)
+    }
+
+    /// Returns one job.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn job_find(&self, actor: &Actor, entity: &str, project: &str, name: &str) -> Result<Job> {
+        let collection = self.job_collection(actor, entity, project, name).await?;
+        self.job_view(actor, &collection).await
+    }
+
+    /// Lists the versions of a job, newest first, below version `before`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn job_version_list(
+        &self,
+        actor: &Actor,
+        (entity, project, name): (&str, &str, &str),
+        before: Option<i64>,
+    ) -> Result<Vec<JobVersion>> {
+        let collection = self.job_collection(actor, entity, project, name).await?;
+        let members = self.store.membership_list(&collection.id, before, PAGE).await?;
+        self.job_version_views(&members).await
+    }
+
+    /// Returns one version of a job: `vN`, an alias or a digest.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn job_version_find(
+        &self,
+        actor: &Actor,
+        (entity, project, name): (&str, &str, &str),
+        word: &str,
+    ) -> Result<JobVersion> {
+        let collection = self.job_collection(actor, entity, project, name).await?;
+        let missing = || job_missing(&format!("{entity}/{project}/{name}:{word}"));
+        let found = self.membership_find(actor, &collection, word).await?.ok_or_else(missing)?;
+        Ok(self.job_version_views(&[found]).await?.remove(0))
+    }
+
+    async fn job_project(&self, actor: &Actor, entity: &str, project: &str) -> Result<ProjectId> {
+        let found = self.artifact_project(actor, entity, project).await?;
+        found.ok_or_else(|| Error::not_found("project", format!("{entity}/{project}")))
+    }
+
+    async fn job_collection(&self, actor: &Actor, entity: &str, project: &str, name: &str) -> Result<Collection> {
+        let project_id = self.job_project(actor, entity, project).await?;
+        let found = self.collection_find(actor, &project_id, name).await?;
+        let found = found.filter(|c| c.type_name == job::ARTIFACT_TYPE && !c.portfolio);
+        found.ok_or_else(|| job_missing(&format!("{entity}/{project}/{name}")))
+    }
+
+    async fn job_view(&self, actor: &Actor, collection: &Collection) -> Result<Job> {
+        let newest = self.membership_find(actor, collection, "latest").await?;
+        let newest = match newest {
+            Some(found) => Some(found),
+            None => self.store.membership_list(&collection.id, None, 1).await?.pop(),
+        };
+        let latest = match newest {
+            Some(found) => self.job_version_views(&[found]).await?.pop(),
+            None => None,
+        };
+        Ok(Job {
+            name: collection.name.clone(),
+            entity: collection.entity.clone(),
+            project: collection.project.clone(),
+            description: collection.description.clone().unwrap_or_default(),
+            latest,
+            versions: self.store.membership_count(&collection.id).await?,
+            created_at: collection.created_at,
+        })
+    }
+
+    async fn job_version_views(&self, members: &[Membership]) -> Result<Vec<JobVersion>> {
+        let ids: Vec<_> = members.iter().map(|m| &m.artifact.id).collect();
+        let aliases = self.store.aliases_of(&ids).await?;
+        let mut views = Vec::with_capacity(members.len());
+        for member in members {
+            views.push(self.job_version_view(member, &aliases).await?);
+        }
+        Ok(views)
+    }
+
+    async fn job_version_view(
+        &self,
+        member: &Membership,
+        aliases: &HashMap<String, Vec<(lanza_model::id::CollectionId, String)>>,
+    ) -> Result<JobVersion> {
+        let artifact = &member.artifact;
+        let bytes = self.artifact_file_read(artifact, JOB_FILE, FILE_LIMIT).await?.unwrap_or_default();
+        let raw: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        // What cannot be understood is still listed; a launch says what is wrong with it.
+        let file = JobFile::parse(&bytes).ok();
+        let requirements =
+            self.artifact_file_read(artifact, FROZEN_REQUIREMENTS, FILE_LIMIT).await?.unwrap_or_default();
+        let requirements = String::from_utf8_lossy(&requirements);
+        let own = aliases.get(artifact.id.as_str()).into_iter().flatten();
+        Ok(JobVersion {
+            id: artifact.id.to_string(),
+            reference: artifact.reference(),
+            version: format!("v{}", member.version),
+            aliases: own.filter(|(c, _)| *c == member.collection.id).map(|(_, a)| a.clone()).collect(),
+            source_type: file.as_ref().map(|f| f.source.kind().to_owned()).unwrap_or_default(),
+            source: raw["source"].clone(),
+            entrypoint: file.as_ref().map(|f| f.entrypoint.clone()).unwrap_or_default(),
+            python: file.as_ref().and_then(|f| f.python.clone()),
+            input_types: raw["input_types"].clone(),
+            output_types: raw["output_types"].clone(),
+            metadata: metadata_of(artifact),
+            requirements: requirements.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect(),
+            created_at: artifact.created_at,
+            author: Some(artifact.author.clone()),
+        })
+    }
+}
+
+/// The metadata of a version as JSON; an empty object when it has none.
+pub fn metadata_of(artifact: &Artifact) -> Value {
+    artifact
+        .metadata
+        .as_deref()
+        .and_then(|m| serde_json::from_str(m).ok())
+        .filter(|m: &Value| !m.is_null())
+        .unwrap_or_else(|| json!({}))
+}
+
+/// The metadata of a job after an update: the new document, with the schemas and types of the old one where the new one
+/// has none or only empty ones.
+pub(crate) fn merge_job_metadata(old: Option<&str>, new: &str) -> String {
+    let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let (Some(Value::Object(old)), Some(Value::Object(mut merged))) = (old.and_then(parse), parse(new)) else {
+        return new.to_owned();
+    };
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(o) => o.is_empty() || o.get("wb_type").and_then(Value::as_str) == Some("unknown"),
+        _ => false,
+    };
+    for key in ["input_schemas", "input_types", "output_types"] {
+        if let Some(kept) = old.get(key)
+            && !empty(kept)
+            && merged.get(key).is_none_or(empty)
+        {
+            merged.insert(key.to_owned(), kept.clone());
+        }
+    }
+    Value::Object(merged).to_string()
+}
+
+fn job_missing(id: &str) -> Error {
+    Error::NotFound { what: "job", id: id.to_owned(), code: lanza_model::code::JOB_NOT_FOUND }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_update_without_types_erases_none() {
+        let old = json!({"input_schemas": {"@wandb.config": {"type": "object"}}, "_partial": true}).to_string();
+        let new = json!({"input_types": {}, "output_types": {"wb_type": "unknown"}}).to_string();
+        let merged: Value = serde_json::from_str(&merge_job_metadata(Some(&old), &new)).expect("JSON");
+        assert_eq!(merged["input_schemas"]["@wandb.config"]["type"], "object");
+        assert_eq!(merged.get("_partial"), None);
+        let newer = json!({"input_schemas": {"@wandb.config": {"type": "array"}}}).to_string();
+        assert_eq!(merge_job_metadata(Some(&old), &newer), newer);
+        assert_eq!(merge_job_metadata(None, &newer), newer);
+    }
+}
