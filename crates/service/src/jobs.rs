@@ -32,8 +32,7 @@ pub struct ResolvedJob {
 }
 
 impl Service {
-    /// Finds the job version that a reference means now; none when there is none that the caller sees. A version whose
-    /// job file cannot be understood is found as well: the agent fails with the reason.
+    /// Finds the job version that a reference means now; none when there is none that the caller sees.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the artifact is no job or its job file is malformed.

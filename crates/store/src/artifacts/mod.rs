@@ -10,6 +10,8 @@ mod content;
 mod create;
 mod lineage;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use lanza_model::{
     clock::Time,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lanza_model::{
-    id::{ArtifactId, CollectionId, ProjectId},
+    id::{ArtifactId, CollectionId, EntityId, ProjectId},
     job::is_version_alias,
 };
 use sqlx::any::AnyRow;
@@ -32,6 +32,26 @@ fn file(row: &AnyRow) -> Result<FileEntry> {
 }
 
 impl Store {
+    /// Finds the id of a project by name, whatever its case.
+    pub async fn artifact_project_id(&self, entity: &EntityId, project: &str) -> Result<Option<ProjectId>> {
+        let row = sqlx::query("SELECT id FROM projects WHERE entity_id = $1 AND name_key = $2")
+            .bind(entity.as_str())
+            .bind(project.to_lowercase())
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.map(|r| r.parsed("id")).transpose()
+    }
+
+    /// Finds the row id of a run by its id in a project.
+    pub async fn artifact_run_id(&self, project: &ProjectId, run: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT id FROM runs WHERE project_id = $1 AND name = $2")
+            .bind(project.as_str())
+            .bind(run)
+            .fetch_optional(self.read_pool())
+            .await?;
+        row.map(|r| r.text("id")).transpose()
+    }
+
     /// Finds a version by id, in whatever state.
     pub async fn artifact_by_id(&self, id: &ArtifactId) -> Result<Option<Artifact>> {
         let row = sqlx::query(sqlx::AssertSqlSafe(artifact_select("WHERE a.id = $1")))
