@@ -79,6 +79,8 @@ ids! {
     ProjectId;
     /// A run's row; the eight-letter id that people see is a [`crate::name::RunName`].
     RunId;
+    /// A file of a run.
+    RunFileId;
     /// An artifact collection.
     CollectionId;
     /// One artifact version.

@@ -14,6 +14,7 @@ pub mod name;
 pub mod phase;
 pub mod priority;
 pub mod role;
+pub mod run;
 pub mod spec;
 pub mod target;
 pub mod template;

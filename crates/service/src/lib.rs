@@ -9,12 +9,18 @@ pub mod agents;
 pub mod artifacts;
 pub mod error;
 pub mod events;
+pub mod history;
 pub mod items;
 pub mod jobs;
+pub mod lenient;
 pub mod links;
 pub mod logs;
-mod pending;
+pub mod projects;
 pub mod queues;
+pub mod run_files;
+pub mod run_filter;
+pub mod run_list;
+pub mod runs;
 pub mod stock_agents;
 pub mod supervisor;
 pub mod tasks;
@@ -42,6 +48,8 @@ pub struct Service {
     pub started_at: Time,
     links: links::Signer,
     actors: accounts::ActorCache,
+    run_access: runs::AccessCache,
+    history_keys: history::KeysCache,
 }
 
 impl Service {
@@ -56,6 +64,8 @@ impl Service {
             started_at: clock.now(),
             wakers: waker::Wakers::default(),
             actors: accounts::ActorCache::default(),
+            run_access: runs::AccessCache::default(),
+            history_keys: history::KeysCache::default(),
             store,
             clock,
         }))

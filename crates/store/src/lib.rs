@@ -18,9 +18,13 @@ mod write;
 pub mod accounts;
 pub mod agents;
 pub mod artifacts;
+pub mod chunks;
 pub mod events;
+pub mod files;
 pub mod items;
+pub mod projects;
 pub mod queues;
+pub mod runs;
 
 pub use blobs::Blobs;
 pub use error::Error;
