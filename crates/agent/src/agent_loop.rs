@@ -1,10 +1,620 @@
-//! The event loop that owns the agent's state.
+//! The event loop that owns the agent's state: what it holds, how much more it may take, and when it ends.
+//!
+//! Everything that takes time is a task in one set: the attempts, the claim and the heartbeat that are under way, the
+//! watchers. Their ends are the loop's events.
 
-use tokio::sync::mpsc;
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::{Control, Error, Options};
+use lanza_api::{
+    Client, ClientError,
+    agent::{Agent, AgentCommand, Claim, Claimed, Heartbeat, HeartbeatAnswer, Held, Lease, Register},
+    entity::Me,
+};
+use lanza_model::{Target as Kind, code};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, Id, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+use tracing::{error, info, warn};
 
-pub(crate) async fn run(_options: Options, mut control: mpsc::UnboundedReceiver<Control>) -> Result<(), Error> {
-    control.recv().await;
-    Ok(())
+use crate::{
+    Control, Error, Options, Slots,
+    attempt::{Attempt, Done, Intent},
+    build::python::Pythons,
+    command,
+    context::{Context, Served},
+    courier::chain,
+    garbage,
+    journal::Journal,
+    prepare::is_scheduler,
+    state_dir::{Identity, StateDir},
+    target::{Target, process::ProcessTarget, watcher::Watcher},
+};
+
+/// How long a claim waits for an item.
+const CLAIM_WAIT_MS: u32 = 30_000;
+/// How long a heartbeat waits for something to be wanted; also the longest silence of an agent.
+const HEARTBEAT_WAIT_MS: u32 = 10_000;
+/// Wait before the next heartbeat when the last answer held nothing that was not known.
+const HEARTBEAT_REPEAT: Duration = Duration::from_secs(1);
+/// Waits between tries while the server is away; the last one repeats.
+const RETRY_MS: [u64; 5] = [200, 500, 1_000, 2_000, 4_000];
+/// Wait before an attempt whose journal could not be written is taken up again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(10);
+/// How long the last words may take when the agent leaves.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// An attempt: its item and its number.
+type Key = (String, u32);
+
+/// What a finished task means.
+enum Event {
+    Registered(Result<Agent, ClientError>),
+    Claimed(Result<Claimed, ClientError>),
+    Heard(Result<HeartbeatAnswer, ClientError>),
+    Attempt(Key, io::Result<Done>),
+    /// Time to take an attempt up again.
+    Retry(Key),
+    /// Time to register, claim or send a heartbeat again.
+    Again(Chore),
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Chore {
+    Register,
+    Claim,
+    Heartbeat,
+}
+
+/// An attempt that this agent holds.
+struct Live {
+    intent: watch::Sender<Intent>,
+    /// Closed when the attempt's task has ended.
+    gone: watch::Receiver<()>,
+    scheduler: bool,
+    /// The task, for as long as nothing has been acknowledged.
+    task: AbortHandle,
+}
+
+/// How the agent is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Not,
+    /// When its last item has ended.
+    Drained,
+    /// When every item has been stopped.
+    Stopped,
+}
+
+struct AgentLoop {
+    ctx: Arc<Context>,
+    identity: Identity,
+    entity: String,
+    queues: Vec<String>,
+    targets: Vec<Kind>,
+    agent: Option<String>,
+    attempts: HashMap<Key, Live>,
+    tasks: JoinSet<Event>,
+    /// Which attempt a task belongs to, should it panic.
+    owners: HashMap<Id, Key>,
+    claim: Option<AbortHandle>,
+    busy: HashSet<Chore>,
+    failures: usize,
+    ending: Ending,
+    /// Registering was refused while attempts were alive: they are finished first.
+    refused: Option<Error>,
+}
+
+/// See [`crate::run`].
+pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<Control>) -> Result<(), Error> {
+    let state = StateDir::open(&options.state_dir)?;
+    let identity = state.identity()?;
+    command::kill_leftovers(&identity.state);
+    let client = Client::new(&options.base_url, Some(options.key.clone())).map_err(Error::Server)?;
+    let targets = targets(&options, &identity).await;
+    let journals = garbage::read_all(&state)?;
+    let known = identity.agent.clone();
+    let entity = entity(&options, &client, &identity, known.is_some()).await?;
+    if identity.entity.as_ref().is_some_and(|e| *e != entity) && !journals.is_empty() {
+        let owner = format!("an agent of the entity `{}`", identity.entity.unwrap_or_default());
+        return Err(Error::StateForeign { dir: options.state_dir.clone(), owner });
+    }
+    let queues = if options.queues.is_empty() { vec!["default".to_owned()] } else { options.queues.clone() };
+    let ctx = Arc::new(Context {
+        pythons: Pythons::new(state.environments(), options.environment.clone()),
+        mark: identity.state.clone(),
+        clock: options.clock.clone(),
+        client,
+        state,
+        targets: targets
+            .into_iter()
+            .map(|(kind, target)| (kind, Served { watcher: Arc::new(Watcher::new(target.clone())), target }))
+            .collect(),
+        options,
+    });
+    let mut kinds: Vec<Kind> = ctx.targets.keys().copied().collect();
+    kinds.sort_unstable();
+    let mut agent = AgentLoop {
+        identity,
+        entity,
+        queues,
+        targets: kinds,
+        agent: known,
+        attempts: HashMap::new(),
+        tasks: JoinSet::new(),
+        owners: HashMap::new(),
+        claim: None,
+        busy: HashSet::new(),
+        failures: 0,
+        ending: Ending::Not,
+        refused: None,
+        ctx,
+    };
+    for served in agent.ctx.targets.values().cloned().collect::<Vec<_>>() {
+        agent.tasks.spawn(async move {
+            served.watcher.run().await;
+            Event::Never
+        });
+    }
+    for journal in journals {
+        let lease = &journal.state.lease;
+        info!(item.id = %lease.item, attempt = lease.attempt, "taking up an attempt from the journal");
+        agent.adopt(journal, true);
+    }
+    agent.register();
+    agent.run(&mut control).await
+}
+
+/// Returns the targets that this machine can serve.
+async fn targets(options: &Options, _identity: &Identity) -> Vec<(Kind, Arc<dyn Target>)> {
+    let process: Arc<dyn Target> = Arc::new(ProcessTarget::new(options.supervisor.clone()));
+    vec![(Kind::Process, process)]
+}
+
+/// Returns the entity to serve; a known agent need not ask the server.
+async fn entity(options: &Options, client: &Client, identity: &Identity, known: bool) -> Result<String, Error> {
+    if let Some(entity) = &options.entity {
+        return Ok(entity.clone());
+    }
+    if let (true, Some(entity)) = (known, &identity.entity) {
+        return Ok(entity.clone());
+    }
+    let me: Me = client.get("/me").await.map_err(refusal)?;
+    Ok(me.entity)
+}
+
+/// Sorts an error of the first request.
+fn refusal(error: ClientError) -> Error {
+    match error {
+        ClientError::Refused { status, problem } if status < 500 && status != 429 && problem.code != "unknown" => {
+            Error::Refused { code: problem.code, message: problem.message, hint: problem.hint }
+        }
+        other => Error::Server(other),
+    }
+}
+
+impl AgentLoop {
+    async fn run(mut self, control: &mut mpsc::UnboundedReceiver<Control>) -> Result<(), Error> {
+        let mut controlled = true;
+        loop {
+            if self.ending != Ending::Not && self.attempts.is_empty() {
+                self.say_goodbye().await;
+                return self.refused.map_or(Ok(()), Err);
+            }
+            tokio::select! {
+                biased;
+                wanted = control.recv(), if controlled => match wanted {
+                    None => controlled = false,
+                    Some(Control::Leave) => {
+                        self.leave().await;
+                        return Ok(());
+                    }
+                    Some(Control::Drain) => self.end(Ending::Drained),
+                    Some(Control::Stop) => self.end(Ending::Stopped),
+                },
+                Some(ended) = self.tasks.join_next_with_id() => match ended {
+                    Ok((id, event)) => {
+                        self.owners.remove(&id);
+                        self.handle(event)?;
+                    }
+                    Err(e) => self.crashed(&e),
+                },
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Registered(answer) => return self.registered(answer),
+            Event::Claimed(answer) => self.claimed(answer),
+            Event::Heard(answer) => self.heard(answer),
+            Event::Attempt(key, ended) => self.ended(key, ended),
+            Event::Retry(key) => self.retry(&key),
+            Event::Again(chore) => {
+                self.busy.remove(&chore);
+                match chore {
+                    Chore::Register => self.register(),
+                    Chore::Claim => self.claim(),
+                    Chore::Heartbeat => self.heartbeat(),
+                }
+            }
+            Event::Never => {}
+        }
+        Ok(())
+    }
+
+    /// Does a chore again after a while.
+    fn again(&mut self, chore: Chore, after: Duration) {
+        self.busy.insert(chore);
+        self.tasks.spawn(async move {
+            sleep(after).await;
+            Event::Again(chore)
+        });
+    }
+
+    fn backoff(&mut self) -> Duration {
+        let wait = RETRY_MS[self.failures.min(RETRY_MS.len() - 1)];
+        self.failures += 1;
+        Duration::from_millis(wait)
+    }
+
+    fn register(&mut self) {
+        let (client, entity) = (self.ctx.client.clone(), self.entity.clone());
+        let options = &self.ctx.options;
+        let body = Register {
+            state: self.identity.state.clone(),
+            host: options.host.clone(),
+            version: concat!("lanza@", env!("CARGO_PKG_VERSION")).to_owned(),
+            queues: self.queues.clone(),
+            targets: self.targets.clone(),
+            slots: options.max_jobs.limit(),
+            settings: serde_json::json!({
+                "queues": self.queues,
+                "max_jobs": options.max_jobs.limit().map_or(-1, i64::from),
+                "max_schedulers": options.max_schedulers.limit().map_or(-1, i64::from),
+                "stopped_run_timeout": options.stopped_run_timeout.as_secs(),
+            }),
+        };
+        self.tasks.spawn(async move { Event::Registered(client.agent_register(&entity, &body).await) });
+    }
+
+    fn registered(&mut self, answer: Result<Agent, ClientError>) -> Result<(), Error> {
+        match answer {
+            Ok(agent) => {
+                info!(agent.id = %agent.id, "registered as {} for {}", agent.name, self.queues.join(", "));
+                self.failures = 0;
+                let identity = Identity {
+                    agent: Some(agent.id.clone()),
+                    entity: Some(self.entity.clone()),
+                    ..self.identity.clone()
+                };
+                if identity != self.identity {
+                    self.ctx.state.set_identity(&identity)?;
+                    self.identity = identity;
+                }
+                self.agent = Some(agent.id);
+                self.heartbeat();
+                self.claim();
+                Ok(())
+            }
+            Err(e) => match refusal(e) {
+                // An agent that the server knows waits for it; a new one says at once that there is none.
+                Error::Server(e) if self.identity.agent.is_some() => {
+                    warn!("cannot register yet: {}", chain(&e));
+                    let wait = self.backoff();
+                    self.again(Chore::Register, wait);
+                    Ok(())
+                }
+                refused @ Error::Refused { .. }
+                    if !self.attempts.is_empty() && refused_code(&refused) != code::UNAUTHENTICATED.word =>
+                {
+                    error!("{refused}; finishing the items at hand");
+                    self.refused = Some(refused);
+                    self.end(Ending::Drained);
+                    self.heartbeat();
+                    Ok(())
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Returns how many more items may be taken.
+    fn free(&self) -> u32 {
+        match self.ctx.options.max_jobs {
+            Slots::Unlimited => 100,
+            Slots::AtMost(most) => {
+                let held = self.attempts.values().filter(|a| !a.scheduler).count();
+                most.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX)).min(100)
+            }
+        }
+    }
+
+    fn claim(&mut self) {
+        let Some(agent) = self.agent.clone() else { return };
+        let free = self.free();
+        if free == 0 || self.ending != Ending::Not || self.claim.is_some() || self.busy.contains(&Chore::Claim) {
+            return;
+        }
+        let client = self.ctx.client.clone();
+        let claim = Claim { queues: self.queues.clone(), free, wait_ms: CLAIM_WAIT_MS };
+        self.claim = Some(self.tasks.spawn(async move { Event::Claimed(client.agent_claim(&agent, &claim).await) }));
+    }
+
+    fn claimed(&mut self, answer: Result<Claimed, ClientError>) {
+        self.claim = None;
+        match answer {
+            Ok(claimed) => {
+                self.failures = 0;
+                if let Some(last) = claimed.leases.last() {
+                    // The queue that gave an item goes to the back.
+                    if let Some(i) = self.queues.iter().position(|q| *q == last.queue) {
+                        let queue = self.queues.remove(i);
+                        self.queues.push(queue);
+                    }
+                }
+                for lease in claimed.leases {
+                    self.take(lease);
+                }
+                self.obey(claimed.command);
+                self.claim();
+            }
+            Err(e) if refused_lost(&e) => {
+                warn!("the server does not know this agent any more; registering again: {}", chain(&e));
+                let wait = self.backoff();
+                self.again(Chore::Register, wait);
+            }
+            Err(e) => {
+                if self.failures == 0 {
+                    warn!("cannot claim: {}", chain(&e));
+                }
+                let wait = self.backoff();
+                self.again(Chore::Claim, wait);
+            }
+        }
+    }
+
+    /// Writes a lease down and begins with it.
+    fn take(&mut self, lease: Lease) {
+        let key = (lease.item.clone(), lease.attempt);
+        let scheduler = is_scheduler(&lease.spec);
+        if scheduler && let Some(most) = self.ctx.options.max_schedulers.limit() {
+            let held = self.attempts.values().filter(|a| a.scheduler).count();
+            if held >= most as usize {
+                // Left alone, it comes back in a minute, as the stock agent has it.
+                info!(item.id = %lease.item, "no room for another sweep scheduler");
+                return;
+            }
+        }
+        // The same attempt again was never acknowledged: the new offer replaces the old one.
+        if let Some(old) = self.attempts.remove(&key) {
+            old.task.abort();
+        }
+        for (other, live) in &self.attempts {
+            if other.0 == key.0 {
+                live.intent.send_replace(Intent::Forget);
+            }
+        }
+        let agent = self.agent.clone().unwrap_or_default();
+        let dir = self.ctx.state.attempt(&lease.item, lease.attempt);
+        match Journal::create(&dir, &agent, lease, self.ctx.clock.now()) {
+            Ok(journal) => self.adopt(journal, false),
+            Err(e) => {
+                error!(item.id = %key.0, "cannot write the journal, so the item goes back: {e}");
+                let client = self.ctx.client.clone();
+                self.tasks.spawn(async move {
+                    let _ = client.attempt_return(&agent, &key.0, key.1).await;
+                    sleep(JOURNAL_RETRY).await;
+                    Event::Never
+                });
+            }
+        }
+    }
+
+    /// Begins or takes up the attempt of a journal.
+    fn adopt(&mut self, journal: Journal, resumed: bool) {
+        let lease = journal.state.lease.clone();
+        let key = (lease.item.clone(), lease.attempt);
+        let scheduler = is_scheduler(&lease.spec);
+        let kind = if scheduler { Kind::Process } else { lease.target };
+        let Some(served) = self.ctx.targets.get(&kind).cloned() else {
+            error!(item.id = %key.0, "the target `{kind}` cannot be served here any more; the item waits");
+            return;
+        };
+        let (intent, orders) = watch::channel(Intent::Go);
+        let (alive, gone) = watch::channel(());
+        let predecessors = self.attempts.iter().filter(|(k, _)| k.0 == key.0).map(|(_, l)| l.gone.clone()).collect();
+        let attempt = Attempt::new(self.ctx.clone(), served, journal, orders, predecessors, resumed);
+        let of = key.clone();
+        let task = self.tasks.spawn(async move {
+            let ended = attempt.run().await;
+            drop(alive);
+            Event::Attempt(of, ended)
+        });
+        if self.ending == Ending::Stopped {
+            intent.send_replace(Intent::Stop { grace: self.ctx.options.stopped_run_timeout });
+        }
+        self.owners.insert(task.id(), key.clone());
+        self.attempts.insert(key, Live { intent, gone, scheduler, task });
+    }
+
+    fn ended(&mut self, key: Key, ended: io::Result<Done>) {
+        match ended {
+            Ok(_) => {
+                self.attempts.remove(&key);
+                let kept: HashSet<String> = self.attempts.keys().map(|k| k.0.clone()).collect();
+                garbage::collect(&self.ctx.state, &kept);
+                self.claim();
+            }
+            Err(e) => {
+                // The slot stays taken: the workload may live.
+                error!(item.id = %key.0, "the journal of attempt {} cannot be written: {e}", key.1);
+                self.tasks.spawn(async move {
+                    sleep(JOURNAL_RETRY).await;
+                    Event::Retry(key)
+                });
+            }
+        }
+    }
+
+    fn retry(&mut self, key: &Key) {
+        self.attempts.remove(key);
+        match Journal::read(&self.ctx.state.attempt(&key.0, key.1)) {
+            Ok(Some(journal)) => self.adopt(journal, true),
+            Ok(None) => self.claim(),
+            Err(e) => error!(item.id = %key.0, "cannot read the journal: {e}"),
+        }
+    }
+
+    /// A task panicked, or was aborted.
+    fn crashed(&mut self, error: &tokio::task::JoinError) {
+        let Some(key) = self.owners.remove(&error.id()) else { return };
+        if error.is_panic() {
+            error!(item.id = %key.0, "the task of attempt {} crashed: {error}", key.1);
+            self.tasks.spawn(async move {
+                sleep(JOURNAL_RETRY).await;
+                Event::Retry(key)
+            });
+        }
+    }
+
+    fn heartbeat(&mut self) {
+        let Some(agent) = self.agent.clone() else { return };
+        if !self.busy.insert(Chore::Heartbeat) {
+            return;
+        }
+        let client = self.ctx.client.clone();
+        let body = self.body(HEARTBEAT_WAIT_MS);
+        self.tasks.spawn(async move { Event::Heard(client.agent_heartbeat(&agent, &body).await) });
+    }
+
+    fn body(&self, wait_ms: u32) -> Heartbeat {
+        Heartbeat {
+            items: self.attempts.keys().map(|(item, attempt)| Held { item: item.clone(), attempt: *attempt }).collect(),
+            draining: self.ending != Ending::Not,
+            leaving: false,
+            wait_ms,
+        }
+    }
+
+    fn heard(&mut self, answer: Result<HeartbeatAnswer, ClientError>) {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(e) => {
+                if self.failures == 0 {
+                    warn!("cannot send a heartbeat: {}", chain(&e));
+                }
+                let wait = self.backoff();
+                self.again(Chore::Heartbeat, wait);
+                return;
+            }
+        };
+        self.failures = 0;
+        let mut news = false;
+        for stop in answer.stop {
+            let grace =
+                stop.grace_seconds.map_or(self.ctx.options.stopped_run_timeout, |s| Duration::from_secs(s.into()));
+            news |= self.want((stop.item, stop.attempt), Intent::Stop { grace });
+        }
+        for lost in answer.lost {
+            news |= self.want((lost.item, lost.attempt), Intent::Forget);
+        }
+        news |= self.obey(answer.command);
+        if news || answer.command == AgentCommand::None {
+            // An answer that came early had news; one that waited in full had none. Either way the next may begin, but
+            // not in a circle over something that is known.
+            self.again(Chore::Heartbeat, Duration::from_millis(if news { 50 } else { 200 }));
+        } else {
+            self.again(Chore::Heartbeat, HEARTBEAT_REPEAT);
+        }
+    }
+
+    /// Tells an attempt what is wanted; returns whether that is news.
+    fn want(&self, key: Key, wanted: Intent) -> bool {
+        self.attempts.get(&key).is_some_and(|live| {
+            live.intent.send_if_modified(|intent| {
+                let news = *intent != wanted && *intent != Intent::Forget;
+                if news {
+                    *intent = wanted;
+                }
+                news
+            })
+        })
+    }
+
+    /// Returns whether the server's command is news.
+    fn obey(&mut self, command: AgentCommand) -> bool {
+        let ending = match command {
+            AgentCommand::None => return false,
+            AgentCommand::Drain => Ending::Drained,
+            AgentCommand::Stop => Ending::Stopped,
+        };
+        let news = ending > self.ending;
+        self.end(ending);
+        news
+    }
+
+    /// Takes nothing new from here; with [`Ending::Stopped`] every workload is stopped.
+    fn end(&mut self, ending: Ending) {
+        if ending <= self.ending {
+            return;
+        }
+        self.ending = ending;
+        info!("{}", if ending == Ending::Drained { "taking nothing new" } else { "stopping every workload" });
+        if ending == Ending::Stopped {
+            let grace = self.ctx.options.stopped_run_timeout;
+            for live in self.attempts.values() {
+                live.intent.send_if_modified(|i| {
+                    let go = *i == Intent::Go;
+                    if go {
+                        *i = Intent::Stop { grace };
+                    }
+                    go
+                });
+            }
+        }
+    }
+
+    /// Ends now; workloads live on.
+    async fn leave(&mut self) {
+        info!("leaving; {} workload(s) live on", self.attempts.len());
+        self.ending = Ending::Drained;
+        let deadline = Instant::now() + LEAVE_PATIENCE;
+        if let Some(agent) = &self.agent {
+            let body = Heartbeat { leaving: true, ..self.body(0) };
+            let _ = timeout(LEAVE_PATIENCE, self.ctx.client.agent_heartbeat(agent, &body)).await;
+        }
+        if let Some(claim) = self.claim.take() {
+            claim.abort();
+        }
+        self.tasks.abort_all();
+        // Tasks end at their next await; what they hold of the disk is closed by then.
+        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await {}
+    }
+
+    async fn say_goodbye(&mut self) {
+        if let Some(agent) = &self.agent {
+            let body = Heartbeat { leaving: true, draining: true, ..self.body(0) };
+            let _ = timeout(LEAVE_PATIENCE, self.ctx.client.agent_heartbeat(agent, &body)).await;
+        }
+    }
+}
+
+fn refused_code(error: &Error) -> &str {
+    match error {
+        Error::Refused { code, .. } => code,
+        _ => "",
+    }
+}
+
+/// Whether the server says that there is no such agent.
+fn refused_lost(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { status: 404, problem } if problem.code != "unknown")
 }

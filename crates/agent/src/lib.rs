@@ -11,8 +11,20 @@ pub mod launch_config;
 pub mod options;
 
 mod agent_loop;
+mod attempt;
+mod build;
+mod command;
+mod context;
+mod courier;
 mod error;
+mod garbage;
+mod journal;
+mod prepare;
+mod source;
+mod state_dir;
 mod target;
+mod target_config;
+mod workload_env;
 
 pub use error::Error;
 pub use launch_config::{ConfigError, LaunchConfig};

@@ -7,6 +7,7 @@
 pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod supervisor;
+pub(crate) mod watcher;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -107,6 +108,12 @@ pub(crate) trait Target: Send + Sync {
 
     /// Removes what an ended workload left on the target, once its log is complete in the attempt's folder.
     async fn clean(&self, handle: &Handle) -> Result<(), Unanswered>;
+
+    /// Returns when a workload began to run, if the target remembers.
+    async fn started_at(&self, handle: &Handle) -> Option<Time>;
+
+    /// Whether a workload that stays in [`Status::Starting`] after a crash of the agent needs another `start`.
+    fn restarts(&self) -> bool;
 
     /// Waits until asking again is worth while.
     async fn changed(&self);

@@ -71,7 +71,8 @@ impl ProcessTarget {
             // One line when the workload runs; the end of the stream when it could not be started, or another
             // supervisor was there first.
             let mut lines = BufReader::new(said).lines();
-            let started = async { while lines.next_line().await.is_ok_and(|l| l.is_some_and(|l| l != "started")) {} };
+            let started =
+                async { while lines.next_line().await.is_ok_and(|l| l.is_some_and(|l| !l.ends_with("started"))) {} };
             let _ = tokio::time::timeout(Duration::from_secs(30), started).await;
         }
         Ok(())
@@ -136,6 +137,14 @@ impl Target for ProcessTarget {
     async fn clean(&self, handle: &Handle) -> Result<(), Unanswered> {
         let _ = std::fs::remove_file(handle.dir.join(SPEC));
         Ok(())
+    }
+
+    async fn started_at(&self, handle: &Handle) -> Option<Time> {
+        read_file::<Started>(&handle.dir.join(STARTED)).ok().flatten().map(|s| s.at)
+    }
+
+    fn restarts(&self) -> bool {
+        false
     }
 
     async fn changed(&self) {
@@ -221,19 +230,13 @@ fn kill_leftovers(handle: &Handle, supervisor: proc::ProcessId, started: Option<
 /// Finds `program` as the workload would: a path below its working directory, or a name on its PATH.
 fn find_program(program: &str, folder: &Path, environment: &[(String, String)]) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
-    let runnable =
-        |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    let runnable = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     if program.contains('/') {
         let path = folder.join(program);
         return runnable(&path).then_some(path);
     }
     let path = environment.iter().find(|(k, _)| k == "PATH").map(|(_, v)| v.as_str()).unwrap_or_default();
     std::env::split_paths(path).map(|d| folder.join(d).join(program)).find(|p| runnable(p))
-}
-
-/// Returns when a workload was started, if its supervisor wrote that down.
-pub(crate) fn started_at(handle: &Handle) -> Option<Time> {
-    read_file::<Started>(&handle.dir.join(STARTED)).ok().flatten().map(|s| s.at)
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ fn run(dir: &Path) -> io::Result<()> {
             // The workload runs whether or not this can be written; the agent that started us may be gone already.
             let _ = write_file(&dir.join(STARTED), &Started { workload, at: SystemClock.now() }, false);
             let _ = io::stdout().write_all(b"started\n").and_then(|()| io::stdout().flush());
-            Workload { dir, pid: Pid::from_child(&child), orders, order: None, ended: None }.wait()
+            Ok(Workload { dir, pid: Pid::from_child(&child), orders, order: None, ended: None }.wait())
         }
         Err(e) => Err(e),
     };
@@ -219,7 +219,7 @@ struct Workload<'a> {
 
 impl Workload<'_> {
     /// Waits until the workload's main process has ended and nothing of it is left.
-    fn wait(mut self) -> io::Result<(ExitStatus, Time)> {
+    fn wait(mut self) -> (ExitStatus, Time) {
         let main = pidfd_open(self.pid, PidfdFlags::empty()).ok();
         let (status, at) = loop {
             self.reap();
@@ -242,7 +242,7 @@ impl Workload<'_> {
             self.forget_events();
         };
         self.sweep();
-        Ok((status, at))
+        (status, at)
     }
 
     /// Waits for every child that has ended. Returns false when there is none left.
@@ -278,9 +278,7 @@ impl Workload<'_> {
         }
         for process in proc::descendants(std::process::id()) {
             let signalled = self.ended.is_none() && process.group == self.pid.as_raw_pid() as u32;
-            if !signalled
-                && let Some(pid) = Pid::from_raw(process.id.pid as i32)
-            {
+            if !signalled && let Some(pid) = Pid::from_raw(process.id.pid as i32) {
                 // A descendant's id cannot be used again before this process, its reaper, has waited for it.
                 let _ = kill_process(pid, signal);
             }
@@ -321,7 +319,8 @@ impl Workload<'_> {
 }
 
 fn sleep_until_event(main: Option<&OwnedFd>, orders: Option<&OwnedFd>, timeout: Duration) {
-    let mut fds: Vec<PollFd<'_>> = [main, orders].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let mut fds: Vec<PollFd<'_>> =
+        [main, orders].into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     let timeout = Timespec::try_from(timeout).ok();
     // An interrupted wait is a short one.
     let _ = poll(&mut fds, timeout.as_ref());

@@ -1,0 +1,562 @@
+//! The life of one attempt, from the lease to the reported outcome.
+//!
+//! It may be dropped at any await and taken up again from the journal, by this agent or the next: what was not written
+//! down did not happen, and what was is looked for on the target.
+
+use std::{io, sync::Arc, time::Duration};
+
+use lanza_api::{
+    agent::{Lease, PhaseReport},
+    item::{ItemEnvironment, ItemSource, Outcome},
+};
+use lanza_model::{Phase, Reason, clock::Time, code, item::Ending};
+use tokio::{sync::watch, time::sleep};
+use tracing::{debug, info, warn};
+
+use crate::{
+    context::{Context, Served},
+    courier::{Courier, Failure, chain, failure},
+    journal::{Entry, Journal},
+    prepare,
+    state_dir::remove_dir,
+    target::{Exit, Handle, Launch, StartError, Status, Unanswered, proc},
+};
+
+/// What the agent wants of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Go on.
+    Go,
+    /// Stop the workload and report that.
+    Stop {
+        /// Time between TERM and KILL.
+        grace: Duration,
+    },
+    /// The item belongs to somebody else: stop the workload and report nothing.
+    Forget,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// The server has the outcome, or the attempt never began.
+    Closed,
+    /// The lease was gone before it was acknowledged, or the item belongs to somebody else now.
+    Lost,
+}
+
+/// How often an unanswered target is asked to start before the attempt fails.
+const START_TRIES: u32 = 12;
+/// How often in a row a target may not answer how the workload is before it counts as lost.
+const OBSERVE_FAILURES: u32 = 1200;
+/// Grace when an attempt that belongs to somebody else is stopped.
+const FORGET_GRACE: Duration = Duration::from_secs(5);
+/// Wait between tries to reach a target.
+const TARGET_RETRY: Duration = Duration::from_secs(2);
+
+/// The work on an attempt ended early.
+enum Cut {
+    /// Somebody else holds the item.
+    Lost,
+    /// The journal cannot be written.
+    Journal(io::Error),
+}
+
+impl From<io::Error> for Cut {
+    fn from(error: io::Error) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// The journal and the courier of one attempt: what is written down and told.
+pub(crate) struct Progress {
+    journal: Journal,
+    courier: Arc<Courier>,
+    clock: Arc<dyn lanza_model::clock::Clock>,
+}
+
+impl Progress {
+    /// The lease of the attempt.
+    pub(crate) fn lease(&self) -> &Arc<Lease> {
+        &self.journal.state.lease
+    }
+
+    async fn note(&mut self, entry: Entry) {
+        // These entries inform only; a restart does without one that could not be written.
+        if let Err(e) = self.journal.append(entry).await {
+            warn!(item.id = %self.lease().item, "cannot write the journal: {e}");
+        }
+        let state = &self.journal.state;
+        let (phases, warnings) = (state.phases.clone(), state.warnings.clone());
+        let (environment, source) = (state.environment.clone(), state.source.clone());
+        self.courier.report(move |report| {
+            report.phases = phases;
+            report.warnings = warnings;
+            report.environment = environment;
+            report.source = source;
+        });
+    }
+
+    /// Ends the open phase and begins the next one, now.
+    pub(crate) async fn begin(&mut self, phase: Phase) {
+        self.begin_at(phase, self.clock.now()).await;
+    }
+
+    async fn begin_at(&mut self, phase: Phase, at: Time) {
+        self.end(at).await;
+        debug!(item.id = %self.lease().item, "phase {phase}");
+        self.note(Entry::Phase { phase: PhaseReport { name: phase, started_at: at, ended_at: None } }).await;
+    }
+
+    /// Ends the open phase.
+    async fn end(&mut self, at: Time) {
+        if let Some(open) = self.journal.state.phases.iter().rfind(|p| p.ended_at.is_none()).cloned() {
+            let phase = PhaseReport { ended_at: Some(at.max(open.started_at)), ..open };
+            self.note(Entry::Phase { phase }).await;
+        }
+    }
+
+    /// Adds a warning to the item.
+    pub(crate) async fn warn(&mut self, text: String) {
+        self.note(Entry::Warning { text }).await;
+    }
+
+    /// Says in which environment it runs.
+    pub(crate) async fn environment(&mut self, environment: ItemEnvironment) {
+        self.note(Entry::Environment { environment }).await;
+    }
+
+    /// Says what it runs.
+    pub(crate) async fn source(&mut self, source: ItemSource) {
+        self.note(Entry::Source { source }).await;
+    }
+}
+
+/// See the module.
+pub(crate) struct Attempt {
+    ctx: Arc<Context>,
+    served: Served,
+    handle: Handle,
+    intent: watch::Receiver<Intent>,
+    progress: Progress,
+    /// Earlier attempts of the same item that must be gone first.
+    predecessors: Vec<watch::Receiver<()>>,
+    /// A crash may have left work half done.
+    resumed: bool,
+}
+
+impl Attempt {
+    /// Takes up the attempt of a journal; `resumed` when an earlier agent began it.
+    pub(crate) fn new(
+        ctx: Arc<Context>,
+        served: Served,
+        journal: Journal,
+        intent: watch::Receiver<Intent>,
+        predecessors: Vec<watch::Receiver<()>>,
+        resumed: bool,
+    ) -> Self {
+        let state = &journal.state;
+        let handle =
+            Handle { item: state.lease.item.clone(), attempt: state.lease.attempt, dir: journal.dir().to_owned() };
+        let courier = Courier::new(ctx.client.clone(), state.agent.clone(), state.lease.clone(), &handle.dir, !resumed);
+        let progress = Progress { journal, courier: Arc::new(courier), clock: ctx.clock.clone() };
+        Self { ctx, served, handle, intent, progress, predecessors, resumed }
+    }
+
+    /// Carries the attempt to its end.
+    ///
+    /// # Errors
+    /// When its journal cannot be written; it can be taken up again.
+    pub(crate) async fn run(mut self) -> io::Result<Done> {
+        if self.progress.journal.state.closed {
+            return Ok(Done::Closed);
+        }
+        if !self.progress.journal.state.acknowledged && !self.acknowledge().await? {
+            // Nothing was done for it, so nothing remains.
+            remove_dir(&self.handle.dir)?;
+            return Ok(Done::Lost);
+        }
+        let courier = self.progress.courier.clone();
+        let mut intent = self.intent.clone();
+        let result = tokio::select! {
+            biased;
+            result = self.live() => result,
+            _ = courier.run() => Err(Cut::Lost),
+            () = forgotten(&mut intent) => Err(Cut::Lost),
+        };
+        match result {
+            Ok(()) => Ok(Done::Closed),
+            Err(Cut::Journal(e)) => Err(e),
+            Err(Cut::Lost) => {
+                self.forget().await?;
+                Ok(Done::Lost)
+            }
+        }
+    }
+
+    /// Tells the server that work begins; false when the lease is gone.
+    async fn acknowledge(&mut self) -> io::Result<bool> {
+        let lease = self.progress.lease().clone();
+        let agent = self.progress.journal.state.agent.clone();
+        let mut wait = Duration::from_millis(100);
+        loop {
+            match self.ctx.client.attempt_acknowledge(&agent, &lease.item, lease.attempt).await {
+                Ok(()) => {
+                    self.progress.journal.append(Entry::Acknowledged).await?;
+                    info!(item.id = %lease.item, attempt = lease.attempt, queue = %lease.queue, "took the item");
+                    return Ok(true);
+                }
+                Err(e) if failure(&e) == Failure::Later => {
+                    debug!(item.id = %lease.item, "cannot acknowledge yet: {}", chain(&e));
+                    sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                Err(e) => {
+                    info!(item.id = %lease.item, "the lease is gone: {}", chain(&e));
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    async fn live(&mut self) -> Result<(), Cut> {
+        if self.progress.journal.state.outcome.is_none() {
+            let outcome = self.work().await?;
+            self.progress.end(outcome.ended_at).await;
+            self.progress.journal.append(Entry::Ended { outcome: Box::new(outcome) }).await?;
+        }
+        self.finish().await
+    }
+
+    /// Everything up to the outcome.
+    async fn work(&mut self) -> Result<Outcome, Cut> {
+        if let Some(grace) = self.progress.journal.state.stop {
+            return self.stop(grace).await;
+        }
+        if self.progress.lease().stop {
+            return Ok(self.stopped());
+        }
+        let boot = proc::boot_id();
+        if self.progress.journal.state.starting.is_some() {
+            match self.ask().await {
+                Status::Absent if self.may_start_again(&boot) => {}
+                Status::Absent => return Ok(self.vanished()),
+                // A container that was made and not started, for instance.
+                Status::Starting if self.served.target.restarts() => {}
+                _ => return self.follow().await,
+            }
+        }
+        for predecessor in &mut self.predecessors {
+            // Ends when the other attempt's task has dropped its side.
+            while predecessor.changed().await.is_ok() {}
+        }
+        let mut intent = self.intent.clone();
+        let prepared = {
+            let prepare = prepare::prepare(&self.ctx, &mut self.progress, &self.handle);
+            tokio::select! {
+                biased;
+                prepared = prepare => Some(prepared),
+                _ = stop_wanted(&mut intent, Duration::MAX) => None,
+            }
+        };
+        let launch = match prepared {
+            None => return Ok(self.stopped()),
+            Some(Err(reason)) => return Ok(self.failed(reason)),
+            Some(Ok(launch)) => launch,
+        };
+        self.progress.journal.append(Entry::Starting { boot }).await?;
+        self.progress.begin(Phase::Start).await;
+        if let Err(reason) = self.start(&launch).await {
+            // A target that failed half-way may have made something.
+            self.stop_for_sure(Duration::ZERO).await;
+            return Ok(self.failed(reason));
+        }
+        self.follow().await
+    }
+
+    /// Whether a workload that is not there can be started, without a doubt that it ran before.
+    fn may_start_again(&self, boot: &str) -> bool {
+        let state = &self.progress.journal.state;
+        state.starting.as_deref() == Some(boot) && state.last_phase().is_none_or(|p| p < Phase::Run)
+    }
+
+    async fn start(&self, launch: &Launch) -> Result<(), Reason> {
+        let mut tries = 0;
+        loop {
+            match self.served.target.start(launch).await {
+                Ok(()) => return Ok(()),
+                Err(StartError::Failed(reason)) => return Err(*reason),
+                Err(StartError::Unanswered(Unanswered(why))) => {
+                    tries += 1;
+                    if tries >= START_TRIES {
+                        return Err(Reason::new(code::TARGET_UNAVAILABLE, why));
+                    }
+                    warn!(item.id = %self.handle.item, "cannot start the workload yet: {why}");
+                    sleep(TARGET_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Asks the target until it answers.
+    async fn ask(&self) -> Status {
+        loop {
+            match self.served.target.observe(std::slice::from_ref(&self.handle)).await.pop() {
+                Some(Ok(status)) => return status,
+                Some(Err(Unanswered(why))) => warn!(item.id = %self.handle.item, "cannot ask the target: {why}"),
+                None => {}
+            }
+            sleep(TARGET_RETRY).await;
+        }
+    }
+
+    /// Follows a workload that was started, to its end.
+    async fn follow(&mut self) -> Result<Outcome, Cut> {
+        let mut watched = self.served.watcher.watch(&self.handle);
+        let mut intent = self.intent.clone();
+        let mut failures = 0;
+        loop {
+            let grace = tokio::select! {
+                biased;
+                _ = watched.changed() => None,
+                grace = stop_wanted(&mut intent, Duration::MAX) => Some(grace),
+            };
+            if let Some(grace) = grace {
+                return self.stop(grace).await;
+            }
+            let answer = watched.borrow_and_update().clone();
+            match answer {
+                None => {}
+                Some(Ok(status)) => {
+                    failures = 0;
+                    if let Some(outcome) = self.learn(status).await {
+                        return Ok(outcome);
+                    }
+                }
+                Some(Err(Unanswered(why))) => {
+                    failures += 1;
+                    if failures == 1 {
+                        warn!(item.id = %self.handle.item, "cannot ask the target: {why}");
+                    }
+                    if failures >= OBSERVE_FAILURES {
+                        return Ok(self.failed(Reason::new(code::TARGET_UNAVAILABLE, why)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what the target says; returns the outcome when that is the end.
+    async fn learn(&mut self, status: Status) -> Option<Outcome> {
+        match status {
+            Status::Starting => None,
+            Status::Running { since } => {
+                self.running_since(since).await;
+                None
+            }
+            Status::Absent => Some(self.vanished()),
+            Status::Ended(exit) => {
+                if let Some(since) = self.served.target.started_at(&self.handle).await {
+                    self.running_since(since).await;
+                }
+                Some(outcome(exit, self.progress.journal.state.last_phase()))
+            }
+        }
+    }
+
+    async fn running_since(&mut self, since: Time) {
+        if self.progress.journal.state.phases.iter().all(|p| p.name != Phase::Run) {
+            self.progress.begin_at(Phase::Run, since).await;
+        }
+    }
+
+    /// Stops the workload on request.
+    async fn stop(&mut self, grace: Duration) -> Result<Outcome, Cut> {
+        // What ended before anybody stopped it has ended by itself.
+        if self.progress.journal.state.starting.is_some()
+            && self.progress.journal.state.stop.is_none()
+            && let Status::Ended(exit) = self.ask().await
+            && let Some(outcome) = self.learn(Status::Ended(exit)).await
+        {
+            return Ok(outcome);
+        }
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.progress.journal.append(Entry::Stop { grace_ms }).await?;
+        info!(item.id = %self.handle.item, attempt = self.handle.attempt, "stopping the workload");
+        let mut intent = self.intent.clone();
+        let mut grace = grace;
+        if self.progress.journal.state.starting.is_some() {
+            loop {
+                let newer = tokio::select! {
+                    () = self.stop_for_sure(grace) => None,
+                    shorter = stop_wanted(&mut intent, grace) => Some(shorter),
+                };
+                match newer {
+                    // Somebody has less patience by now.
+                    Some(shorter) => grace = shorter,
+                    None => break,
+                }
+            }
+        }
+        Ok(self.stopped())
+    }
+
+    async fn stop_for_sure(&self, grace: Duration) {
+        while let Err(Unanswered(why)) = self.served.target.stop(&self.handle, grace).await {
+            warn!(item.id = %self.handle.item, "cannot stop the workload yet: {why}");
+            sleep(TARGET_RETRY).await;
+        }
+    }
+
+    /// Cleans the target, sends what is left to send, and closes the attempt.
+    async fn finish(&mut self) -> Result<(), Cut> {
+        let Some(outcome) = self.progress.journal.state.outcome.clone() else { return Ok(()) };
+        if self.progress.journal.state.starting.is_some() {
+            self.clean().await;
+        }
+        self.progress.begin(Phase::Upload).await;
+        self.progress.courier.flush().await;
+        self.progress.end(self.ctx.clock.now()).await;
+        self.progress.courier.flush().await;
+        if self.progress.courier.outcome(&outcome).await.is_err() {
+            return Err(Cut::Lost);
+        }
+        self.progress.journal.append(Entry::Reported).await?;
+        let how = outcome.reason.as_ref().map_or_else(String::new, |r| format!(": {}", r.message));
+        info!(item.id = %self.handle.item, attempt = self.handle.attempt, "{:?}{how}", outcome.ending);
+        self.tidy(outcome.ending == Ending::Finished);
+        Ok(())
+    }
+
+    async fn clean(&self) {
+        let mut failures = 0;
+        while let Err(Unanswered(why)) = self.served.target.clean(&self.handle).await {
+            if failures == 0 {
+                warn!(item.id = %self.handle.item, "cannot clean up after the workload yet: {why}");
+            }
+            failures += 1;
+            sleep(TARGET_RETRY).await;
+        }
+    }
+
+    /// Ends what belongs to somebody else.
+    async fn forget(&mut self) -> io::Result<()> {
+        info!(item.id = %self.handle.item, attempt = self.handle.attempt, "the item is not this agent's any more");
+        if self.progress.journal.state.starting.is_some() {
+            self.stop_for_sure(FORGET_GRACE).await;
+            self.clean().await;
+        }
+        self.progress.journal.append(Entry::Forgotten).await?;
+        self.tidy(false);
+        Ok(())
+    }
+
+    /// Removes what nobody needs after the end; journal and logs stay for a while.
+    fn tidy(&self, scratch: bool) {
+        for folder in ["work", "job"] {
+            if let Err(e) = remove_dir(&self.handle.dir.join(folder)) {
+                warn!("cannot remove {}: {e}", self.handle.dir.join(folder).display());
+            }
+        }
+        if scratch && let Err(e) = remove_dir(&self.ctx.state.scratch(&self.handle.item)) {
+            warn!("cannot remove the scratch folder of item {}: {e}", self.handle.item);
+        }
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.progress.journal.state.last_phase()
+    }
+
+    fn failed(&self, reason: Reason) -> Outcome {
+        Outcome {
+            ending: Ending::Failed,
+            exit_code: None,
+            signal: None,
+            reason: Some(reason),
+            phase: self.phase(),
+            ended_at: self.ctx.clock.now(),
+        }
+    }
+
+    fn stopped(&self) -> Outcome {
+        Outcome {
+            ending: Ending::Stopped,
+            exit_code: None,
+            signal: None,
+            reason: None,
+            phase: self.phase(),
+            ended_at: self.ctx.clock.now(),
+        }
+    }
+
+    /// The target has no trace of a workload that was started.
+    fn vanished(&self) -> Outcome {
+        let known = if self.resumed { "while the agent was away" } else { "while it ran" };
+        self.failed(Reason::new(
+            code::SUPERVISOR_LOST,
+            format!("the workload disappeared from the target {known}, or the machine was restarted"),
+        ))
+    }
+}
+
+/// Waits for the word that the item belongs to somebody else.
+async fn forgotten(intent: &mut watch::Receiver<Intent>) {
+    if intent.wait_for(|i| *i == Intent::Forget).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the wish to stop with less than `patience`; for ever when the loop that has wishes is gone.
+async fn stop_wanted(intent: &mut watch::Receiver<Intent>, patience: Duration) -> Duration {
+    loop {
+        if let Intent::Stop { grace } = *intent.borrow_and_update()
+            && grace < patience
+        {
+            return grace;
+        }
+        if intent.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Returns what an exit means. Whether a good one had a run is the server's to say.
+fn outcome(exit: Exit, phase: Option<Phase>) -> Outcome {
+    let (ending, reason) = match (&exit.failure, exit.code, exit.signal) {
+        (Some(reason), ..) => (Ending::Failed, Some(reason.clone())),
+        _ if exit.out_of_memory => {
+            (Ending::Failed, Some(Reason::new(code::OUT_OF_MEMORY, "the job was killed because it ran out of memory")))
+        }
+        (None, Some(0), _) => (Ending::Finished, None),
+        (None, Some(n), _) => {
+            (Ending::Failed, Some(Reason::new(code::EXIT_CODE, format!("the job exited with code {n}"))))
+        }
+        (None, None, Some(n)) => {
+            (Ending::Failed, Some(Reason::new(code::SIGNAL, format!("the job was killed by signal {n}"))))
+        }
+        (None, None, None) => (Ending::Failed, Some(Reason::new(code::AGENT_FAILED, "nobody knows how the job ended"))),
+    };
+    Outcome { ending, exit_code: exit.code, signal: exit.signal, reason, phase, ended_at: exit.at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_has_its_meaning() {
+        let exit = |code, signal, out_of_memory, failure| Exit { code, signal, out_of_memory, failure, at: Time(1) };
+        let reason = || Reason::new(code::SUPERVISOR_LOST, "x");
+        for (given, ending, word) in [
+            (exit(Some(0), None, false, None), Ending::Finished, None),
+            (exit(Some(3), None, false, None), Ending::Failed, Some("exit_code")),
+            (exit(None, Some(11), false, None), Ending::Failed, Some("signal")),
+            (exit(Some(137), None, true, None), Ending::Failed, Some("out_of_memory")),
+            (exit(None, None, false, Some(reason())), Ending::Failed, Some("supervisor_lost")),
+        ] {
+            let o = outcome(given.clone(), Some(Phase::Run));
+            assert_eq!((o.ending, o.reason.as_ref().map(|r| r.code.as_str())), (ending, word), "{given:?}");
+            assert_eq!((o.exit_code, o.signal), (given.code, given.signal));
+        }
+    }
+}

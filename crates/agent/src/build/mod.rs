@@ -1,0 +1,4 @@
+//! Phase `build`: environments, made once and shared by their key.
+
+pub(crate) mod python;
+pub(crate) mod requirements;

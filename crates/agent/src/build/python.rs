@@ -1,0 +1,389 @@
+//! Python environments for target `process`.
+//!
+//! An environment belongs to a key: the digest of the Python version, the platform and the normalised requirements
+//! with their index options. It is made once, by `uv` where it is there and else by `venv` and `pip`, and used by every
+//! attempt with that key. Virtual environments hold their own path, so one is built where it stays; it counts from the
+//! moment when its record `ready.json` appears, and what a crash left without a record is removed by the next builder.
+//! One builder at a time: the lock is on a file that the installer inherits, so it lasts until the installer of a
+//! killed agent is gone too.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use lanza_model::{Reason, code, job::python_minor};
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock, syncfs};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::process::Command;
+
+use super::requirements::{Origin, Requirements};
+use crate::{
+    command::{Commands, Ended},
+    source::artifact::hex,
+    state_dir::{make_dir, remove_dir},
+    target::supervisor::{read_file, write_file},
+};
+
+/// Lines of the installer that go into the reason.
+const LAST_LINES: usize = 12;
+
+/// Variables of the agent that say where packages come from; they are part of the key.
+const INDEX_VARIABLES: &[&str] = &[
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_NO_INDEX",
+    "PIP_PRE",
+    "PIP_CONSTRAINT",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+];
+
+/// A Python of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    /// Its program.
+    pub(crate) path: PathBuf,
+    /// `3.11.7`.
+    pub(crate) version: String,
+    /// `linux-x86_64`.
+    pub(crate) platform: String,
+}
+
+/// A finished environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// Its key.
+    pub(crate) digest: String,
+    /// Folder of the virtual environment.
+    pub(crate) folder: PathBuf,
+    /// Whether it was there before.
+    pub(crate) cached: bool,
+    /// Installed packages, `name==version`.
+    pub(crate) packages: Vec<String>,
+    /// What did not install and need not.
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Ready {
+    packages: Vec<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+/// Makes and finds environments.
+pub(crate) struct Pythons {
+    environments: PathBuf,
+    /// What the agent's environment says about Pythons and package indexes.
+    agent: BTreeMap<String, String>,
+    known: Mutex<HashMap<String, Interpreter>>,
+}
+
+impl Pythons {
+    /// `environments` is the folder of all environments, `agent` the agent's own environment.
+    pub(crate) fn new(environments: PathBuf, agent: BTreeMap<String, String>) -> Self {
+        Self { environments, agent, known: Mutex::default() }
+    }
+
+    /// Finds the Python of version `minor` (`3.11`; any when none is asked for).
+    pub(crate) async fn interpreter(
+        &self,
+        commands: &Commands<'_>,
+        minor: Option<&str>,
+    ) -> Result<Interpreter, Reason> {
+        let wanted = minor.unwrap_or("3");
+        if let Some(known) = self.known.lock().get(wanted)
+            && known.path.exists()
+        {
+            return Ok(known.clone());
+        }
+        let mut names: Vec<String> = minor.map(|m| format!("python{m}")).into_iter().collect();
+        names.extend(["python3".to_owned(), "python".to_owned()]);
+        let mut found = None;
+        for program in names.iter().flat_map(|n| self.programs(n)) {
+            if let Some(interpreter) = probe(commands, &program).await
+                && fits(&interpreter, minor)
+            {
+                found = Some(interpreter);
+                break;
+            }
+        }
+        if found.is_none()
+            && let Some(uv) = self.uv()
+        {
+            found = managed(commands, &uv, wanted).await.filter(|i| fits(i, minor));
+        }
+        let Some(found) = found else { return Err(self.missing(commands, wanted).await) };
+        self.known.lock().insert(wanted.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    async fn missing(&self, commands: &Commands<'_>, wanted: &str) -> Reason {
+        let mut versions = Vec::new();
+        for name in std::iter::once("python3".to_owned()).chain((6..30).map(|n| format!("python3.{n}"))) {
+            for program in self.programs(&name).into_iter().take(1) {
+                if let Some(found) = probe(commands, &program).await
+                    && !versions.contains(&found.version)
+                {
+                    versions.push(found.version);
+                }
+            }
+        }
+        let there = if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
+        let message = format!("the job needs Python {wanted}; this machine has {there}");
+        commands.say(&message);
+        Reason::new(code::PYTHON_MISSING, message)
+    }
+
+    /// Returns every program `name` on the agent's PATH.
+    fn programs(&self, name: &str) -> Vec<PathBuf> {
+        let path = self.agent.get("PATH").map(String::as_str).unwrap_or_default();
+        std::env::split_paths(path).map(|d| d.join(name)).filter(|p| p.is_file()).collect()
+    }
+
+    fn uv(&self) -> Option<PathBuf> {
+        self.programs("uv").into_iter().next()
+    }
+
+    /// Returns the key of an environment.
+    fn key(&self, interpreter: &Interpreter, requirements: Option<&Requirements>, code: &str) -> String {
+        let mut digest = Sha256::new();
+        digest.update(format!("python {} {}\n", interpreter.version, interpreter.platform));
+        if let Some(requirements) = requirements {
+            digest.update(requirements.digest(code));
+            for name in INDEX_VARIABLES {
+                if let Some(value) = self.agent.get(*name) {
+                    digest.update(format!("\n{name}={value}"));
+                }
+            }
+        }
+        hex(&digest.finalize())
+    }
+
+    /// Returns the environment if it is there.
+    pub(crate) fn find(
+        &self,
+        interpreter: &Interpreter,
+        requirements: Option<&Requirements>,
+        code: &str,
+    ) -> Option<Environment> {
+        self.ready(&self.key(interpreter, requirements, code), true)
+    }
+
+    fn ready(&self, key: &str, cached: bool) -> Option<Environment> {
+        let folder = self.environments.join(key);
+        let ready: Ready = read_file(&folder.join("ready.json")).ok().flatten()?;
+        let folder = folder.join("venv");
+        // The program is a link to the interpreter, which may have been removed.
+        folder.join("bin").join("python").exists().then(|| Environment {
+            digest: key.to_owned(),
+            folder,
+            cached,
+            packages: ready.packages,
+            warnings: ready.warnings,
+        })
+    }
+
+    /// Makes the environment, unless somebody else does so first. `source` is the folder of the code.
+    pub(crate) async fn build(
+        &self,
+        commands: &Commands<'_>,
+        interpreter: &Interpreter,
+        requirements: Option<&Requirements>,
+        code: &str,
+        source: &Path,
+    ) -> Result<Environment, Reason> {
+        let key = self.key(interpreter, requirements, code);
+        let failed = |what: &str, e: io::Error| Reason::new(code::AGENT_FAILED, format!("cannot {what}: {e}"));
+        let lock = self.lock(commands, &key).await.map_err(|e| failed("lock the environment", e))?;
+        if let Some(found) = self.ready(&key, true) {
+            return Ok(found);
+        }
+        let folder = self.environments.join(&key);
+        remove_dir(&folder).and_then(|()| make_dir(&folder)).map_err(|e| failed("make the environment's folder", e))?;
+        let build = Build { commands, lock: &lock, uv: self.uv(), venv: folder.join("venv"), source };
+        build.create(interpreter).await?;
+        let mut warnings = Vec::new();
+        if let Some(requirements) = requirements {
+            let list = folder.join("requirements.txt");
+            let constraints = folder.join("constraints.txt");
+            fs::write(&list, requirements.text())
+                .and_then(|()| fs::write(&constraints, requirements.constraints.join("\n")))
+                .map_err(|e| failed("write the requirements", e))?;
+            warnings = build.install(requirements, &list, &constraints).await?;
+        }
+        let packages = build.freeze().await;
+        let record = Ready { packages, warnings };
+        tokio::task::spawn_blocking(move || {
+            // The record must not reach the disk before the packages do.
+            syncfs(File::open(&folder)?)?;
+            write_file(&folder.join("ready.json"), &record, true)
+        })
+        .await
+        .map_err(io::Error::other)
+        .and_then(|r| r)
+        .map_err(|e| failed("finish the environment", e))?;
+        drop(lock);
+        self.ready(&key, false)
+            .ok_or_else(|| Reason::new(code::AGENT_FAILED, "the environment vanished after it was made"))
+    }
+
+    async fn lock(&self, commands: &Commands<'_>, key: &str) -> io::Result<File> {
+        let path = self.environments.join(format!("{key}.lock"));
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
+        let mut said = false;
+        while let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if e != rustix::io::Errno::WOULDBLOCK {
+                return Err(e.into());
+            }
+            if !said {
+                commands.say("waiting for another build of the same environment");
+                said = true;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(file)
+    }
+}
+
+fn fits(interpreter: &Interpreter, minor: Option<&str>) -> bool {
+    minor.is_none_or(|m| python_minor(&interpreter.version).as_deref() == Some(m))
+}
+
+async fn probe(commands: &Commands<'_>, program: &Path) -> Option<Interpreter> {
+    let mut command = Command::new(program);
+    command.args(["-I", "-c", "import sys, sysconfig\nprint('%d.%d.%d' % sys.version_info[:3])\nprint(sysconfig.get_platform())\nprint(sys.executable)"]);
+    // Shims of version managers say at length what they do not have; that is no news of this job.
+    let quiet = Commands { environment: commands.environment.clone(), log: "/dev/null".into(), ..*commands };
+    let (status, out) = quiet.output(&mut command).await.ok()?;
+    let mut lines = out.lines().map(|l| l.trim().to_owned()).filter(|_| status.success());
+    let (version, platform, path) = (lines.next()?, lines.next()?, lines.next()?);
+    Some(Interpreter { path: path.into(), version, platform })
+}
+
+/// Asks `uv` for a Python that is not on the PATH; it may bring one.
+async fn managed(commands: &Commands<'_>, uv: &Path, wanted: &str) -> Option<Interpreter> {
+    for attempt in 0..2 {
+        let (status, out) = commands.output(Command::new(uv).args(["python", "find", wanted])).await.ok()?;
+        if status.success() {
+            return probe(commands, Path::new(out.trim())).await;
+        }
+        if attempt == 0 {
+            commands.run(Command::new(uv).args(["python", "install", wanted]), None).await.ok()?;
+        }
+    }
+    None
+}
+
+/// One build under its lock.
+struct Build<'a> {
+    commands: &'a Commands<'a>,
+    lock: &'a File,
+    uv: Option<PathBuf>,
+    venv: PathBuf,
+    source: &'a Path,
+}
+
+impl Build<'_> {
+    fn python(&self) -> PathBuf {
+        self.venv.join("bin").join("python")
+    }
+
+    async fn run(&self, command: &mut Command) -> Result<bool, Reason> {
+        match self.commands.run(command.current_dir(self.source), Some(self.lock)).await {
+            Ok(Ended::Exit(status)) => Ok(status.success()),
+            Ok(Ended::TimedOut) => Err(Reason::new(
+                code::BUILD_TIMEOUT,
+                format!("the environment was not built within {} s", self.commands.timeout.as_secs()),
+            )),
+            Err(e) => Err(Reason::new(code::AGENT_FAILED, format!("the installer cannot be run: {e}"))),
+        }
+    }
+
+    async fn create(&self, interpreter: &Interpreter) -> Result<(), Reason> {
+        self.commands.say(&format!("making an environment with Python {}", interpreter.version));
+        let made = match &self.uv {
+            Some(uv) => {
+                self.run(Command::new(uv).args(["venv", "--quiet", "--python"]).arg(&interpreter.path).arg(&self.venv))
+                    .await?
+            }
+            None => self.run(Command::new(&interpreter.path).args(["-m", "venv"]).arg(&self.venv)).await?,
+        };
+        if made {
+            return Ok(());
+        }
+        let lines = self.commands.last_lines(LAST_LINES);
+        Err(Reason::new(
+            code::INSTALL_FAILED,
+            format!("Python {} cannot make a virtual environment:\n{lines}", interpreter.version),
+        ))
+    }
+
+    fn installer(&self) -> Command {
+        if let Some(uv) = &self.uv {
+            let mut command = Command::new(uv);
+            command.args(["pip", "install", "--compile-bytecode", "--python"]).arg(self.python());
+            command
+        } else {
+            let mut command = Command::new(self.python());
+            command.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]);
+            command.args(["--progress-bar", "off"]);
+            command
+        }
+    }
+
+    /// Installs the list; returns what a frozen list asked for in vain.
+    async fn install(
+        &self,
+        requirements: &Requirements,
+        list: &Path,
+        constraints: &Path,
+    ) -> Result<Vec<String>, Reason> {
+        if self.run(self.installer().arg("-r").arg(list).arg("-c").arg(constraints)).await? {
+            return Ok(Vec::new());
+        }
+        let lines = self.commands.last_lines(LAST_LINES);
+        if requirements.origin == Origin::Source {
+            return Err(Reason::new(code::INSTALL_FAILED, format!("the requirements cannot be installed:\n{lines}")));
+        }
+        self.commands.say("the list as a whole cannot be installed; trying its packages one by one");
+        let mut failed = Vec::new();
+        for line in &requirements.lines {
+            let words = requirements.options.iter().flat_map(|o| o.split(' '));
+            if !self.run(self.installer().args(words).arg(line)).await? {
+                failed.push(line.clone());
+            }
+        }
+        if failed.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![format!("packages of the job's frozen list that cannot be installed here: {}", failed.join(", "))])
+    }
+
+    async fn freeze(&self) -> Vec<String> {
+        let mut command = if let Some(uv) = &self.uv {
+            let mut command = Command::new(uv);
+            command.args(["pip", "freeze", "--python"]).arg(self.python());
+            command
+        } else {
+            let mut command = Command::new(self.python());
+            command.args(["-m", "pip", "freeze", "--disable-pip-version-check"]);
+            command
+        };
+        match self.commands.output(&mut command).await {
+            Ok((status, out)) if status.success() => out.lines().map(str::to_owned).filter(|l| !l.is_empty()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What every attempt of one agent shares.
+
+use std::{collections::HashMap, sync::Arc};
+
+use lanza_api::Client;
+use lanza_model::{Target as Kind, clock::Clock};
+
+use crate::{
+    Options,
+    build::python::Pythons,
+    state_dir::StateDir,
+    target::{Target, watcher::Watcher},
+};
+
+/// One target with the watcher that asks it.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) target: Arc<dyn Target>,
+    pub(crate) watcher: Arc<Watcher>,
+}
+
+/// See the module.
+pub(crate) struct Context {
+    pub(crate) options: Options,
+    pub(crate) client: Client,
+    pub(crate) state: StateDir,
+    /// Mark of the programs that this agent runs for itself.
+    pub(crate) mark: String,
+    pub(crate) targets: HashMap<Kind, Served>,
+    pub(crate) pythons: Pythons,
+    pub(crate) clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,278 @@
+//! Carries what becomes known about one attempt to the server: phases, warnings, log bytes and, last, the outcome.
+//!
+//! It runs beside the attempt, so that no report delays the work. Logs are files of the attempt's folder; the server
+//! knows how far its copy reaches, and the courier sends what is missing, so neither a restart nor an absence of the
+//! server costs or repeats a byte.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use lanza_api::{
+    Client, ClientError,
+    agent::{Lease, OutcomeReport, Report},
+    item::Outcome,
+};
+use lanza_model::Phase;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use tracing::{debug, info, warn};
+
+/// Most bytes of log in one request.
+const CHUNK_BYTES: u64 = 1 << 20;
+/// How often the logs are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Waits between tries while the server is away; the last one repeats.
+const RETRY_MS: [u64; 6] = [100, 250, 500, 1_000, 2_000, 4_000];
+
+/// The server says that somebody else holds the item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+/// What a failed request means for the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The item belongs to somebody else, or is gone.
+    Lost,
+    /// The same may succeed later.
+    Later,
+    /// It never will.
+    Never,
+}
+
+/// Sorts an error of the server by what to do.
+pub(crate) fn failure(error: &ClientError) -> Failure {
+    match error {
+        ClientError::Refused { status: 409 | 404 | 410, problem } if problem.code != "unknown" => Failure::Lost,
+        // A key that was withdrawn may be given back; the work is not thrown away for it.
+        ClientError::Refused { status: 401 | 403 | 404 | 408, .. } => Failure::Later,
+        e if e.is_temporary() => Failure::Later,
+        _ => Failure::Never,
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    report: Report,
+    /// The report holds something that the server does not have.
+    dirty: bool,
+    /// How far the server's copies reach; unknown ones are asked for.
+    ends: BTreeMap<Phase, u64>,
+}
+
+/// See the module.
+pub(crate) struct Courier {
+    client: Client,
+    agent: String,
+    lease: Arc<Lease>,
+    logs: PathBuf,
+    /// The server has no log of this attempt yet.
+    fresh: bool,
+    shared: Mutex<Shared>,
+    /// There is something to send.
+    wake: Notify,
+    /// Something was sent.
+    sent: Notify,
+}
+
+impl Courier {
+    /// Makes the courier of an attempt; `fresh` when nothing can have been sent yet.
+    pub(crate) fn new(client: Client, agent: String, lease: Arc<Lease>, dir: &Path, fresh: bool) -> Self {
+        Self {
+            client,
+            agent,
+            lease,
+            logs: dir.join("logs"),
+            fresh,
+            shared: Mutex::default(),
+            wake: Notify::new(),
+            sent: Notify::new(),
+        }
+    }
+
+    /// Changes what is known; the server hears of it soon.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
+        let mut shared = self.shared.lock();
+        change(&mut shared.report);
+        shared.dirty = true;
+        drop(shared);
+        self.wake.notify_one();
+    }
+
+    /// Sends until the item is lost; dropped when the attempt is over.
+    pub(crate) async fn run(&self) -> Lost {
+        let mut failures = 0;
+        loop {
+            match self.round().await {
+                Ok(true) => {
+                    failures = 0;
+                    self.sent.notify_waiters();
+                }
+                Ok(false) => {
+                    failures = 0;
+                    self.sent.notify_waiters();
+                    let _ = timeout(LOOK_EVERY, self.wake.notified()).await;
+                }
+                Err(Failure::Lost) => return Lost,
+                Err(_) => {
+                    sleep(Duration::from_millis(RETRY_MS[failures.min(RETRY_MS.len() - 1)])).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends what there is, once; returns whether that was anything.
+    async fn round(&self) -> Result<bool, Failure> {
+        let mut busy = false;
+        let report = {
+            let mut shared = self.shared.lock();
+            std::mem::take(&mut shared.dirty).then(|| shared.report.clone())
+        };
+        if let Some(report) = report {
+            let lease = &self.lease;
+            if let Err(e) = self.client.attempt_report(&self.agent, &lease.item, lease.attempt, &report).await {
+                match failure(&e) {
+                    Failure::Never => warn!(item.id = %lease.item, "the server does not take a report: {}", chain(&e)),
+                    other => {
+                        self.shared.lock().dirty = true;
+                        return Err(other);
+                    }
+                }
+            }
+            busy = true;
+        }
+        for phase in Phase::ALL {
+            while self.send_log(phase).await? {
+                busy = true;
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Sends the next bytes of a phase's log; returns whether there were any.
+    async fn send_log(&self, phase: Phase) -> Result<bool, Failure> {
+        let Some(length) = self.length(phase) else { return Ok(false) };
+        let known = self.shared.lock().ends.get(&phase).copied();
+        if known.is_some_and(|end| end >= length) {
+            return Ok(false);
+        }
+        // After a restart an empty request asks how far the server's copy reaches.
+        let asking = known.is_none() && !self.fresh;
+        let from = known.unwrap_or(0);
+        let bytes = if asking { Bytes::new() } else { read(&self.log(phase), from, CHUNK_BYTES) };
+        if bytes.is_empty() && !asking {
+            return Ok(false);
+        }
+        let lease = &self.lease;
+        let sent = self.client.attempt_log(&self.agent, &lease.item, lease.attempt, phase, from, bytes).await;
+        let end = match sent {
+            Ok(answer) if answer.end == from && !asking => return Err(Failure::Later),
+            Ok(answer) => answer.end,
+            Err(e) => match failure(&e) {
+                Failure::Never => {
+                    warn!(item.id = %lease.item, "the server does not take the log of phase {phase}: {}", chain(&e));
+                    u64::MAX
+                }
+                other => {
+                    debug!(item.id = %lease.item, "cannot send a log: {}", chain(&e));
+                    return Err(other);
+                }
+            },
+        };
+        self.shared.lock().ends.insert(phase, end);
+        Ok(true)
+    }
+
+    fn log(&self, phase: Phase) -> PathBuf {
+        self.logs.join(format!("{phase}.log"))
+    }
+
+    fn length(&self, phase: Phase) -> Option<u64> {
+        self.log(phase).metadata().ok().map(|m| m.len())
+    }
+
+    fn is_done(&self) -> bool {
+        let shared = self.shared.lock();
+        !shared.dirty
+            && Phase::ALL.into_iter().all(|p| {
+                self.length(p).is_none_or(|length| length == 0 || shared.ends.get(&p).is_some_and(|end| *end >= length))
+            })
+    }
+
+    /// Waits until the server has every byte and every report. [`Self::run`] must run beside it.
+    pub(crate) async fn flush(&self) {
+        loop {
+            let sent = self.sent.notified();
+            tokio::pin!(sent);
+            sent.as_mut().enable();
+            self.wake.notify_one();
+            if self.is_done() {
+                return;
+            }
+            let _ = timeout(Duration::from_secs(5), sent).await;
+        }
+    }
+
+    /// Reports how the attempt ended, until the server has it.
+    pub(crate) async fn outcome(&self, outcome: &Outcome) -> Result<(), Lost> {
+        let lease = &self.lease;
+        let body = OutcomeReport { outcome: outcome.clone() };
+        let mut failures = 0;
+        loop {
+            match self.client.attempt_outcome(&self.agent, &lease.item, lease.attempt, &body).await {
+                Ok(()) => return Ok(()),
+                Err(e) => match failure(&e) {
+                    Failure::Lost => return Err(Lost),
+                    Failure::Never => {
+                        warn!(item.id = %lease.item, "the server does not take the outcome: {}", chain(&e));
+                        return Err(Lost);
+                    }
+                    Failure::Later => {
+                        if failures == 0 {
+                            info!(item.id = %lease.item, "cannot report the outcome yet: {}", chain(&e));
+                        }
+                        sleep(Duration::from_millis(RETRY_MS[failures.min(RETRY_MS.len() - 1)])).await;
+                        failures += 1;
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn read(path: &Path, from: u64, most: u64) -> Bytes {
+    let Ok(file) = File::open(path) else { return Bytes::new() };
+    let length = file.metadata().map_or(0, |m| m.len()).saturating_sub(from).min(most);
+    let mut buffer = vec![0; length as usize];
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], from + filled as u64) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => filled += n,
+        }
+    }
+    buffer.truncate(filled);
+    buffer.into()
+}
+
+/// Returns an error with its causes, for a line of log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

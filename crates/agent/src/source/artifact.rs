@@ -1,0 +1,227 @@
+//! Files of artifacts, through a cache that is addressed by their digests.
+
+use std::{
+    collections::HashMap,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use lanza_api::{Client, ClientError, artifact::ArtifactFile};
+use lanza_model::{Code, Reason, code};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use super::below;
+use crate::{courier::chain, state_dir::make_dir};
+
+/// How many files are downloaded at once.
+const PARALLEL: usize = 8;
+/// How often a request that may succeed later is tried.
+const TRIES: u32 = 8;
+/// How deep references to other artifacts are followed.
+const REFERENCE_PREFIX: &str = "wandb-artifact://";
+
+/// An artifact cannot be brought.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    code: Code,
+    why: String,
+    missing: bool,
+}
+
+impl Failed {
+    fn new(code: Code, why: impl Into<String>) -> Self {
+        Self { code, why: why.into(), missing: false }
+    }
+
+    /// Says which artifact it was, in the words of its role.
+    pub(crate) fn named(self, role: &str, name: &str) -> Reason {
+        match (self.missing, role) {
+            (true, "job") => Reason::new(code::JOB_NOT_FOUND, format!("the job `{name}` does not exist")),
+            (true, _) => Reason::new(
+                code::SOURCE_MISSING,
+                format!("the job refers to the code artifact `{name}`, which was deleted or never was"),
+            ),
+            _ => Reason::new(self.code, format!("cannot fetch the {role} `{name}`: {}", self.why)),
+        }
+    }
+}
+
+/// Reads artifacts with the token of one item.
+pub(crate) struct Artifacts<'a> {
+    /// Client with the item's token.
+    pub(crate) client: &'a Client,
+    /// Folder of the cache.
+    pub(crate) blobs: &'a Path,
+}
+
+impl Artifacts<'_> {
+    /// Puts all files of the artifact `id` into `folder`; returns a digest of names and contents.
+    pub(crate) async fn unpack(&self, id: &str, folder: &Path) -> Result<String, Failed> {
+        let mut files = self.list(id).await?;
+        self.resolve(&mut files).await?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut plan = Vec::with_capacity(files.len());
+        let mut digest = Sha256::new();
+        for file in &files {
+            let target = below(folder, &file.path).ok_or_else(|| {
+                Failed::new(
+                    code::ARCHIVE_HOSTILE,
+                    format!("the file name `{}` leads out of its folder", file.path.escape_debug()),
+                )
+            })?;
+            let md5 = md5_of(file)?;
+            digest.update(format!("{}\0{md5}\n", file.path));
+            plan.push((file, self.blobs.join(&md5), md5, target));
+        }
+        // Boxed: the compiler cannot show a stream over borrowing closures to be `Send`.
+        let downloads: Vec<_> = plan.iter().map(|(file, blob, md5, _)| self.provide(file, blob, md5).boxed()).collect();
+        stream::iter(downloads).buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
+        let copies: Vec<(PathBuf, PathBuf)> = plan.into_iter().map(|(_, blob, _, target)| (blob, target)).collect();
+        let folder = folder.to_owned();
+        tokio::task::spawn_blocking(move || copy_all(&folder, &copies))
+            .await
+            .map_err(io::Error::other)
+            .and_then(|r| r)
+            .map_err(|e| Failed::new(code::FETCH_FAILED, format!("cannot write the files: {e}")))?;
+        Ok(hex(&digest.finalize()))
+    }
+
+    async fn list(&self, id: &str) -> Result<Vec<ArtifactFile>, Failed> {
+        let mut tries = 0;
+        loop {
+            match self.client.artifact_files(id).await {
+                Ok(files) => return Ok(files),
+                Err(ClientError::Refused { status: 404 | 410, problem }) => {
+                    return Err(Failed { missing: true, ..Failed::new(code::SOURCE_MISSING, problem.message) });
+                }
+                Err(e) => self.wait(&mut tries, &e).await?,
+            }
+        }
+    }
+
+    /// Waits before the next try, or gives up.
+    async fn wait(&self, tries: &mut u32, error: &ClientError) -> Result<(), Failed> {
+        *tries += 1;
+        if !error.is_temporary() || *tries >= TRIES {
+            return Err(Failed::new(code::FETCH_FAILED, chain(error)));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200 << *tries)).await;
+        Ok(())
+    }
+
+    /// Replaces references to files of other artifacts by those files.
+    async fn resolve(&self, files: &mut [ArtifactFile]) -> Result<(), Failed> {
+        let mut known: HashMap<String, Vec<ArtifactFile>> = HashMap::new();
+        for file in files.iter_mut() {
+            for _ in 0..4 {
+                let Some(reference) = file.reference.clone() else { break };
+                let Some((id, path)) = reference.strip_prefix(REFERENCE_PREFIX).and_then(|r| r.split_once('/')) else {
+                    return Err(Failed::new(
+                        code::FETCH_FAILED,
+                        format!("`{}` is a reference to {reference}, which only a job can read", file.path),
+                    ));
+                };
+                if !known.contains_key(id) {
+                    known.insert(id.to_owned(), self.list(id).await?);
+                }
+                let found = known[id].iter().find(|f| f.path == path).cloned().ok_or_else(|| {
+                    Failed::new(code::SOURCE_MISSING, format!("`{}` refers to {reference}, which is gone", file.path))
+                })?;
+                *file = ArtifactFile { path: std::mem::take(&mut file.path), ..found };
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the cache has the file's content.
+    async fn provide(&self, file: &ArtifactFile, blob: &Path, md5: &str) -> Result<(), Failed> {
+        if blob.metadata().is_ok_and(|m| i64::try_from(m.len()) == Ok(file.size_bytes)) {
+            return Ok(());
+        }
+        let mut tries = 0;
+        loop {
+            match self.download(file, blob, md5).await {
+                Ok(()) => return Ok(()),
+                Err(Download::Client(e)) => self.wait(&mut tries, &e).await?,
+                Err(Download::Failed(e)) => return Err(e),
+            }
+        }
+    }
+
+    async fn download(&self, file: &ArtifactFile, blob: &Path, md5: &str) -> Result<(), Download> {
+        let local =
+            |e: io::Error| Download::Failed(Failed::new(code::FETCH_FAILED, format!("cannot write the cache: {e}")));
+        let url =
+            if file.url.starts_with('/') { format!("{}{}", self.client.base(), file.url) } else { file.url.clone() };
+        let mut stream = self.client.download(&url).await.map_err(Download::Client)?;
+        let temporary = Temporary(blob.with_extension(format!("tmp-{}", Uuid::new_v4().simple())));
+        let mut out = tokio::fs::File::create(&temporary.0).await.map_err(local)?;
+        let mut hash = Md5::new();
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(Download::Client)?;
+            hash.update(&bytes);
+            out.write_all(&bytes).await.map_err(local)?;
+        }
+        out.flush().await.map_err(local)?;
+        let found = hex(&hash.finalize());
+        if found != md5 {
+            return Err(Download::Failed(Failed::new(
+                code::FETCH_FAILED,
+                format!("the content of `{}` does not match its digest", file.path),
+            )));
+        }
+        // A blob is checked by its length when it is used, so a power cut may not leave a hole of the right size.
+        out.sync_all().await.map_err(local)?;
+        tokio::fs::rename(&temporary.0, blob).await.map_err(local)
+    }
+}
+
+enum Download {
+    Client(ClientError),
+    Failed(Failed),
+}
+
+/// Removes a file that did not get its final name.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn md5_of(file: &ArtifactFile) -> Result<String, Failed> {
+    let digest = STANDARD.decode(&file.digest).ok().filter(|d| d.len() == 16);
+    digest.map(|d| hex(&d)).ok_or_else(|| {
+        Failed::new(code::FETCH_FAILED, format!("the digest of `{}` is no MD5: `{}`", file.path, file.digest))
+    })
+}
+
+fn copy_all(folder: &Path, copies: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    make_dir(folder)?;
+    for (blob, target) in copies {
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        // A name that is there already is another file of the same artifact, a folder in the place of a file say.
+        let mut out = OpenOptions::new().create_new(true).write(true).mode(0o644).open(target)?;
+        io::copy(&mut fs::File::open(blob)?, &mut out)?;
+    }
+    Ok(())
+}
+
+/// Returns bytes as hexadecimal text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}

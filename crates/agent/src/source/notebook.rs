@@ -1,0 +1,64 @@
+//! Notebooks as entry points: turned into a script beside them, without the lines that begin with `!`.
+
+use std::{fs, path::Path};
+
+use lanza_model::{Reason, code};
+use serde_json::Value;
+
+use super::below;
+
+/// Whether a word of a command names a notebook.
+pub(crate) fn is_notebook(word: &str) -> bool {
+    Path::new(word).extension().is_some_and(|e| e == "ipynb")
+}
+
+/// Returns the name of the script that stands for a notebook.
+pub(crate) fn script_name(notebook: &str) -> String {
+    format!("{}.py", notebook.strip_suffix(".ipynb").unwrap_or(notebook))
+}
+
+/// Writes the script of every notebook that the command names.
+pub(crate) fn convert_all(root: &Path, command: &[String]) -> Result<(), Reason> {
+    for name in command.iter().filter(|w| is_notebook(w)) {
+        let failed = |why: String| Reason::new(code::SOURCE_MISSING, format!("the notebook `{name}` {why}"));
+        let path = below(root, name).ok_or_else(|| failed("is outside of the job's code".into()))?;
+        let bytes = fs::read(&path).map_err(|e| failed(format!("cannot be read: {e}")))?;
+        let script = script(&bytes).ok_or_else(|| failed("is not a notebook".into()))?;
+        let target = below(root, &script_name(name)).ok_or_else(|| failed("has no usable name".into()))?;
+        fs::write(target, script).map_err(|e| failed(format!("cannot be turned into a script: {e}")))?;
+    }
+    Ok(())
+}
+
+fn script(notebook: &[u8]) -> Option<String> {
+    let notebook: Value = serde_json::from_slice(notebook).ok()?;
+    let mut script = String::new();
+    for cell in notebook["cells"].as_array()?.iter().filter(|c| c["cell_type"] == "code") {
+        let source = match &cell["source"] {
+            Value::String(s) => s.clone(),
+            Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
+            _ => continue,
+        };
+        for line in source.lines().filter(|l| !l.trim_start().starts_with(['!', '%'])) {
+            script.push_str(line);
+            script.push('\n');
+        }
+        script.push('\n');
+    }
+    Some(script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_cells_become_a_script() {
+        let notebook = br##"{"cells": [{"cell_type": "markdown", "source": "# x"},
+            {"cell_type": "code", "source": ["!pip install x\n", "%matplotlib inline\n", "a = 1\n"]},
+            {"cell_type": "code", "source": "if a:\n  print(a)"}]}"##;
+        assert_eq!(script(notebook).unwrap(), "a = 1\n\nif a:\n  print(a)\n\n");
+        assert_eq!(script(b"[]"), None);
+        assert_eq!(script_name("d/n.ipynb"), "d/n.py");
+    }
+}
