@@ -15,8 +15,6 @@ use crate::{Actor, Error, Result, Service};
 
 /// Largest job file and list of requirements that is read, in bytes.
 const FILE_LIMIT: i64 = 4 << 20;
-/// How many jobs and versions a page has.
-pub const PAGE: i64 = 100;
 
 /// A job version that a launch names.
 #[derive(Debug, Clone)]
@@ -73,9 +71,16 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`] for the project.
-    pub async fn job_list(&self, actor: &Actor, entity: &str, project: &str, after: &str) -> Result<Vec<Job>> {
+    pub async fn job_list(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        project: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Job>> {
         let project = self.job_project(actor, entity, project).await?;
-        let found = self.store.collection_list(&project, Some(job::ARTIFACT_TYPE), after, PAGE).await?;
+        let (found, _) = self.collection_list(actor, &project, Some(job::ARTIFACT_TYPE), after, limit).await?;
         let mut jobs = Vec::with_capacity(found.len());
         for collection in found {
             jobs.push(self.job_view(actor, &collection).await?);
@@ -101,9 +106,10 @@ impl Service {
         actor: &Actor,
         (entity, project, name): (&str, &str, &str),
         before: Option<i64>,
+        limit: i64,
     ) -> Result<Vec<JobVersion>> {
         let collection = self.job_collection(actor, entity, project, name).await?;
-        let members = self.store.membership_list(&collection.id, before, PAGE).await?;
+        let (members, _) = self.membership_list(actor, &collection, before, limit).await?;
         self.job_version_views(&members).await
     }
 

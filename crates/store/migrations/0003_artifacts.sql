@@ -25,7 +25,7 @@ CREATE TABLE artifact_collections (
 );
 CREATE INDEX artifact_collections_type ON artifact_collections (type_id, name);
 
--- Runs and authors are kept by name and id without a reference: an artifact outlives both.
+-- Run and author have no reference: an artifact outlives both.
 CREATE TABLE artifacts (
     id TEXT NOT NULL PRIMARY KEY,
     collection_id TEXT NOT NULL REFERENCES artifact_collections (id) ON DELETE CASCADE,
@@ -42,7 +42,6 @@ CREATE TABLE artifacts (
     pending_aliases TEXT NOT NULL,
     manifest_id TEXT,
     run_id TEXT,
-    run_name TEXT,
     author_id TEXT NOT NULL,
     author TEXT NOT NULL,
     created_at BIGINT NOT NULL,

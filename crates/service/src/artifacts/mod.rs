@@ -9,6 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod view;
 
 use lanza_model::{
     Role,
@@ -98,19 +99,7 @@ impl Service {
         entity: &str,
         project: &str,
     ) -> Result<ProjectId> {
-        let entity = self.project_writable(actor, entity, project).await?;
-        name::check_project(project)?;
-        if let Some(found) = self.store.artifact_project_id(&entity.id, project).await? {
-            return Ok(found);
-        }
-        let new = lanza_store::projects::NewProject {
-            entity_id: entity.id,
-            name: project.to_owned(),
-            description: String::new(),
-            author: actor.username.clone(),
-            created_at: self.now(),
-        };
-        Ok(self.store.project_ensure(new).await?.0.id)
+        Ok(self.project_ensure(actor, Some(entity), project, None).await?.0.id)
     }
 
     /// Deletes versions that were begun long ago and never committed. Returns how many there were.

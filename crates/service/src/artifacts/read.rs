@@ -90,7 +90,7 @@ impl Service {
         Ok(false)
     }
 
-    async fn entity_visible(&self, actor: &Actor, entity: &str) -> Result<bool> {
+    pub(super) async fn entity_visible(&self, actor: &Actor, entity: &str) -> Result<bool> {
         match self.entity_for(actor, entity, Role::Viewer).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. } | Error::Forbidden(_)) => Ok(false),

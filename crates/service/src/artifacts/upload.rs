@@ -149,7 +149,7 @@ impl Service {
         }
         let project = self.artifact_project_ensure(actor, &request.entity, &request.project).await?;
         let run = match &request.run {
-            Some(name) => self.artifact_run_id(&project, name).await?.map(|id| (id, name.clone())),
+            Some(name) => self.artifact_run_id(&project, name).await?,
             None => None,
         };
         let new = NewArtifact {

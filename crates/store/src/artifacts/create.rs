@@ -41,8 +41,8 @@ pub struct NewArtifact {
     pub sequence_client_id: Option<String>,
     /// Whether equal content is the same version.
     pub deduplicate: bool,
-    /// Row id and name of the run.
-    pub run: Option<(String, String)>,
+    /// Row id of the run.
+    pub run: Option<String>,
     /// What it is to that run.
     pub relation: Relation,
     /// Id and name of the author.
@@ -194,7 +194,7 @@ async fn create_in_tx(tx: &mut Tx, new: &NewArtifact, now: Time) -> Result<Artif
     for tag in &new.tags {
         super::change::tag_put_in_tx(tx, &id, tag).await?;
     }
-    if let Some((run, _)) = &new.run {
+    if let Some(run) = &new.run {
         relation_put_in_tx(tx, &id, run, new.relation, None, now).await?;
     }
     client_ids_put_in_tx(tx, &id, &collection_id, new).await?;
@@ -209,8 +209,8 @@ async fn insert_in_tx(tx: &mut Tx, collection_id: &str, new: &NewArtifact, now: 
     let id = ArtifactId::new();
     sqlx::query(
         "INSERT INTO artifacts (id, collection_id, digest, digest_algorithm, state, description, metadata, history_step, \
-         ttl_seconds, size_bytes, file_count, pending_aliases, run_id, run_name, author_id, author, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, 0, 0, $9, $10, $11, $12, $13, $14, $14)",
+         ttl_seconds, size_bytes, file_count, pending_aliases, run_id, author_id, author, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, 0, 0, $9, $10, $11, $12, $13, $13)",
     )
     .bind(id.as_str())
     .bind(collection_id)
@@ -221,8 +221,7 @@ async fn insert_in_tx(tx: &mut Tx, collection_id: &str, new: &NewArtifact, now: 
     .bind(new.history_step)
     .bind(new.ttl_seconds)
     .bind(serde_json::to_string(&new.aliases).expect("a list of texts is JSON"))
-    .bind(new.run.as_ref().map(|(id, _)| id.as_str()))
-    .bind(new.run.as_ref().map(|(_, name)| name.as_str()))
+    .bind(new.run.as_deref())
     .bind(&new.author.0)
     .bind(&new.author.1)
     .bind(now.0)
@@ -243,15 +242,14 @@ async fn repeat_in_tx(
     sqlx::query(
         "UPDATE artifacts SET description = COALESCE($2, description), metadata = COALESCE($3, metadata), \
          history_step = COALESCE(history_step, $4), ttl_seconds = COALESCE($5, ttl_seconds), \
-         run_id = COALESCE(run_id, $6), run_name = COALESCE(run_name, $7), updated_at = $8 WHERE id = $1",
+         run_id = COALESCE(run_id, $6), updated_at = $7 WHERE id = $1",
     )
     .bind(id)
     .bind(new.description.as_deref())
     .bind(new.metadata.as_deref())
     .bind(new.history_step)
     .bind(new.ttl_seconds)
-    .bind(new.run.as_ref().map(|(id, _)| id.as_str()))
-    .bind(new.run.as_ref().map(|(_, name)| name.as_str()))
+    .bind(new.run.as_deref())
     .bind(now.0)
     .execute(tx.connection())
     .await?;

@@ -83,8 +83,8 @@ impl Store {
     /// Lists the committed versions that are `relation` to a run, oldest first.
     pub async fn lineage_artifacts(&self, run: &str, relation: Relation) -> Result<Vec<Artifact>> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(artifact_select(
-            "JOIN artifact_runs r ON r.artifact_id = a.id WHERE r.run_id = $1 AND r.relation = $2 \
-             AND a.state = 'committed' ORDER BY r.created_at, a.id",
+            "JOIN artifact_runs l ON l.artifact_id = a.id WHERE l.run_id = $1 AND l.relation = $2 \
+             AND a.state = 'committed' ORDER BY l.created_at, a.id",
         )))
         .bind(run)
         .bind(relation.as_str())

@@ -135,7 +135,7 @@ pub struct Artifact {
     pub manifest_id: Option<ManifestId>,
     /// Row id of the run that made it.
     pub run_id: Option<String>,
-    /// Name of that run.
+    /// Id of that run that people see; none when the run is gone.
     pub run_name: Option<String>,
     /// Id of the author.
     pub author_id: String,
@@ -224,14 +224,14 @@ const COLLECTION_JOINS: &str = "JOIN artifact_types t ON t.id = c.type_id JOIN p
 const ARTIFACT: &str = "a.id AS id, a.digest AS digest, a.digest_algorithm AS digest_algorithm, a.state AS state, \
     a.version AS version, a.description AS description, a.metadata AS metadata, a.history_step AS history_step, \
     a.ttl_seconds AS ttl_seconds, a.size_bytes AS size_bytes, a.file_count AS file_count, \
-    a.manifest_id AS manifest_id, a.run_id AS run_id, a.run_name AS run_name, a.author_id AS author_id, \
+    a.manifest_id AS manifest_id, a.run_id AS run_id, made.name AS run_name, a.author_id AS author_id, \
     a.author AS author, a.created_at AS created_at, a.updated_at AS updated_at";
 
 /// `SELECT` of versions; a condition over `a`, `c`, `t`, `p`, `e` follows.
 fn artifact_select(tail: &str) -> String {
     format!(
         "SELECT {ARTIFACT}, {COLLECTION} FROM artifacts a JOIN artifact_collections c ON c.id = a.collection_id \
-         {COLLECTION_JOINS} {tail}"
+         LEFT JOIN runs made ON made.id = a.run_id {COLLECTION_JOINS} {tail}"
     )
 }
 
@@ -240,7 +240,8 @@ fn member_select(tail: &str) -> String {
     format!(
         "SELECT m.collection_id AS m_collection_id, m.version AS m_version, m.created_at AS m_created_at, {ARTIFACT}, \
          {COLLECTION} FROM artifact_members m JOIN artifacts a ON a.id = m.artifact_id \
-         JOIN artifact_collections c ON c.id = a.collection_id {COLLECTION_JOINS} {tail}"
+         JOIN artifact_collections c ON c.id = a.collection_id LEFT JOIN runs made ON made.id = a.run_id \
+         {COLLECTION_JOINS} {tail}"
     )
 }
 

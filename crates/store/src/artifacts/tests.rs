@@ -38,7 +38,7 @@ fn new(project: &ProjectId, collection: &str, digest: &str, aliases: &[&str]) ->
         client_id: Some(format!("{collection}-{digest}")),
         sequence_client_id: Some(format!("seq-{collection}")),
         deduplicate: true,
-        run: Some(("run-row".into(), "run".into())),
+        run: Some("run-row".into()),
         relation: Relation::Output,
         author: ("u".into(), "ana".into()),
     }
