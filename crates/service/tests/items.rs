@@ -1,0 +1,406 @@
+//! Stories of items: pushed, handed out, reported on, lost, stopped.
+
+use std::{sync::Arc, time::Duration};
+
+use lanza_api::{
+    agent::{Claim, Heartbeat, Held, Lease, OutcomeReport, PhaseReport, Register, Report},
+    item::{Outcome, Stop},
+    queue::NewQueue,
+};
+use lanza_model::{
+    Phase, Reason, Role, Target,
+    clock::{Clock, ManualClock, Time},
+    code,
+    item::{Ending, StateName},
+    spec::Door,
+};
+use lanza_service::{Actor, Error, Service, accounts::UserRequest, items::WirePush, queues::QueueMode};
+use lanza_store::testing;
+use serde_json::{Value, json};
+
+/// A service on a clock that stands still, with the user `ana`, the team `vision`, and a queue `q` in both.
+struct World {
+    service: Arc<Service>,
+    clock: ManualClock,
+    ana: Arc<Actor>,
+    _guard: testing::Guard,
+}
+
+const START: Time = Time(1_800_000_000_000);
+
+impl World {
+    async fn new() -> Self {
+        let (guard, store) = testing::sqlite().await;
+        let clock = ManualClock::at(START);
+        let service = Service::new(store, Arc::new(clock.clone())).await.expect("a service");
+        let ana = Self::user(&service, "ana").await;
+        service.team_create("vision", None).await.expect("a team");
+        service.member_put("vision", "ana", Role::Admin).await.expect("a member");
+        for entity in ["ana", "vision"] {
+            let new = NewQueue { name: Some("q".into()), target: Some("process".into()), ..NewQueue::default() };
+            service.queue_create(&ana, entity, new).await.expect("a queue");
+        }
+        Self { service, clock, ana, _guard: guard }
+    }
+
+    async fn user(service: &Service, name: &str) -> Arc<Actor> {
+        let request = UserRequest { username: name.into(), ..UserRequest::default() };
+        let (_, key) = service.user_create(request).await.expect("a user");
+        service.authenticate(&key).await.expect("the key works")
+    }
+
+    async fn agent(&self) -> String {
+        let register = Register {
+            state: "0123456789abcdef".into(),
+            host: "h".into(),
+            version: "lanza@0".into(),
+            queues: vec!["q".into()],
+            targets: vec![Target::Process],
+            slots: Some(1),
+            settings: Value::Null,
+        };
+        let (_, agent) = self.service.agent_register(&self.ana, "ana", register).await.expect("registered");
+        agent.id.to_string()
+    }
+
+    async fn push(&self, spec: Value) -> Result<String, Error> {
+        let pushed = self.service.item_push(&self.ana, "ana", "q", spec, Door::Rest, WirePush::default()).await?;
+        Ok(pushed.item.id.to_string())
+    }
+
+    async fn claim(&self, agent: &str) -> Vec<Lease> {
+        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 0 };
+        self.service.agent_claim(&self.ana, agent, &claim).await.expect("claim").leases
+    }
+
+    /// Pushes an item and has the agent acknowledge it.
+    async fn running(&self, agent: &str) -> String {
+        let id = self.push(job()).await.expect("pushed");
+        let lease = self.claim(agent).await.remove(0);
+        assert_eq!(lease.item, id);
+        self.service.attempt_acknowledge(&self.ana, agent, &id, lease.attempt).await.expect("acknowledged");
+        id
+    }
+
+    async fn state(&self, id: &str) -> StateName {
+        self.item(id).await.state
+    }
+
+    async fn item(&self, id: &str) -> lanza_store::items::Item {
+        self.service.item_find(&self.ana, id).await.expect("the item").2
+    }
+
+    async fn later(&self, ms: i64) {
+        self.clock.advance_ms(ms);
+        self.service.items_reconcile().await.expect("reconciled");
+    }
+
+    fn outcome(&self, ending: Ending, exit_code: Option<i32>) -> OutcomeReport {
+        let reason = (ending == Ending::Failed).then(|| Reason::new(code::EXIT_CODE, "it failed"));
+        let outcome = Outcome { ending, exit_code, signal: None, reason, phase: None, ended_at: self.clock.now() };
+        OutcomeReport { outcome }
+    }
+
+    async fn beat(&self, agent: &str, items: Vec<Held>) -> lanza_api::agent::HeartbeatAnswer {
+        let beat = Heartbeat { items, draining: false, leaving: false, wait_ms: 0 };
+        self.service.agent_heartbeat(&self.ana, agent, &beat).await.expect("heartbeat")
+    }
+}
+
+fn job() -> Value {
+    json!({ "job": "ana/p/job:v0", "project": "p" })
+}
+
+fn held(item: &str, attempt: u32) -> Vec<Held> {
+    vec![Held { item: item.to_owned(), attempt }]
+}
+
+#[tokio::test]
+async fn a_push_wakes_a_waiting_claim() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let (service, ana) = (w.service.clone(), w.ana.clone());
+    let waiting = tokio::spawn(async move {
+        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000 };
+        service.agent_claim(&ana, &agent, &claim).await.expect("claim").leases
+    });
+    tokio::task::yield_now().await;
+    let id = w.push(job()).await.expect("pushed");
+    let leases = tokio::time::timeout(Duration::from_secs(4), waiting).await.expect("woken").expect("joined");
+    assert_eq!((leases.len(), leases[0].item.as_str(), leases[0].token.len()), (1, id.as_str(), 40));
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_is_queued_again_as_if_nothing_had_happened() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.push(job()).await.expect("pushed");
+    let lease = w.claim(&agent).await.remove(0);
+    w.later(59_000).await;
+    assert_eq!(w.state(&id).await, StateName::Leased);
+    w.later(1_000).await;
+    let item = w.item(&id).await;
+    assert_eq!((item.state, item.attempt), (StateName::Queued, 0));
+    assert!(w.service.authenticate(&lease.token).await.is_err(), "the token went with the lease");
+    let late = w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect_err("too late");
+    assert_eq!(late.code(), code::LEASE_LOST);
+    assert_eq!(w.claim(&agent).await[0].attempt, 1);
+}
+
+#[tokio::test]
+async fn a_silent_agent_keeps_its_item_for_the_grace_and_may_come_back() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.running(&agent).await;
+    w.later(60_500).await;
+    assert!(w.item(&id).await.unreachable_since.is_some());
+    w.beat(&agent, held(&id, 1)).await;
+    assert!(w.item(&id).await.unreachable_since.is_none(), "it came back");
+    w.later(60_500).await;
+    w.later(600_000).await;
+    let item = w.item(&id).await;
+    assert_eq!((item.state, item.losses), (StateName::Queued, 1), "lost before it ran: again, without a policy");
+    let answer = w.beat(&agent, held(&id, 1)).await;
+    assert_eq!(answer.lost, held(&id, 1), "the agent is told that it lost the item");
+    for attempt in 2..=4 {
+        assert_eq!(w.claim(&agent).await[0].attempt, attempt);
+        w.service.attempt_acknowledge(&w.ana, &agent, &id, attempt).await.expect("acknowledged");
+        w.later(60_500).await;
+        w.later(600_000).await;
+    }
+    let item = w.item(&id).await;
+    assert_eq!(item.state, StateName::Failed, "three times at most");
+    assert_eq!(item.reason.map(|r| r.code).as_deref(), Some("agent_lost"));
+}
+
+#[tokio::test]
+async fn an_item_lost_while_it_ran_is_not_repeated() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.running(&agent).await;
+    let phases = vec![PhaseReport { name: Phase::Run, started_at: w.clock.now(), ended_at: None }];
+    let report = Report { phases, ..Report::default() };
+    w.service.attempt_report(&w.ana, &agent, &id, 1, report).await.expect("reported");
+    w.later(60_500).await;
+    assert_eq!(w.state(&id).await, StateName::Running);
+    w.later(600_000).await;
+    let item = w.item(&id).await;
+    assert_eq!((item.state, item.phase), (StateName::Failed, Some(Phase::Run)));
+    let late = w.outcome(Ending::Finished, Some(0));
+    let refused = w.service.attempt_outcome(&w.ana, &agent, &id, 1, late).await;
+    assert!(refused.is_ok(), "the same attempt may say how it ended; the item stays as it is");
+    assert_eq!(w.state(&id).await, StateName::Failed);
+}
+
+#[tokio::test]
+async fn a_job_that_never_called_init_has_failed_and_leaves_a_run_record() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.running(&agent).await;
+    let outcome = w.outcome(Ending::Finished, Some(0));
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome.clone()).await.expect("outcome");
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome).await.expect("said twice");
+    let item = w.item(&id).await;
+    assert_eq!(item.state, StateName::Failed);
+    assert_eq!(item.reason.as_ref().map(|r| r.code.as_str()), Some("no_init"));
+    assert_eq!(item.run.as_deref(), Some(item.planned_run.as_str()), "nobody waits for the run for ever");
+}
+
+#[tokio::test]
+async fn a_run_with_the_items_trace_id_is_its_run_and_later_ones_are_listed() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.push(job()).await.expect("pushed");
+    let lease = w.claim(&agent).await.remove(0);
+    w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect("acknowledged");
+    let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+    for run in ["first", "second", "first"] {
+        w.service.item_run_seen(&token, &id, run).await.expect("seen");
+    }
+    w.service.item_run_seen(&token, "not-an-id", "x").await.expect("ignored");
+    let stranger = World::user(&w.service, "eve").await;
+    w.service.item_run_seen(&stranger, &id, "evil").await.expect("ignored");
+    let item = w.item(&id).await;
+    assert_eq!((item.run.as_deref(), item.runs), (Some("first"), vec!["first".to_owned(), "second".to_owned()]));
+    let outcome = w.outcome(Ending::Finished, Some(0));
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome).await.expect("outcome");
+    assert_eq!(w.state(&id).await, StateName::Finished);
+    w.clock.advance_ms(5 * 60_000 + 3_000);
+    assert!(w.service.authenticate(&lease.token).await.is_err(), "the token dies five minutes after the attempt");
+}
+
+#[tokio::test]
+async fn a_jobs_token_reaches_its_own_project_and_queue_only() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    w.push(job()).await.expect("pushed");
+    let lease = w.claim(&agent).await.remove(0);
+    let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+    assert!(w.service.project_writable(&token, "ana", "P").await.is_ok());
+    assert!(matches!(w.service.project_writable(&token, "ana", "other").await, Err(Error::Forbidden(_))));
+    assert!(matches!(w.service.entity_seen(&token, "vision").await, Err(Error::NotFound { .. })));
+    assert!(w.service.queue_find(&token, "ana", "q").await.is_ok());
+    assert!(w.service.key_create(&token, "", None).await.is_err());
+    assert!(w.service.sign_in(None, None, Some(&lease.token)).await.is_err());
+    assert!(w.service.agent_heartbeat(&token, &agent, &Heartbeat { items: vec![], draining: false, leaving: false, wait_ms: 0 }).await.is_err());
+    let pushed = w.service.item_push(&token, "ana", "q", job(), Door::Wire, WirePush::default()).await.expect("its queue");
+    assert_eq!(pushed.item.author, "ana");
+}
+
+#[tokio::test]
+async fn a_waiting_item_stops_at_once_and_a_running_one_through_its_agent() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let waiting = w.push(job()).await.expect("pushed");
+    let stop = Stop { grace_seconds: Some(5) };
+    w.service.item_stop(&w.ana, &waiting, &stop).await.expect("stopped");
+    assert_eq!(w.state(&waiting).await, StateName::Stopped);
+    assert!(matches!(w.service.item_stop(&w.ana, &waiting, &stop).await, Err(Error::Conflict { .. })));
+    let id = w.running(&agent).await;
+    w.service.item_stop(&w.ana, &id, &stop).await.expect("asked");
+    assert_eq!(w.state(&id).await, StateName::Running);
+    let answer = w.beat(&agent, held(&id, 1)).await;
+    assert_eq!(answer.stop.iter().map(|s| (s.item.as_str(), s.grace_seconds)).collect::<Vec<_>>(), [(id.as_str(), Some(5))]);
+    let outcome = w.outcome(Ending::Stopped, Some(143));
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome).await.expect("outcome");
+    let item = w.item(&id).await;
+    assert_eq!((item.state, item.exit_code), (StateName::Stopped, None));
+}
+
+#[tokio::test]
+async fn a_stop_reaches_a_waiting_heartbeat_at_once() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let id = w.running(&agent).await;
+    let (service, ana, beat) = (
+        w.service.clone(),
+        w.ana.clone(),
+        Heartbeat { items: held(&id, 1), draining: false, leaving: false, wait_ms: 30_000 },
+    );
+    let waiting = tokio::spawn(async move { service.agent_heartbeat(&ana, &agent, &beat).await.expect("heartbeat") });
+    tokio::task::yield_now().await;
+    w.service.item_stop(&w.ana, &id, &Stop::default()).await.expect("asked");
+    let answer = tokio::time::timeout(Duration::from_secs(4), waiting).await.expect("woken").expect("joined");
+    assert_eq!(answer.stop.len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_author_and_admins_stop_an_item_and_strangers_do_not_see_it() {
+    let w = World::new().await;
+    let (bob, eve) = (World::user(&w.service, "bob").await, World::user(&w.service, "eve").await);
+    w.service.member_put("vision", "bob", Role::Member).await.expect("a member");
+    let push = |actor: Arc<Actor>| {
+        let service = w.service.clone();
+        async move { service.item_push(&actor, "vision", "q", job(), Door::Rest, WirePush::default()).await }
+    };
+    let anas = push(w.ana.clone()).await.expect("pushed").item.id.to_string();
+    let bobs = push(bob.clone()).await.expect("pushed").item.id.to_string();
+    assert!(matches!(push(eve.clone()).await, Err(Error::NotFound { .. })));
+    let stop = Stop::default();
+    assert!(matches!(w.service.item_stop(&bob, &anas, &stop).await, Err(Error::Forbidden(_))));
+    assert!(matches!(w.service.item_stop(&eve, &bobs, &stop).await, Err(Error::NotFound { .. })));
+    w.service.item_stop(&w.ana, &bobs, &stop).await.expect("an admin may");
+    w.service.member_put("vision", "bob", Role::Viewer).await.expect("demoted");
+    assert!(matches!(push(bob).await, Err(Error::Forbidden(_))));
+}
+
+#[tokio::test]
+async fn what_a_submitter_may_not_set_is_refused_by_field_in_a_team_only() {
+    let w = World::new().await;
+    let spec = json!({ "job": "vision/p/job:v0", "project": "p", "resource_args": { "process": { "command": "rm" } } });
+    for door in [Door::Rest, Door::Wire] {
+        let refused = w.service.item_push(&w.ana, "vision", "q", spec.clone(), door, WirePush::default()).await;
+        match refused {
+            Err(Error::Invalid { field, code, .. }) => {
+                assert_eq!((field.as_str(), code.word), ("resource_args.local-process.command", "field_not_allowed"));
+            }
+            other => panic!("accepted through {door:?}: {other:?}"),
+        }
+    }
+    let own = w.service.item_push(&w.ana, "ana", "q", spec, Door::Rest, WirePush::default()).await;
+    assert!(own.is_ok(), "in a personal space both layers are the owner's");
+}
+
+#[tokio::test]
+async fn the_queues_target_wins_on_the_wire_and_rest_refuses_another() {
+    let w = World::new().await;
+    let spec = json!({ "job": "ana/p/job:v0", "project": "p", "resource": "local-container" });
+    let refused = w.push(spec.clone()).await.expect_err("another target");
+    assert_eq!(refused.code(), code::TARGET_MISMATCH);
+    let pushed =
+        w.service.item_push(&w.ana, "ana", "q", spec, Door::Wire, WirePush::default()).await.expect("on the wire");
+    assert_eq!(pushed.item.target, Target::Process);
+    assert_eq!(pushed.resolved_spec["resource"], "local-process");
+    assert!(pushed.warnings.iter().any(|w| w.contains("is ignored")), "{:?}", pushed.warnings);
+}
+
+#[tokio::test]
+async fn why_names_the_rule_that_keeps_an_item_waiting() {
+    let w = World::new().await;
+    let id = w.push(job()).await.expect("pushed");
+    let why = async |id: &str| {
+        let (entity, _, item) = w.service.item_find(&w.ana, id).await.expect("the item");
+        w.service.item_view(&entity, &item).await.expect("a view").why.expect("it waits").rule
+    };
+    assert_eq!(why(&id).await, "no_agent");
+    let agent = w.agent().await;
+    assert_eq!(why(&id).await, "agents_full");
+    let second = w.push(job()).await.expect("pushed");
+    assert_eq!(why(&second).await, "ahead");
+    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Paused).await.expect("paused");
+    assert_eq!(why(&id).await, "paused");
+    assert!(w.claim(&agent).await.is_empty());
+    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Open).await.expect("resumed");
+    w.clock.advance_ms(61_000);
+    assert_eq!(why(&id).await, "stale_agent");
+    let later = json!({ "job": "ana/p/job:v0", "project": "p", "not_before": "2030-01-01T00:00:00Z" });
+    let later = w.push(later).await.expect("pushed");
+    assert_eq!(why(&later).await, "not_before");
+    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Draining).await.expect("draining");
+    assert!(matches!(w.push(job()).await, Err(Error::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn templates_are_filled_and_held_to_their_bounds() {
+    let w = World::new().await;
+    let new = NewQueue {
+        name: Some("t".into()),
+        target: Some("docker".into()),
+        config: json!({ "gpus": "{{gpus}}", "env": ["TEAM={{team}}"] }).as_object().cloned(),
+        templates: json!({ "gpus": { "schema": { "type": "integer", "minimum": 1, "maximum": 4, "default": 1 } },
+                           "team": { "schema": { "type": "string" } } })
+        .as_object()
+        .cloned(),
+        ..NewQueue::default()
+    };
+    w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    let push = |values: Value| {
+        let spec = json!({ "docker": { "docker_image": "x" }, "project": "p", "template_variables": values });
+        w.service.item_push(&w.ana, "ana", "t", spec, Door::Rest, WirePush::default())
+    };
+    let item = push(json!({ "team": "vision", "gpus": 2 })).await.expect("pushed").item;
+    assert_eq!(Value::Object(item.queue_config), json!({ "gpus": 2, "env": ["TEAM=vision"] }));
+    assert_eq!(push(json!({ "team": "vision", "gpus": 9 })).await.expect_err("too many").code(), code::TEMPLATE_INVALID);
+    assert_eq!(push(json!({ "gpus": 1 })).await.expect_err("no team").code(), code::TEMPLATE_INVALID);
+}
+
+#[tokio::test]
+async fn an_agent_is_told_which_queues_exist_and_is_the_same_after_a_restart() {
+    let w = World::new().await;
+    let first = w.agent().await;
+    assert_eq!(first, w.agent().await, "the same state folder is the same agent");
+    let mut register = Register {
+        state: "fedcba9876543210".into(),
+        host: "h".into(),
+        version: "lanza@0".into(),
+        queues: vec!["nope".into()],
+        targets: vec![Target::Docker],
+        slots: None,
+        settings: Value::Null,
+    };
+    let missing = w.service.agent_register(&w.ana, "ana", register.clone()).await.expect_err("no such queue");
+    assert!(missing.to_string().contains("`q`"), "{missing}");
+    register.queues = vec!["q".into()];
+    let unfit = w.service.agent_register(&w.ana, "ana", register).await.expect_err("another target");
+    assert!(unfit.to_string().contains("process"), "{unfit}");
+}
