@@ -317,7 +317,7 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn runs_crash_silent(&self) -> Result<()> {
+    pub async fn runs_crash_silent(&self) -> Result<()> {
         let now = self.now();
         if now.since_ms(self.started_at) < SILENCE_MS {
             return Ok(());

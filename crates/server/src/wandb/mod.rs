@@ -16,8 +16,14 @@
 
 mod asker;
 mod errors;
+mod file_stream;
+mod files;
 mod graphql;
+mod history;
 mod launch;
+mod projects;
+mod runs;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod viewer;
@@ -29,7 +35,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     response::IntoResponse,
-    routing::{any, post},
+    routing::{any, get, post},
 };
 use lanza_service::{Error, Service};
 use serde_json::json;
@@ -50,15 +56,23 @@ pub(crate) struct Door {
 /// Returns the routes of the door.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut resolvers = Resolvers::default();
+    files::register(&mut resolvers);
+    history::register(&mut resolvers);
     launch::register(&mut resolvers);
+    projects::register(&mut resolvers);
+    runs::register(&mut resolvers);
     viewer::register(&mut resolvers);
     let door = Arc::new(Door { service, engine: Engine::new(resolvers) });
     Router::new()
         .route("/graphql", post(graphql::graphql))
         // 404 turns the client's own telemetry off.
         .route("/sdk/otel/{*rest}", any(nothing_here))
+        .route("/files/{entity}/{project}/{run}/file_stream", post(file_stream::file_stream))
         .layer(RequestDecompressionLayer::new())
         .layer(DefaultBodyLimit::max(BODY_MIB << 20))
+        // Bytes of files are taken as they come.
+        .route("/files/{entity}/{project}/{run}/{*path}", get(storage::get_by_name).options(storage::options))
+        .route("/storage/{token}", get(storage::get).put(storage::put).options(storage::options))
         .with_state(door)
 }
 

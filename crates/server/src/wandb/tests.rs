@@ -12,6 +12,8 @@ use lanza_store::testing::{self, Guard};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+mod tracking;
+
 use super::*;
 
 /// A server with the user `ada`.
@@ -79,7 +81,10 @@ async fn the_transport_takes_what_clients_send() {
         assert_eq!(answer["data"]["viewer"]["teams"]["edges"][0]["node"]["name"], "ada");
     }
     let (status, answer) = home.post("/graphql", &json!({ "operationName": "x" })).await;
-    assert_eq!((status, answer["errors"][0]["extensions"]["code"].as_str()), (StatusCode::BAD_REQUEST, Some("malformed")));
+    assert_eq!(
+        (status, answer["errors"][0]["extensions"]["code"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("malformed"))
+    );
     let (status, answer) = home.post("/graphql", &json!({ "query": "query {" })).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(answer["errors"][0]["message"].is_string());
@@ -105,12 +110,16 @@ async fn what_is_not_there_is_said_and_not_null() {
 
     let query = "mutation SweepNow($input: UpsertSweepInput!) { upsertSweep(input: $input) { sweep { name } } }";
     let (status, answer) = home.post("/graphql", &json!({ "query": query, "variables": { "input": {} } })).await;
-    assert_eq!((status, answer["errors"][0]["extensions"]["code"].as_str()), (StatusCode::BAD_REQUEST, Some("not_built")));
+    assert_eq!(
+        (status, answer["errors"][0]["extensions"]["code"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("not_built"))
+    );
     assert!(answer["errors"][0]["message"].as_str().expect("a text").contains("SweepNow"), "{answer}");
 
     let (status, _) = home.post("/sdk/otel/v1/metrics", &json!({})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    let data = home.ask("{ entity(name: \"ada\") { isTeam organization { coreWeaveOrganizationId } } }", json!({})).await;
+    let data =
+        home.ask("{ entity(name: \"ada\") { isTeam organization { coreWeaveOrganizationId } } }", json!({})).await;
     assert_eq!(data["entity"], json!({ "isTeam": false, "organization": null }));
     assert_eq!(home.ask("{ entity(name: \"nobody\") { id } }", json!({})).await["entity"], Value::Null);
 }

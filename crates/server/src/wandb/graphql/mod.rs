@@ -46,7 +46,7 @@ use async_graphql::Context;
 use futures::future::BoxFuture;
 use lanza_model::code;
 use lanza_service::{Actor, Error, Result, Service};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub(crate) use schema::Engine;
 pub(super) use transport::graphql;
@@ -63,6 +63,10 @@ pub(crate) struct Asker {
     pub(crate) actor: Arc<Actor>,
     /// Scheme, host and prefix without a slash at the end.
     pub(crate) base_url: String,
+    /// The person whom a service account says it acts for.
+    pub(crate) on_behalf_of: Option<String>,
+    /// Name of the operation, if it has one.
+    pub(crate) operation: Option<String>,
 }
 
 /// Everything that a resolver may look at.
@@ -77,6 +81,10 @@ pub(crate) struct Ctx<'a> {
     pub(crate) args: Map<String, Value>,
     /// The server's address as the caller sees it, without a slash at the end.
     pub(crate) base_url: &'a str,
+    /// The person whom a service account says it acts for.
+    pub(crate) on_behalf_of: Option<&'a str>,
+    /// Name of the operation, if it has one.
+    pub(crate) operation: Option<&'a str>,
     context: &'a Context<'a>,
 }
 
@@ -94,6 +102,17 @@ impl Ctx<'_> {
     /// Returns the `input` of a mutation.
     pub(crate) fn input(&self) -> Input<'_> {
         Input(self.args.get("input").unwrap_or(&Value::Null))
+    }
+
+    /// Returns a list of texts.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let list = self.args.get(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Returns the page size `first`, bounded.
+    pub(crate) fn first(&self, default: i64, most: i64) -> i64 {
+        self.int("first").unwrap_or(default).clamp(0, most)
     }
 
     /// Returns a key of the parent object as text.
@@ -170,6 +189,25 @@ impl Resolvers {
     pub(crate) fn on(&mut self, on_type: &'static str, field: &'static str, resolver: Resolver) {
         let before = self.0.insert((on_type, field), resolver);
         debug_assert!(before.is_none(), "{on_type}.{field} has two resolvers");
+    }
+}
+
+/// A page of a connection: nodes with their cursors, of which one more than `first` were looked up.
+pub(crate) fn connection(mut nodes: Vec<(String, Value)>, first: i64) -> Value {
+    let more = nodes.len() as i64 > first;
+    nodes.truncate(first.max(0) as usize);
+    let end = nodes.last().map(|(cursor, _)| cursor.clone());
+    let edges: Vec<Value> =
+        nodes.into_iter().map(|(cursor, node)| json!({ "cursor": cursor, "node": node })).collect();
+    json!({ "edges": edges, "pageInfo": { "endCursor": end, "hasNextPage": more } })
+}
+
+/// What is missing or invisible is null on this door, not an error.
+pub(crate) fn or_null<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

@@ -59,8 +59,9 @@ impl Engine {
             let name = definition.name.node.as_str();
             builder = match &definition.kind {
                 TypeKind::Scalar => builder.register(Scalar::new(name)),
-                TypeKind::Enum(e) => builder
-                    .register(Enum::new(name).items(e.values.iter().map(|v| v.node.value.node.as_str()))),
+                TypeKind::Enum(e) => {
+                    builder.register(Enum::new(name).items(e.values.iter().map(|v| v.node.value.node.as_str())))
+                }
                 TypeKind::Union(u) => builder.register(
                     u.members.iter().fold(Union::new(name), |union, member| union.possible_type(member.node.as_str())),
                 ),
@@ -189,6 +190,8 @@ async fn resolved<'a>(
         parent: ctx.parent_value.downcast_ref().unwrap_or(&NULL),
         args,
         base_url: &asker.base_url,
+        on_behalf_of: asker.on_behalf_of.as_deref(),
+        operation: asker.operation.as_deref(),
         context: ctx.ctx,
     })
     .await
@@ -223,9 +226,7 @@ impl Shape {
                 Some(FieldValue::list(items.iter().filter_map(|v| inner.borrow(v))))
             }
             (Self::Object, value) => Some(FieldValue::borrowed_any(value)),
-            (Self::Abstract, value) => {
-                Some(FieldValue::borrowed_any(value).with_type(type_name(value).to_owned()))
-            }
+            (Self::Abstract, value) => Some(FieldValue::borrowed_any(value).with_type(type_name(value).to_owned())),
             (_, value) => Some(leaf(self, value.clone())),
         }
     }

@@ -15,7 +15,10 @@ use lanza_service::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::{Door, asker::Client, errors}, Asker};
+use super::{
+    super::{Door, asker::Client, errors},
+    Asker,
+};
 
 /// The body of a request. Everything but the document may be missing, null or empty.
 #[derive(Deserialize)]
@@ -46,15 +49,21 @@ pub(in super::super) async fn graphql(
         Ok(body) => body,
         Err(e) => return malformed(&format!("the request is not a GraphQL request in JSON: {e}")),
     };
-    let mut request = Request::new(body.query)
-        .variables(Variables::from_json(body.variables.unwrap_or_default()))
-        .data(Arc::new(Asker { service: door.service.clone(), actor: client.actor, base_url: client.base_url }));
+    let mut request =
+        Request::new(body.query).variables(Variables::from_json(body.variables.unwrap_or_default()));
     // Version 0.31 sends "" for most of its queries.
     let named = body.operation_name.filter(|name| !name.is_empty());
     let operation = named.clone().or_else(|| only_operation(&mut request));
     if let Some(name) = named {
         request = request.operation_name(name);
     }
+    let request = request.data(Arc::new(Asker {
+        service: door.service.clone(),
+        actor: client.actor,
+        base_url: client.base_url,
+        on_behalf_of: client.on_behalf_of,
+        operation: operation.clone(),
+    }));
     render(door.engine.schema.execute(request).await, operation.as_deref())
 }
 
