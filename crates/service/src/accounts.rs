@@ -7,8 +7,9 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use lanza_model::{
-    Role,
+    Reason, Role,
     clock::Time,
+    code,
     id::{KeyId, UserId},
     name,
 };
@@ -234,7 +235,8 @@ impl Service {
         let user = self.user_find(username).await?;
         let personal =
             if user.service { None } else { self.store.entity_by_name(&user.username).await?.filter(|e| !e.team) };
-        self.store.user_delete(&user.id, personal.map(|e| e.id)).await?;
+        let reason = Reason::new(code::STOPPED, format!("the author `{}` was deleted", user.username));
+        self.store.user_delete(&user.id, personal.map(|e| e.id), &reason, self.now()).await?;
         self.actors.clear();
         Ok(())
     }

@@ -54,6 +54,9 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn expired_remove(&self) -> Result<()> {
-        Ok(self.store.expired_delete(self.now()).await?)
+        let now = self.now();
+        // A run that still posts after its attempt keeps its token.
+        let posted_since = now.plus_ms(-2 * EXPIRED_EVERY.as_millis() as i64);
+        Ok(self.store.expired_delete(now, posted_since, now.plus_ms(crate::agents::TOKEN_AFTERLIFE_MS)).await?)
     }
 }

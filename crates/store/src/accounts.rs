@@ -193,13 +193,28 @@ impl Store {
         .await
     }
 
-    /// Deletes a user with keys, memberships, and the personal entity with all that it owns. Returns whether there was
-    /// one.
-    pub async fn user_delete(&self, id: &UserId, personal: Option<EntityId>) -> Result<bool> {
-        let id = id.clone();
+    /// Deletes a user with keys, memberships, and the personal entity with all that it owns; what the user has waiting in
+    /// teams' queues is stopped for `reason`. Returns whether there was one.
+    pub async fn user_delete(
+        &self,
+        id: &UserId,
+        personal: Option<EntityId>,
+        reason: &lanza_model::Reason,
+        now: Time,
+    ) -> Result<bool> {
+        let (id, reason) = (id.clone(), serde_json::to_string(reason).expect("a reason serializes"));
         self.write(move |tx| {
-            let (id, personal) = (id.clone(), personal.clone());
+            let (id, personal, reason) = (id.clone(), personal.clone(), reason.clone());
             Box::pin(async move {
+                // Nobody may run them any more: their token would be the deleted user's.
+                sqlx::query(
+                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE author_id = $1 AND state = 'queued'",
+                )
+                .bind(id.as_str())
+                .bind(now.0)
+                .bind(&reason)
+                .execute(tx.connection())
+                .await?;
                 if let Some(entity) = personal {
                     sqlx::query("DELETE FROM entities WHERE id = $1")
                         .bind(entity.as_str())
@@ -354,10 +369,20 @@ impl Store {
         .await
     }
 
-    /// Deletes keys and sessions that ended before `now`.
-    pub async fn expired_delete(&self, now: Time) -> Result<()> {
+    /// Deletes keys and sessions that ended before `now`. A job's token whose run posted after `posted_since` is given
+    /// until `extended`.
+    pub async fn expired_delete(&self, now: Time, posted_since: Time, extended: Time) -> Result<()> {
         self.write(move |tx| {
             Box::pin(async move {
+                sqlx::query(
+                    "UPDATE api_keys SET expires_at = $2 WHERE scope IS NOT NULL AND expires_at < $2 AND id IN \
+                     (SELECT a.token_id FROM attempts a JOIN runs r ON r.trace_id = a.item_id \
+                     WHERE r.heartbeat_at > $1 AND r.state = 'running')",
+                )
+                .bind(posted_since.0)
+                .bind(extended.0)
+                .execute(tx.connection())
+                .await?;
                 for statement in
                     ["DELETE FROM api_keys WHERE expires_at < $1", "DELETE FROM sessions WHERE expires_at < $1"]
                 {
