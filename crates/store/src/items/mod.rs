@@ -4,6 +4,7 @@
 //! begins in, and no row back means that somebody else was first ([`crate::Error::Moved`]). The fence of a report is the
 //! attempt number together with the agent's id.
 
+mod leases;
 mod logs;
 mod read;
 mod transitions;
@@ -19,9 +20,10 @@ use lanza_model::{
 };
 use serde_json::{Map, Value};
 
+pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
 pub use read::{AttemptRow, ItemFilter};
-pub use transitions::{Ended, HeartbeatResult, NewToken, Stopping};
+pub use transitions::{Ended, Stopping};
 
 /// An item, as it is stored.
 #[derive(Debug, Clone)]

@@ -195,9 +195,7 @@ fn state_of(item: &Item) -> State {
     match item.state {
         StateName::Queued => State::Queued { attempts: item.attempt },
         StateName::Leased => State::Leased { attempt: item.attempt },
-        StateName::Running => {
-            State::Running { attempt: item.attempt, unreachable: item.unreachable_since.is_some() }
-        }
+        StateName::Running => State::Running { attempt: item.attempt, unreachable: item.unreachable_since.is_some() },
         StateName::Finished => State::Finished,
         StateName::Failed => State::Failed,
         StateName::Stopped => State::Stopped,
@@ -245,9 +243,7 @@ async fn step(place: &Place, id: &ItemId, holder: &mut Option<usize>, step: &Ste
             }
             (Event::Claim, !got.is_empty())
         }
-        Step::Return(n) => {
-            (Event::Return { attempt: *n }, place.store.item_return(id, *n, None, NOW).await.is_ok())
-        }
+        Step::Return(n) => (Event::Return { attempt: *n }, place.store.item_return(id, *n, None, NOW).await.is_ok()),
         Step::Acknowledge(agent, n) => {
             let done = place.store.item_acknowledge(id, *n, &place.agents[*agent], NOW).await.is_ok();
             // Saying it again is fine and changes nothing.
@@ -357,7 +353,12 @@ async fn many_claimers_take_each_item_exactly_once_in_order() {
             place.store.item_insert(item).await.expect("pushed");
         }
         let first = place.claim(0, 6).await;
-        assert!(first.iter().all(|i| i.priority == Priority::High), "urgent items first on {:?}: {:?}", place.store.engine(), first.iter().map(|i| i.priority).collect::<Vec<_>>());
+        assert!(
+            first.iter().all(|i| i.priority == Priority::High),
+            "urgent items first on {:?}: {:?}",
+            place.store.engine(),
+            first.iter().map(|i| i.priority).collect::<Vec<_>>()
+        );
         let place = std::sync::Arc::new(place);
         let mut claimers = tokio::task::JoinSet::new();
         for agent in [0, 1, 0, 1, 0, 1, 0, 1] {
@@ -403,7 +404,8 @@ async fn a_second_push_with_the_same_key_is_the_same_item() {
         item.id = ItemId::new();
         let (second, again) = place.store.item_insert(item).await.expect("pushed");
         assert!(new && !again && first.id == second.id);
-        let filter = ItemFilter { entity: Some(place.entity.clone()), job: Some("ana/p/job".into()), ..Default::default() };
+        let filter =
+            ItemFilter { entity: Some(place.entity.clone()), job: Some("ana/p/job".into()), ..Default::default() };
         assert_eq!(place.store.item_list(&filter, 10).await.expect("list").len(), 1);
         let filter = ItemFilter { job: Some("ana/p/j_b".into()), ..filter };
         assert!(place.store.item_list(&filter, 10).await.expect("list").is_empty(), "`_` is no wildcard");

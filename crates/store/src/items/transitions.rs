@@ -1,9 +1,9 @@
-//! The arrows of the item's state machine, each a conditional update with its line in the audit trail.
+//! The arrows of the item's state machine behind the lease, each a conditional update with its line in the audit trail.
 
 use lanza_model::{
-    Phase, Priority, Reason, Target,
+    Phase, Priority, Reason,
     clock::Time,
-    id::{AgentId, ItemId, KeyId, QueueId},
+    id::{AgentId, ItemId},
     item::{Ending, StateName},
 };
 use serde_json::Value;
@@ -12,18 +12,7 @@ use super::{
     Item,
     read::{item, item_in_tx},
 };
-use crate::{Engine, Error, Result, Store, Tx, accounts, events::event_insert_in_tx, row::Columns};
-
-/// The secret of a job's token, made before the transaction so that the transaction can run again.
-#[derive(Debug, Clone)]
-pub struct NewToken {
-    /// Id of the key.
-    pub id: KeyId,
-    /// Hash of the secret.
-    pub hash: String,
-    /// First letters of the secret.
-    pub prefix: String,
-}
+use crate::{Error, Result, Store, Tx, events::event_insert_in_tx};
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
@@ -53,20 +42,11 @@ pub enum Stopping {
     Ended(Box<Item>),
 }
 
-/// What the server says to a heartbeat.
-#[derive(Debug, Clone, Default)]
-pub struct HeartbeatResult {
-    /// Attempts to stop: item, attempt, grace in seconds.
-    pub stop: Vec<(String, u32, Option<u32>)>,
-    /// Attempts that the agent does not hold any more.
-    pub lost: Vec<(String, u32)>,
-}
-
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("JSON values serialize")
 }
 
-async fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time) -> Result<()> {
+pub(super) async fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time) -> Result<()> {
     event_insert_in_tx(tx, now, item.entity_id.as_str(), actor, verb, ("item", item.id.as_str())).await
 }
 
@@ -125,140 +105,6 @@ impl Store {
                     .fetch_optional(tx.connection())
                     .await?;
                 row.as_ref().map(item).transpose()?.map(|i| (i, false)).ok_or(Error::Moved)
-            })
-        })
-        .await
-    }
-
-    /// Leases up to `tokens.len()` items to an agent, one queue after the other in turn, each with a token of which
-    /// `scope` says the rights. Queues that are paused, and items whose author is gone, give nothing.
-    pub async fn item_claim(
-        &self,
-        agent: (AgentId, bool),
-        queues: Vec<QueueId>,
-        targets: Option<Vec<Target>>,
-        tokens: Vec<NewToken>,
-        now: Time,
-        expires_at: Time,
-        scope: fn(&Item) -> String,
-    ) -> Result<Vec<Item>> {
-        self.write(move |tx| {
-            let (agent, queues, tokens, targets) = (agent.clone(), queues.clone(), tokens.clone(), targets.clone());
-            Box::pin(async move {
-                let mut leased = Vec::new();
-                let mut open = queues;
-                while leased.len() < tokens.len() && !open.is_empty() {
-                    let mut still_open = Vec::new();
-                    // One queue alone may give everything at once; several give one each in turn.
-                    let share = if open.len() == 1 { tokens.len() - leased.len() } else { 1 };
-                    for queue in open {
-                        let want = share.min(tokens.len() - leased.len());
-                        if want == 0 {
-                            break;
-                        }
-                        let got = claim_in_tx(tx, &agent, &queue, targets.as_deref(), want, now, expires_at).await?;
-                        if got.len() == want && share == 1 {
-                            still_open.push(queue);
-                        }
-                        leased.extend(got);
-                    }
-                    open = still_open;
-                }
-                for (item, token) in leased.iter().zip(&tokens) {
-                    sqlx::query(
-                        "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) \
-                         VALUES ($1, $2, $3, 'leased', $4, $5)",
-                    )
-                    .bind(item.id.as_str())
-                    .bind(i64::from(item.attempt))
-                    .bind(agent.0.as_str())
-                    .bind(token.id.as_str())
-                    .bind(now.0)
-                    .execute(tx.connection())
-                    .await?;
-                    let key = accounts::NewKey {
-                        id: token.id.clone(),
-                        user_id: item.author_id.clone(),
-                        hash: token.hash.clone(),
-                        prefix: token.prefix.clone(),
-                        description: format!("item {}", item.id),
-                        scope: Some(scope(item)),
-                        created_at: now,
-                        expires_at: None,
-                    };
-                    accounts::key_insert_in_tx(tx, &key).await?;
-                    trail(tx, item, &format!("agent:{}", agent.0), "leased", now).await?;
-                }
-                Ok(leased)
-            })
-        })
-        .await
-    }
-
-    /// The agent begins. Saying it twice is fine.
-    ///
-    /// # Errors
-    /// [`Error::Moved`] when the agent does not hold this attempt.
-    pub async fn item_acknowledge(&self, id: &ItemId, attempt: u32, agent: &AgentId, now: Time) -> Result<Item> {
-        let (id, agent) = (id.clone(), agent.clone());
-        self.write(move |tx| {
-            let (id, agent) = (id.clone(), agent.clone());
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "UPDATE items SET state = 'running', acknowledged_at = $4, lease_expires_at = NULL \
-                     WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'leased' RETURNING *",
-                )
-                .bind(id.as_str())
-                .bind(i64::from(attempt))
-                .bind(agent.as_str())
-                .bind(now.0)
-                .fetch_optional(tx.connection())
-                .await?;
-                let Some(row) = row else {
-                    let found = item_in_tx(tx, &id).await?.ok_or(Error::Moved)?;
-                    let same = found.state == StateName::Running
-                        && found.attempt == attempt
-                        && found.agent_id.as_ref() == Some(&agent);
-                    return if same { Ok(found) } else { Err(Error::Moved) };
-                };
-                let found = item(&row)?;
-                attempt_state_in_tx(tx, &found, "running", None).await?;
-                trail(tx, &found, &format!("agent:{agent}"), "acknowledged", now).await?;
-                Ok(found)
-            })
-        })
-        .await
-    }
-
-    /// A lease that was not acknowledged ended, or was handed back: nothing happened.
-    ///
-    /// # Errors
-    /// [`Error::Moved`] when the item is not on lease for this attempt (to this agent).
-    pub async fn item_return(&self, id: &ItemId, attempt: u32, agent: Option<&AgentId>, now: Time) -> Result<Item> {
-        let (id, agent) = (id.clone(), agent.cloned());
-        self.write(move |tx| {
-            let (id, agent) = (id.clone(), agent.clone());
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "UPDATE items SET state = 'queued', attempt = attempt - 1, agent_id = NULL, stock = 0, leased_at = NULL, \
-                     lease_expires_at = NULL WHERE id = $1 AND attempt = $2 AND state = 'leased' \
-                     AND agent_id = COALESCE($3, agent_id) RETURNING *",
-                )
-                .bind(id.as_str())
-                .bind(i64::from(attempt))
-                .bind(agent.as_ref().map(|a| a.as_str().to_owned()))
-                .fetch_optional(tx.connection())
-                .await?;
-                let found = item(&row.ok_or(Error::Moved)?)?;
-                revoke_token_in_tx(tx, &id, attempt).await?;
-                sqlx::query("DELETE FROM attempts WHERE item_id = $1 AND number = $2")
-                    .bind(id.as_str())
-                    .bind(i64::from(attempt))
-                    .execute(tx.connection())
-                    .await?;
-                let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
-                trail(tx, &found, &actor, "returned", now).await?;
-                Ok(found)
             })
         })
         .await
@@ -425,92 +271,6 @@ impl Store {
         .await
     }
 
-    /// The agent's heartbeats are heard: its items are reachable again. Items of the agent that it does not name, though
-    /// it acknowledged them before `named_since`, count as silent from now on.
-    pub async fn items_heard(
-        &self,
-        agent: &AgentId,
-        held: Vec<(String, u32)>,
-        named_since: Time,
-        now: Time,
-    ) -> Result<HeartbeatResult> {
-        let agent = agent.clone();
-        let mine = sqlx::query(
-            "SELECT id, attempt, unreachable_since, stop_requested_at, stop_grace_seconds, acknowledged_at FROM items \
-             WHERE agent_id = $1 AND state = 'running'",
-        )
-        .bind(agent.as_str())
-        .fetch_all(self.read_pool())
-        .await?;
-        let mut result = HeartbeatResult::default();
-        let (mut back, mut silent, mut known) = (Vec::new(), Vec::new(), Vec::new());
-        for row in &mine {
-            let (id, attempt) = (row.text("id")?, row.int("attempt")? as u32);
-            let named = held.iter().any(|(i, a)| *i == id && *a == attempt);
-            let flagged = row.maybe_int("unreachable_since")?.is_some();
-            if named {
-                if flagged {
-                    back.push((id.clone(), attempt));
-                }
-                if row.maybe_int("stop_requested_at")?.is_some() {
-                    let grace = row.maybe_int("stop_grace_seconds")?.map(|n| n as u32);
-                    result.stop.push((id.clone(), attempt, grace));
-                }
-            } else if !flagged && row.maybe_time("acknowledged_at")?.is_some_and(|t| t < named_since) {
-                silent.push((id.clone(), attempt));
-            }
-            known.push((id, attempt));
-        }
-        result.lost = held.into_iter().filter(|h| !known.contains(h)).collect();
-        if !back.is_empty() || !silent.is_empty() {
-            self.write(move |tx| {
-                let (agent, back, silent) = (agent.clone(), back.clone(), silent.clone());
-                Box::pin(async move {
-                    for (list, since) in [(back, None), (silent, Some(now.0))] {
-                        for (id, attempt) in list {
-                            sqlx::query(
-                                "UPDATE items SET unreachable_since = $4 \
-                                 WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'running'",
-                            )
-                            .bind(id)
-                            .bind(i64::from(attempt))
-                            .bind(agent.as_str())
-                            .bind(since)
-                            .execute(tx.connection())
-                            .await?;
-                        }
-                    }
-                    Ok(())
-                })
-            })
-            .await?;
-        }
-        Ok(result)
-    }
-
-    /// Flags a running item whose agent fell silent at `since`. Returns whether it was flagged now.
-    pub async fn item_silent(&self, id: &ItemId, attempt: u32, since: Time, now: Time) -> Result<bool> {
-        let id = id.clone();
-        self.write(move |tx| {
-            let id = id.clone();
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "UPDATE items SET unreachable_since = $3 \
-                     WHERE id = $1 AND attempt = $2 AND state = 'running' AND unreachable_since IS NULL RETURNING *",
-                )
-                .bind(id.as_str())
-                .bind(i64::from(attempt))
-                .bind(since.0)
-                .fetch_optional(tx.connection())
-                .await?;
-                let Some(row) = row else { return Ok(false) };
-                trail(tx, &item(&row)?, "server", "unreachable", now).await?;
-                Ok(true)
-            })
-        })
-        .await
-    }
-
     /// Stores what an agent reports about its attempt. Phases come in any order and more than once.
     ///
     /// # Errors
@@ -656,47 +416,7 @@ impl Store {
     }
 }
 
-async fn claim_in_tx(
-    tx: &mut Tx,
-    agent: &(AgentId, bool),
-    queue: &QueueId,
-    targets: Option<&[Target]>,
-    want: usize,
-    now: Time,
-    expires_at: Time,
-) -> Result<Vec<Item>> {
-    let lock = match tx.engine() {
-        Engine::Sqlite => "",
-        Engine::Postgres => "FOR UPDATE OF i SKIP LOCKED",
-    };
-    let targets = targets.map_or_else(String::new, |list| {
-        let words = list.iter().map(|t| format!("'{}'", t.as_str())).collect::<Vec<_>>().join(", ");
-        format!("AND i.target IN ({words})")
-    });
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        // Materialized: Postgres would run a plain subselect again for each row that it locks.
-        "WITH picked AS MATERIALIZED (SELECT i.id FROM items i WHERE i.queue_id = $1 AND i.state = 'queued' \
-         AND COALESCE(i.not_before, 0) <= $4 AND COALESCE(i.next_retry_at, 0) <= $4 {targets} \
-         AND EXISTS (SELECT 1 FROM queues q WHERE q.id = $1 AND q.paused = 0) \
-         AND EXISTS (SELECT 1 FROM users u WHERE u.id = i.author_id) \
-         ORDER BY i.priority, i.id LIMIT {want} {lock}) \
-         UPDATE items SET state = 'leased', attempt = attempt + 1, agent_id = $2, stock = $3, leased_at = $4, \
-         lease_expires_at = $5, next_retry_at = NULL, unreachable_since = NULL \
-         WHERE state = 'queued' AND id IN (SELECT id FROM picked) RETURNING *"
-    )))
-    .bind(queue.as_str())
-    .bind(agent.0.as_str())
-    .bind(i16::from(agent.1))
-    .bind(now.0)
-    .bind(expires_at.0)
-    .fetch_all(tx.connection())
-    .await?;
-    let mut items = rows.iter().map(item).collect::<Result<Vec<_>>>()?;
-    items.sort_by(|a, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
-    Ok(items)
-}
-
-async fn attempt_state_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: Option<&Ended>) -> Result<()> {
+pub(super) async fn attempt_state_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: Option<&Ended>) -> Result<()> {
     sqlx::query(
         "UPDATE attempts SET state = $3, ended_at = $4, exit_code = $5, signal = $6, reason = $7 \
          WHERE item_id = $1 AND number = $2",
@@ -721,7 +441,7 @@ async fn attempt_state_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: Opti
     Ok(())
 }
 
-async fn revoke_token_in_tx(tx: &mut Tx, id: &ItemId, attempt: u32) -> Result<()> {
+pub(super) async fn revoke_token_in_tx(tx: &mut Tx, id: &ItemId, attempt: u32) -> Result<()> {
     sqlx::query("DELETE FROM api_keys WHERE id = (SELECT token_id FROM attempts WHERE item_id = $1 AND number = $2)")
         .bind(id.as_str())
         .bind(i64::from(attempt))
