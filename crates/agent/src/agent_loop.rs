@@ -34,7 +34,12 @@ use crate::{
     journal::Journal,
     prepare::is_scheduler,
     state_dir::{Identity, StateDir},
-    target::{Target, process::ProcessTarget, watcher::Watcher},
+    target::{
+        Target,
+        docker::{DockerTarget, Engine},
+        process::ProcessTarget,
+        watcher::Watcher,
+    },
 };
 
 /// How long a claim waits for an item.
@@ -45,6 +50,8 @@ const HEARTBEAT_WAIT_MS: u32 = 10_000;
 const HEARTBEAT_REPEAT: Duration = Duration::from_secs(1);
 /// Waits between tries while the server is away; the last one repeats.
 const RETRY_MS: [u64; 5] = [200, 500, 1_000, 2_000, 4_000];
+/// How long the engine may take to say that it is there.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 /// Wait before an attempt whose journal could not be written is taken up again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(10);
 /// How long the last words may take when the agent leaves.
@@ -118,8 +125,9 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
     let identity = state.identity()?;
     command::kill_leftovers(&identity.state);
     let client = Client::new(&options.base_url, Some(options.key.clone())).map_err(Error::Server)?;
-    let targets = targets(&options, &identity).await;
     let journals = garbage::read_all(&state)?;
+    let engine = Engine::of_environment(&options.environment);
+    let targets = targets(&options, engine.as_ref(), &journals, identity.agent.as_deref()).await;
     let known = identity.agent.clone();
     let entity = entity(&options, &client, &identity, known.is_some()).await?;
     if identity.entity.as_ref().is_some_and(|e| *e != entity) && !journals.is_empty() {
@@ -133,6 +141,7 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
         clock: options.clock.clone(),
         client,
         state,
+        engine,
         targets: targets
             .into_iter()
             .map(|(kind, target)| (kind, Served { watcher: Arc::new(Watcher::new(target.clone())), target }))
@@ -172,10 +181,36 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
     agent.run(&mut control).await
 }
 
-/// Returns the targets that this machine can serve.
-async fn targets(options: &Options, _identity: &Identity) -> Vec<(Kind, Arc<dyn Target>)> {
+/// Returns the targets that this machine can serve. One that does not answer is served nevertheless when an attempt on
+/// it is in the journal.
+async fn targets(
+    options: &Options,
+    engine: Option<&Engine>,
+    journals: &[Journal],
+    agent: Option<&str>,
+) -> Vec<(Kind, Arc<dyn Target>)> {
     let process: Arc<dyn Target> = Arc::new(ProcessTarget::new(options.supervisor.clone()));
-    vec![(Kind::Process, process)]
+    let mut targets = vec![(Kind::Process, process)];
+    if let Some(engine) = engine {
+        let target = DockerTarget::new(engine.clone());
+        match timeout(ENGINE_PATIENCE, engine.connect()).await {
+            Ok(Ok(_)) => {
+                let held = journals.iter().map(|j| (j.state.lease.item.clone(), j.state.lease.attempt)).collect();
+                if let Some(agent) = agent
+                    && let Err(e) = target.sweep(agent, &held).await
+                {
+                    warn!("cannot look for forgotten containers: {e}");
+                }
+                targets.push((Kind::Docker, Arc::new(target)));
+            }
+            _ if journals.iter().any(|j| j.state.lease.target == Kind::Docker) => {
+                targets.push((Kind::Docker, Arc::new(target)));
+            }
+            Ok(Err(e)) => info!("no target `docker` here: {e}"),
+            Err(_) => info!("no target `docker` here: Docker does not answer"),
+        }
+    }
+    targets
 }
 
 /// Returns the entity to serve; a known agent need not ask the server.

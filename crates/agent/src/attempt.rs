@@ -81,6 +81,11 @@ impl Progress {
         &self.journal.state.lease
     }
 
+    /// The id under which the agent took it.
+    pub(crate) fn agent(&self) -> &str {
+        &self.journal.state.agent
+    }
+
     async fn note(&mut self, entry: Entry) {
         // These entries inform only; a restart does without one that could not be written.
         if let Err(e) = self.journal.append(entry).await {
@@ -453,7 +458,7 @@ impl Attempt {
 
     /// Removes what nobody needs after the end; journal and logs stay for a while.
     fn tidy(&self, scratch: bool) {
-        for folder in ["work", "job"] {
+        for folder in ["work", "job", "build"] {
             if let Err(e) = remove_dir(&self.handle.dir.join(folder)) {
                 warn!("cannot remove {}: {e}", self.handle.dir.join(folder).display());
             }

@@ -9,7 +9,7 @@ use crate::{
     Options,
     build::python::Pythons,
     state_dir::StateDir,
-    target::{Target, watcher::Watcher},
+    target::{Target, docker::Engine, watcher::Watcher},
 };
 
 /// One target with the watcher that asks it.
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     /// Mark of the programs that this agent runs for itself.
     pub(crate) mark: String,
     pub(crate) targets: HashMap<Kind, Served>,
+    /// The Docker engine, if there is one here.
+    pub(crate) engine: Option<Engine>,
     pub(crate) pythons: Pythons,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -1,5 +1,7 @@
 //! From a lease to something that a target can start: phases `fetch` and `build`.
 
+mod docker;
+
 use std::path::{Path, PathBuf};
 
 use lanza_api::item::{ItemEnvironment, ItemSource};
@@ -88,7 +90,12 @@ pub(crate) async fn prepare(ctx: &Context, progress: &mut Progress, handle: &Han
             if command.is_empty() {
                 return Err(no_entry_point(lease.job.as_deref()));
             }
-            process(ctx, progress, handle, fetched, command, config, &work, &scratch).await
+            let job = Job { fetched, image, command, config, work: &work, scratch: &scratch };
+            process(ctx, progress, handle, job).await
+        }
+        Target::Docker => {
+            let job = Job { fetched, image, command, config, work: &work, scratch: &scratch };
+            docker::prepare(ctx, progress, handle, job).await
         }
         other => Err(Reason::new(code::JOB_UNSUPPORTED, format!("this agent cannot serve the target `{other}`"))),
     }
@@ -189,17 +196,18 @@ fn folders(
     Ok((root, folder))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller; the parts have no life of their own together")]
-async fn process(
-    ctx: &Context,
-    progress: &mut Progress,
-    handle: &Handle,
+/// What is known of the job once it is fetched.
+struct Job<'a> {
     fetched: Option<Fetched>,
+    image: Option<String>,
     command: Vec<String>,
     config: target_config::Effective,
-    work: &Path,
-    scratch: &Path,
-) -> Result<Launch, Failed> {
+    work: &'a Path,
+    scratch: &'a Path,
+}
+
+async fn process(ctx: &Context, progress: &mut Progress, handle: &Handle, job: Job<'_>) -> Result<Launch, Failed> {
+    let Job { fetched, command, config, work, scratch, .. } = job;
     let lease = progress.lease().clone();
     for option in config.options.keys().filter(|k| !["cpus", "memory", "gpus"].contains(&k.as_str())) {
         progress
@@ -225,7 +233,13 @@ async fn process(
     environment.insert("PYTHONUNBUFFERED".into(), "1".into());
     environment.extend(config.environment);
     environment.extend(workload_env::launch(&lease, &ctx.options.base_url, None, &scratch.display().to_string()));
-    Ok(Launch { handle: handle.clone(), command, environment: environment.into_iter().collect(), folder: Some(folder) })
+    Ok(Launch {
+        handle: handle.clone(),
+        command,
+        environment: environment.into_iter().collect(),
+        folder: Some(folder),
+        container: None,
+    })
 }
 
 /// Finds or builds the environment of the job; returns its folder.

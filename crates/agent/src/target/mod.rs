@@ -4,6 +4,9 @@
 //! again by its [`Handle`], which is known before it starts, so that a crash between "started" and "written down"
 //! loses nothing.
 
+pub(crate) mod docker;
+pub(crate) mod docker_options;
+pub(crate) mod docker_tar;
 pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod supervisor;
@@ -46,8 +49,23 @@ pub(crate) struct Launch {
     pub(crate) command: Vec<String>,
     /// The whole environment of the workload.
     pub(crate) environment: Vec<(String, String)>,
-    /// Working directory: a folder of this machine for `process`, of the image for `docker`.
+    /// Working directory, for `process`.
     pub(crate) folder: Option<PathBuf>,
+    /// How the container is made, for `docker`.
+    pub(crate) container: Option<Container>,
+}
+
+/// What `docker` needs to know besides.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    /// Everything but the environment.
+    pub(crate) body: Box<bollard::models::ContainerCreateBody>,
+    /// Name, where the queue's config gives one.
+    pub(crate) name: Option<String>,
+    /// Platform, where the queue's config gives one.
+    pub(crate) platform: Option<String>,
+    /// Code to lay into it.
+    pub(crate) code: Option<docker_tar::Code>,
 }
 
 /// How a workload ended.

@@ -289,6 +289,7 @@ mod tests {
                 command: ["sh", "-c", script].map(str::to_owned).to_vec(),
                 environment,
                 folder: Some(self.folder.path().to_owned()),
+                container: None,
             }
         }
 

@@ -1,0 +1,523 @@
+//! Target `docker`: a workload as a container of this machine's Docker engine.
+//!
+//! A container is found by its labels (item and attempt), so it does not matter whether the agent lived to write its id
+//! down. It is never removed by the engine itself: its exit code and log stay until the agent has them.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bollard::{
+    API_DEFAULT_VERSION, Docker,
+    errors::Error as DockerError,
+    models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary},
+    query_parameters::{
+        CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    },
+};
+use futures::StreamExt;
+use lanza_model::{
+    Reason,
+    clock::{Clock, SystemClock, Time},
+    code,
+};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{debug, warn};
+
+use super::{Container, Exit, Handle, Launch, StartError, Status, Target, Unanswered, docker_tar};
+
+/// Label of the item.
+pub(crate) const ITEM: &str = "lanza.item";
+/// Label of the attempt's number.
+pub(crate) const ATTEMPT: &str = "lanza.attempt";
+/// Label of the agent.
+pub(crate) const AGENT: &str = "lanza.agent";
+
+/// How often containers are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Limit of a request that should be quick.
+const QUICK: Duration = Duration::from_secs(30);
+
+/// The engine's socket when nothing else is said.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// See the module.
+pub(crate) struct DockerTarget {
+    engine: Engine,
+    /// The engine can run a small init in front of the workload, which passes signals on and collects orphans.
+    init: bool,
+    logs: parking_lot::Mutex<Logs>,
+    /// When each container began, which does not change any more.
+    began: parking_lot::Mutex<HashMap<Handle, Time>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Logs {
+    followers: HashMap<Handle, watch::Receiver<bool>>,
+    tasks: JoinSet<()>,
+}
+
+/// The engine, connected to when it is first needed and answers.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    socket: PathBuf,
+    connected: Arc<parking_lot::Mutex<Option<Docker>>>,
+}
+
+impl Engine {
+    /// Returns the engine that the environment names; none when that is no local socket.
+    pub(crate) fn of_environment(environment: &BTreeMap<String, String>) -> Option<Self> {
+        let socket = match environment.get("DOCKER_HOST").filter(|h| !h.is_empty()) {
+            None => DEFAULT_SOCKET,
+            Some(host) => host.strip_prefix("unix://")?,
+        };
+        Some(Self { socket: socket.into(), connected: Arc::default() })
+    }
+
+    /// Returns the connection.
+    pub(crate) async fn connect(&self) -> Result<Docker, Unanswered> {
+        if let Some(docker) = self.connected.lock().as_ref() {
+            return Ok(docker.clone());
+        }
+        let unanswered =
+            |e: DockerError| Unanswered(format!("Docker does not answer at {}: {e}", self.socket.display()));
+        let socket = self.socket.to_string_lossy();
+        let docker = Docker::connect_with_unix(&socket, 3600, API_DEFAULT_VERSION).map_err(unanswered)?;
+        let negotiated = timeout(QUICK, docker.negotiate_version())
+            .await
+            .map_err(|_| Unanswered(format!("Docker does not answer at {}", self.socket.display())))?
+            .map_err(unanswered)?;
+        *self.connected.lock() = Some(negotiated.clone());
+        Ok(negotiated)
+    }
+}
+
+fn unanswered(what: &str, error: &DockerError) -> Unanswered {
+    Unanswered(format!("{what}: {error}"))
+}
+
+fn status_code(error: &DockerError) -> Option<u16> {
+    match error {
+        DockerError::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// A request that the engine refused as it stands, against one that it could not answer.
+fn start_error(what: &str, code: lanza_model::Code, error: &DockerError) -> StartError {
+    match error {
+        DockerError::DockerResponseServerError { message, .. } => {
+            StartError::Failed(Box::new(Reason::new(code, format!("{what}: {}", message.trim()))))
+        }
+        other => StartError::Unanswered(unanswered(what, other)),
+    }
+}
+
+impl DockerTarget {
+    /// Serves the engine; `environment` is the agent's own.
+    pub(crate) fn new(engine: Engine) -> Self {
+        let init = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/libexec/docker"]
+            .iter()
+            .any(|d| Path::new(d).join("docker-init").exists());
+        Self {
+            engine,
+            init,
+            logs: parking_lot::Mutex::default(),
+            began: parking_lot::Mutex::default(),
+            changed: Arc::default(),
+        }
+    }
+
+    async fn list(&self, label: &str) -> Result<Vec<ContainerSummary>, Unanswered> {
+        let docker = self.engine.connect().await?;
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        timeout(QUICK, docker.list_containers(Some(options)))
+            .await
+            .map_err(|_| Unanswered("Docker does not list its containers".into()))?
+            .map_err(|e| unanswered("Docker does not list its containers", &e))
+    }
+
+    /// Returns the id of the attempt's container, if there is one.
+    async fn find(&self, handle: &Handle) -> Result<Option<String>, Unanswered> {
+        let found = self.list(&format!("{ITEM}={}", handle.item)).await?;
+        Ok(found.into_iter().find(|c| label(c, ATTEMPT) == Some(handle.attempt)).and_then(|c| c.id))
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>, Unanswered> {
+        let docker = self.engine.connect().await?;
+        match timeout(QUICK, docker.inspect_container(id, None)).await {
+            Ok(Ok(found)) => Ok(Some(found)),
+            Ok(Err(e)) if status_code(&e) == Some(404) => Ok(None),
+            Ok(Err(e)) => Err(unanswered("Docker does not describe the container", &e)),
+            Err(_) => Err(Unanswered("Docker does not describe the container".into())),
+        }
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), Unanswered> {
+        let docker = self.engine.connect().await?;
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match docker.remove_container(id, Some(options)).await {
+            Ok(()) => {}
+            // Gone, or being removed already.
+            Err(e) if matches!(status_code(&e), Some(404 | 409)) => {}
+            Err(e) => return Err(unanswered("Docker does not remove the container", &e)),
+        }
+        let patience = Instant::now() + QUICK;
+        while self.inspect(id).await?.is_some() {
+            if Instant::now() > patience {
+                return Err(Unanswered("Docker does not finish removing the container".into()));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the containers of the item's other attempts, whoever made them.
+    async fn remove_others(&self, handle: &Handle) -> Result<(), Unanswered> {
+        for other in self.list(&format!("{ITEM}={}", handle.item)).await? {
+            if label(&other, ATTEMPT) != Some(handle.attempt)
+                && let Some(id) = other.id
+            {
+                self.remove(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the containers that the agent `agent` made and holds no more.
+    pub(crate) async fn sweep(&self, agent: &str, held: &HashSet<(String, u32)>) -> Result<(), Unanswered> {
+        for container in self.list(&format!("{AGENT}={agent}")).await? {
+            let item = container.labels.as_ref().and_then(|l| l.get(ITEM)).cloned();
+            if let (Some(item), Some(attempt), Some(id)) = (item, label(&container, ATTEMPT), &container.id)
+                && !held.contains(&(item.clone(), attempt))
+            {
+                warn!(item.id = %item, attempt, "removing a forgotten container");
+                self.remove(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, launch: &Launch, container: &Container) -> Result<String, StartError> {
+        let docker = self.engine.connect().await.map_err(StartError::Unanswered)?;
+        let mut body = (*container.body).clone();
+        body.env = Some(launch.environment.iter().map(|(k, v)| format!("{k}={v}")).collect());
+        if let Some(host) = &mut body.host_config
+            && host.init.is_none()
+            && self.init
+        {
+            host.init = Some(true);
+        }
+        let name =
+            container.name.clone().unwrap_or_else(|| format!("lanza-{}-{}", launch.handle.item, launch.handle.attempt));
+        let mut options = CreateContainerOptionsBuilder::default().name(&name);
+        if let Some(platform) = &container.platform {
+            options = options.platform(platform);
+        }
+        match docker.create_container(Some(options.build()), body).await {
+            Ok(made) => Ok(made.id),
+            Err(e) if status_code(&e) == Some(409) => {
+                match self.find(&launch.handle).await.map_err(StartError::Unanswered)? {
+                    Some(id) => Ok(id),
+                    None => Err(start_error("the container cannot be made", code::CONFIG_REFUSED, &e)),
+                }
+            }
+            Err(e) => Err(start_error("the container cannot be made", code::CONFIG_REFUSED, &e)),
+        }
+    }
+
+    async fn upload(&self, id: &str, container: &Container) -> Result<(), StartError> {
+        let Some(code) = container.code.clone() else { return Ok(()) };
+        let docker = self.engine.connect().await.map_err(StartError::Unanswered)?;
+        let archive = docker_tar::stream(code);
+        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        docker
+            .upload_to_container(id, Some(options), bollard::body_try_stream(archive))
+            .await
+            .map_err(|e| start_error("the code cannot be laid into the container", code::AGENT_FAILED, &e))
+    }
+
+    /// Begins to copy the container's log into the attempt's folder, unless that is under way.
+    fn follow(&self, handle: &Handle, id: &str) {
+        let mut logs = self.logs.lock();
+        if logs.followers.contains_key(handle) {
+            return;
+        }
+        let (done, receiver) = watch::channel(false);
+        logs.followers.insert(handle.clone(), receiver);
+        while logs.tasks.try_join_next().is_some() {}
+        let (engine, id, log, changed) = (self.engine.clone(), id.to_owned(), handle.run_log(), self.changed.clone());
+        logs.tasks.spawn(async move {
+            copy_log(&engine, &id, &log, &changed).await;
+            done.send_replace(true);
+        });
+    }
+
+    async fn status(&self, handle: &Handle, summary: &ContainerSummary) -> Result<Status, Unanswered> {
+        let Some(id) = summary.id.as_deref() else { return Ok(Status::Absent) };
+        let state = summary.state.map(|s| s.to_string()).unwrap_or_default();
+        if state == "created" {
+            return Ok(Status::Starting);
+        }
+        self.follow(handle, id);
+        let known = self.began.lock().get(handle).copied();
+        if let (Some(since), "running" | "paused") = (known, state.as_str()) {
+            return Ok(Status::Running { since });
+        }
+        let Some(found) = self.inspect(id).await? else { return Ok(Status::Absent) };
+        let state = found.state.unwrap_or_default();
+        if let Some(since) = state.started_at.as_deref().and_then(Time::parse).filter(|t| t.0 > 0) {
+            self.began.lock().insert(handle.clone(), since);
+        }
+        Ok(status_of(&state))
+    }
+}
+
+/// What a container's state means.
+fn status_of(state: &ContainerState) -> Status {
+    let time = |text: &Option<String>| text.as_deref().and_then(Time::parse).filter(|t| t.0 > 0);
+    let now = || SystemClock.now();
+    match state.status {
+        Some(
+            ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED | ContainerStateStatusEnum::RESTARTING,
+        ) => Status::Running { since: time(&state.started_at).unwrap_or_else(now) },
+        Some(
+            ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING,
+        ) => {
+            let number = state.exit_code.and_then(|c| i32::try_from(c).ok());
+            // A signal is told only by this convention; these are the signals that end programs from without.
+            let signal = number.map(|n| n - 128).filter(|n| [4, 6, 7, 8, 9, 11, 15].contains(n));
+            let failure = state
+                .error
+                .as_deref()
+                .filter(|e| !e.is_empty())
+                .map(|e| Reason::new(code::SPAWN_FAILED, format!("the container could not be started: {e}")));
+            Status::Ended(Exit {
+                code: if signal.is_some() || failure.is_some() { None } else { number },
+                signal,
+                out_of_memory: state.oom_killed.unwrap_or(false) && number != Some(0),
+                failure,
+                at: time(&state.finished_at).unwrap_or_else(now),
+            })
+        }
+        _ => Status::Starting,
+    }
+}
+
+fn label(container: &ContainerSummary, name: &str) -> Option<u32> {
+    container.labels.as_ref()?.get(name)?.parse().ok()
+}
+
+#[async_trait]
+impl Target for DockerTarget {
+    async fn start(&self, launch: &Launch) -> Result<(), StartError> {
+        let container = launch.container.as_ref().ok_or_else(|| {
+            StartError::Failed(Box::new(Reason::new(
+                code::AGENT_FAILED,
+                "nothing says how the container is to be made",
+            )))
+        })?;
+        let handle = &launch.handle;
+        let id = if let Some(id) = self.find(handle).await.map_err(StartError::Unanswered)? {
+            let state = self.inspect(&id).await.map_err(StartError::Unanswered)?.and_then(|c| c.state?.status);
+            if state != Some(ContainerStateStatusEnum::CREATED) {
+                return Ok(());
+            }
+            id
+        } else {
+            if handle.attempt > 1 {
+                self.remove_others(handle).await.map_err(StartError::Unanswered)?;
+            }
+            self.create(launch, container).await?
+        };
+        self.upload(&id, container).await?;
+        let docker = self.engine.connect().await.map_err(StartError::Unanswered)?;
+        docker
+            .start_container(&id, None)
+            .await
+            .map_err(|e| start_error("the container cannot be started", code::SPAWN_FAILED, &e))?;
+        self.follow(handle, &id);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn observe(&self, handles: &[Handle]) -> Vec<Result<Status, Unanswered>> {
+        let found = match self.list(ITEM).await {
+            Ok(found) => found,
+            Err(e) => return handles.iter().map(|_| Err(e.clone())).collect(),
+        };
+        let mut by_attempt: HashMap<(&str, u32), &ContainerSummary> = HashMap::new();
+        for container in &found {
+            let item = container.labels.as_ref().and_then(|l| l.get(ITEM));
+            if let (Some(item), Some(attempt)) = (item, label(container, ATTEMPT)) {
+                by_attempt.insert((item, attempt), container);
+            }
+        }
+        let mut answers = Vec::with_capacity(handles.len());
+        for handle in handles {
+            answers.push(match by_attempt.get(&(handle.item.as_str(), handle.attempt)) {
+                Some(container) => self.status(handle, container).await,
+                None => Ok(Status::Absent),
+            });
+        }
+        answers
+    }
+
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered> {
+        let Some(id) = self.find(handle).await? else { return Ok(()) };
+        let docker = self.engine.connect().await?;
+        let running = |c: &ContainerInspectResponse| {
+            c.state.as_ref().is_some_and(|s| s.running.unwrap_or(false) || s.restarting.unwrap_or(false))
+        };
+        let Some(found) = self.inspect(&id).await? else { return Ok(()) };
+        if !running(&found) {
+            if matches!(found.state.as_ref().and_then(|s| s.status), Some(ContainerStateStatusEnum::CREATED)) {
+                // It may not start later.
+                return self.remove(&id).await;
+            }
+            return Ok(());
+        }
+        let term =
+            found.config.and_then(|c| c.stop_signal).filter(|s| !s.is_empty()).unwrap_or_else(|| "SIGTERM".into());
+        self.follow(handle, &id);
+        let mut kill_at = Some(Instant::now() + grace);
+        let signal = async |name: &str| {
+            let options = KillContainerOptionsBuilder::default().signal(name).build();
+            match docker.kill_container(&id, Some(options)).await {
+                // It ended in between.
+                Err(e) if !matches!(status_code(&e), Some(404 | 409)) => {
+                    Err(unanswered("Docker does not stop the container", &e))
+                }
+                _ => Ok(()),
+            }
+        };
+        if !grace.is_zero() {
+            signal(&term).await?;
+        }
+        let patience = Instant::now() + grace + Duration::from_secs(60);
+        loop {
+            match self.inspect(&id).await? {
+                Some(c) if running(&c) => {}
+                _ => return Ok(()),
+            }
+            if kill_at.is_some_and(|at| Instant::now() >= at) {
+                kill_at = None;
+                signal("SIGKILL").await?;
+            }
+            if Instant::now() > patience {
+                return Err(Unanswered("the container did not end after KILL".into()));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn clean(&self, handle: &Handle) -> Result<(), Unanswered> {
+        if let Some(id) = self.find(handle).await? {
+            self.follow(handle, &id);
+            let follower = self.logs.lock().followers.get(handle).cloned();
+            if let Some(mut follower) = follower {
+                // The sender goes when the task is gone, which is an end as well.
+                let _ = follower.wait_for(|done| *done).await;
+            }
+            self.remove(&id).await?;
+        }
+        self.logs.lock().followers.remove(handle);
+        self.began.lock().remove(handle);
+        Ok(())
+    }
+
+    async fn started_at(&self, handle: &Handle) -> Option<Time> {
+        self.began.lock().get(handle).copied()
+    }
+
+    fn restarts(&self) -> bool {
+        true
+    }
+
+    async fn changed(&self) {
+        let _ = timeout(LOOK_EVERY, self.changed.notified()).await;
+    }
+}
+
+/// Copies a container's log to the end of `log`, from where it stands: the engine gives out the same bytes in the same
+/// order every time, so the file's length says how many to skip.
+async fn copy_log(engine: &Engine, id: &str, log: &Path, changed: &Notify) {
+    let mut failures = 0;
+    loop {
+        let ended = async {
+            copy_from_here(engine, id, log, true).await?;
+            // The followed stream may end a moment before the last bytes are in; what is there now is all.
+            copy_from_here(engine, id, log, false).await
+        };
+        match ended.await {
+            Ok(()) => match is_running(engine, id).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    changed.notify_waiters();
+                    return;
+                }
+                Err(e) => debug!("cannot ask about the container {id}: {e}"),
+            },
+            Err(CopyError::Gone) => return,
+            Err(CopyError::Later(e)) => {
+                failures += 1;
+                if failures == 1 || failures % 60 == 0 {
+                    warn!("cannot read the log of the container {id}: {e}");
+                }
+                // Nothing reads a log driver that does not store; the outcome does not wait for it for ever.
+                if failures > 30 && matches!(is_running(engine, id).await, Ok(false)) {
+                    return;
+                }
+            }
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+enum CopyError {
+    Gone,
+    Later(String),
+}
+
+async fn is_running(engine: &Engine, id: &str) -> Result<bool, String> {
+    let docker = engine.connect().await.map_err(|e| e.to_string())?;
+    match docker.inspect_container(id, None).await {
+        Ok(found) => Ok(found.state.and_then(|s| s.running).unwrap_or(false)),
+        Err(e) if status_code(&e) == Some(404) => Ok(false),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+async fn copy_from_here(engine: &Engine, id: &str, log: &Path, follow: bool) -> Result<(), CopyError> {
+    let later = |e: io::Error| CopyError::Later(e.to_string());
+    let docker = engine.connect().await.map_err(|e| CopyError::Later(e.to_string()))?;
+    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(later)?;
+    let mut skip = file.metadata().map_err(later)?.len();
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(follow).build();
+    let mut stream = std::pin::pin!(docker.logs(id, Some(options)));
+    while let Some(piece) = stream.next().await {
+        let bytes = match piece {
+            Ok(piece) => piece.into_bytes(),
+            Err(e) if status_code(&e) == Some(404) => return Err(CopyError::Gone),
+            Err(e) => return Err(CopyError::Later(e.to_string())),
+        };
+        let known = usize::try_from(skip.min(bytes.len() as u64)).unwrap_or(bytes.len());
+        skip -= known as u64;
+        io::Write::write_all(&mut file, &bytes[known..]).map_err(later)?;
+    }
+    Ok(())
+}
