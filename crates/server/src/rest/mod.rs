@@ -5,12 +5,16 @@
 
 mod admin;
 mod agents;
+mod artifacts;
 mod events;
 mod items;
+mod jobs;
 mod logs;
 mod me;
+mod projects;
 mod protocol;
 mod queues;
+mod runs;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::Uri, response::Response};
 use lanza_service::Error;
@@ -48,6 +52,10 @@ fn routes() -> OpenApiRouter<AppState> {
                 .merge(agents::router())
                 .merge(protocol::router())
                 .merge(events::router())
+                .merge(projects::router())
+                .merge(runs::router())
+                .merge(artifacts::router())
+                .merge(jobs::router())
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
 }

@@ -1,6 +1,6 @@
 //! Who calls, and as what they see this server.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
@@ -35,9 +35,21 @@ impl FromRequestParts<Arc<Door>> for Client {
     }
 }
 
+/// The server's address as the caller sees it; needs no key.
+#[derive(Debug)]
+pub(crate) struct BaseUrl(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for BaseUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(base_url(&parts.headers)))
+    }
+}
+
 /// Returns scheme, host and prefix as a proxy names them, else as the request does. One agent may reach the server under
 /// another name than the job that it starts, so links are made for each request.
-fn base_url(headers: &HeaderMap) -> String {
+pub(crate) fn base_url(headers: &HeaderMap) -> String {
     let first = |name: &str| {
         let value = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
         (!value.is_empty()).then(|| value.to_owned())

@@ -14,6 +14,7 @@
 //! | launch agent | agent |
 //! | resource | target |
 
+mod artifacts;
 mod asker;
 mod errors;
 mod file_stream;
@@ -41,6 +42,8 @@ use lanza_service::{Error, Service};
 use serde_json::json;
 use tower_http::decompression::RequestDecompressionLayer;
 
+pub(crate) use asker::base_url;
+pub(crate) use asker::BaseUrl;
 use graphql::{Engine, Resolvers};
 
 /// Largest body of a GraphQL or file-stream request, in MiB. Clients send up to about 20.
@@ -56,6 +59,7 @@ pub(crate) struct Door {
 /// Returns the routes of the door.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let mut resolvers = Resolvers::default();
+    artifacts::register(&mut resolvers);
     files::register(&mut resolvers);
     history::register(&mut resolvers);
     launch::register(&mut resolvers);
@@ -72,6 +76,8 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MIB << 20))
         // Bytes of files are taken as they come.
         .route("/files/{entity}/{project}/{run}/{*path}", get(storage::get_by_name).options(storage::options))
+        .route("/artifactsV2/{*rest}", get(artifacts::get_v2))
+        .route("/artifacts/{entity}/{md5}", get(artifacts::get_v1))
         .route("/storage/{token}", get(storage::get).put(storage::put).options(storage::options))
         .with_state(door)
 }

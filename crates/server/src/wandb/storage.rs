@@ -97,7 +97,8 @@ fn announced(headers: &HeaderMap) -> Announced {
     }
 }
 
-async fn send(door: &Door, blob: &str, name: &str, headers: &HeaderMap) -> Result<Response> {
+/// Answers with a blob, or with the part of it that is asked for.
+pub(super) async fn send(door: &Door, blob: &str, name: &str, headers: &HeaderMap) -> Result<Response> {
     let missing = || Error::not_found("file", name);
     let range = match headers.get(header::RANGE).and_then(|v| v.to_str().ok()) {
         Some(asked) => {

@@ -90,6 +90,8 @@ pub struct Collection {
     pub type_name: String,
     /// Project.
     pub project_id: ProjectId,
+    /// The project's number.
+    pub project_number: i64,
     /// Name of the project.
     pub project: String,
     /// Entity.
@@ -214,7 +216,7 @@ pub struct FileEntry {
 }
 
 const COLLECTION: &str = "c.id AS c_id, c.name AS c_name, c.portfolio AS c_portfolio, c.deleted AS c_deleted, \
-    c.type_id AS c_type_id, t.name AS c_type, c.project_id AS c_project_id, p.name AS c_project, \
+    c.type_id AS c_type_id, t.name AS c_type, c.project_id AS c_project_id, p.number AS c_number, p.name AS c_project, \
     p.entity_id AS c_entity_id, e.name AS c_entity, c.description AS c_description, c.created_at AS c_created_at, \
     c.updated_at AS c_updated_at";
 
@@ -258,6 +260,7 @@ fn collection(row: &AnyRow) -> Result<Collection> {
         type_id: row.parsed("c_type_id")?,
         type_name: row.text("c_type")?,
         project_id: row.parsed("c_project_id")?,
+        project_number: row.int("c_number")?,
         project: row.text("c_project")?,
         entity_id: row.parsed("c_entity_id")?,
         entity: row.text("c_entity")?,

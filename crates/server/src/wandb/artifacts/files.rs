@@ -5,7 +5,10 @@ use lanza_store::artifacts::{Artifact, FileEntry, State};
 use serde_json::{Value, json};
 
 use super::render;
-use crate::wandb::graphql::{Ctx, Input, Resolved, Resolvers};
+use crate::wandb::{
+    graphql::{Ctx, Input, Resolved, Resolvers},
+    runs::wire_time,
+};
 
 /// Entries in one answer at most; clients ask for 5,000.
 const MOST: i64 = 10_000;
@@ -126,7 +129,7 @@ fn file(ctx: &Ctx<'_>, artifact: &Artifact, file: &FileEntry) -> Value {
         "mimetype": null,
         "md5": file.digest,
         "digest": file.digest,
-        "updatedAt": artifact.updated_at,
+        "updatedAt": wire_time(artifact.updated_at),
         "artifact": null,
     })
 }

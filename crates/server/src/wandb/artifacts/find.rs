@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{COLLECTIONS, render};
 use crate::wandb::{
     graphql::{Ctx, Resolved, Resolvers},
-    runs::rendered_run,
+    runs,
     viewer::named_user,
 };
 
@@ -279,7 +279,7 @@ fn used_by(ctx: Ctx<'_>) -> Resolved<'_> {
         let mut nodes = Vec::new();
         for id in ctx.service.store.lineage_runs(&parent_id(&ctx, "id")?, Relation::Input).await? {
             match ctx.service.run_by_row_id(ctx.actor, &id).await {
-                Ok(run) => nodes.push((rendered_run(&run), id)),
+                Ok(run) => nodes.push((runs::rendered(&run), id)),
                 // It is deleted, or the caller does not see it.
                 Err(Error::NotFound { .. }) => {}
                 Err(e) => return Err(e),
@@ -295,9 +295,7 @@ fn created_by(ctx: Ctx<'_>) -> Resolved<'_> {
         if let Some(id) = artifact.run_id.filter(|_| artifact.run_name.is_some())
             && let Ok(run) = ctx.service.run_by_row_id(ctx.actor, &id).await
         {
-            let mut run = rendered_run(&run);
-            run["__typename"] = json!("Run");
-            return Ok(run);
+            return Ok(runs::rendered(&run));
         }
         let mut user = named_user(&artifact.author);
         user["__typename"] = json!("User");

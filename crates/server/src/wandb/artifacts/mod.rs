@@ -16,7 +16,7 @@ mod upload;
 
 use super::graphql::Resolvers;
 
-pub(super) use storage::{artifact_put, manifest_put, router};
+pub(super) use storage::{get_v1, get_v2};
 
 /// The interface `ArtifactCollection` and the types that implement it share their resolvers.
 const COLLECTIONS: [&str; 2] = ["ArtifactSequence", "ArtifactPortfolio"];

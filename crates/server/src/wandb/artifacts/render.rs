@@ -7,18 +7,15 @@ use lanza_service::{Result, Service};
 use lanza_store::artifacts::{Artifact, ArtifactType, Collection, Membership, State};
 use serde_json::{Value, json};
 
+use crate::wandb::{projects, runs::wire_time};
+
 /// What the client takes for "no time to live, as inherited".
 const NO_TTL: i64 = -2;
 
 pub(super) fn project(collection: &Collection) -> Value {
-    json!({
-        "__typename": "Project",
-        "id": collection.project_id,
-        "internalId": collection.project_id,
-        "name": collection.project,
-        "entityName": collection.entity,
-        "entity": { "id": collection.entity_id, "name": collection.entity },
-    })
+    let mut project = projects::named(&collection.entity, &collection.project, collection.project_id.as_str());
+    project["internalId"] = json!(collection.project_number.to_string());
+    project
 }
 
 pub(super) fn artifact_type(found: &ArtifactType) -> Value {
@@ -26,7 +23,7 @@ pub(super) fn artifact_type(found: &ArtifactType) -> Value {
         "id": found.id,
         "name": found.name,
         "description": found.description,
-        "createdAt": found.created_at,
+        "createdAt": wire_time(found.created_at),
         "_project": found.project_id,
     })
 }
@@ -36,7 +33,7 @@ fn type_of(collection: &Collection) -> Value {
         "id": collection.type_id,
         "name": collection.type_name,
         "description": null,
-        "createdAt": collection.created_at,
+        "createdAt": wire_time(collection.created_at),
         "_project": collection.project_id,
     })
 }
@@ -48,8 +45,8 @@ pub(super) fn collection(found: &Collection) -> Value {
         "name": found.name,
         "description": found.description,
         "state": if found.deleted { "DELETED" } else { "READY" },
-        "createdAt": found.created_at,
-        "updatedAt": found.updated_at,
+        "createdAt": wire_time(found.created_at),
+        "updatedAt": wire_time(found.updated_at),
         "project": project(found),
         "defaultArtifactType": type_of(found),
         "digestAlgorithm": null,
@@ -132,8 +129,8 @@ impl Extras {
             "digestAlgorithm": artifact.digest_algorithm,
             "commitHash": artifact.version.map(|_| &artifact.id.as_str()[12..]),
             "fileCount": artifact.file_count,
-            "createdAt": artifact.created_at,
-            "updatedAt": artifact.updated_at,
+            "createdAt": wire_time(artifact.created_at),
+            "updatedAt": wire_time(artifact.updated_at),
             "aliases": aliases,
         })
     }
@@ -144,7 +141,7 @@ impl Extras {
             "__typename": "ArtifactCollectionMembership",
             "id": format!("{}-{}", collection.id, artifact.id),
             "versionIndex": membership.version,
-            "createdAt": membership.created_at,
+            "createdAt": wire_time(membership.created_at),
             "aliases": self.aliases_in(artifact, collection, Some(membership.version)),
             "artifactCollection": self::collection(collection),
             "artifact": self.artifact(artifact),

@@ -1,0 +1,79 @@
+//! Jobs and their versions, parsed.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use lanza_api::{
+    List,
+    artifact::{Job, JobAnswer, JobVersion, JobVersionAnswer},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Page, page};
+use crate::{app::AppState, auth::Caller, problem::Answer};
+
+pub(super) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(job_list))
+        .routes(routes!(job_get))
+        .routes(routes!(job_version_list))
+        .routes(routes!(job_version_get))
+}
+
+/// Lists the jobs of a project by name.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs",
+    params(("entity" = String, Path), ("project" = String, Path)),
+    responses((status = 200, body = List<Job>), (status = 404)))]
+async fn job_list(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project)): Path<(String, String)>,
+    Query(query): Query<Page>,
+) -> Answer<Json<List<Job>>> {
+    let limit = query.limit()?;
+    let after = query.after.as_deref().unwrap_or_default();
+    let found = state.service.job_list(&actor, &entity, &project, after, limit).await?;
+    Ok(Json(page(found, limit, |j| j.name.clone())))
+}
+
+/// Shows a job with its newest version.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs/{name}",
+    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = JobAnswer), (status = 404)))]
+async fn job_get(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project, name)): Path<(String, String, String)>,
+) -> Answer<Json<JobAnswer>> {
+    Ok(Json(JobAnswer { job: state.service.job_find(&actor, &entity, &project, &name).await? }))
+}
+
+/// Lists the versions of a job, newest first.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs/{name}/versions",
+    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = List<JobVersion>), (status = 404)))]
+async fn job_version_list(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project, name)): Path<(String, String, String)>,
+    Query(query): Query<Page>,
+) -> Answer<Json<List<JobVersion>>> {
+    let limit = query.limit()?;
+    let before = query.after.as_deref().and_then(|v| v.trim_start_matches('v').parse().ok());
+    let found = state.service.job_version_list(&actor, (&entity, &project, &name), before, limit).await?;
+    Ok(Json(page(found, limit, |v| v.version.clone())))
+}
+
+/// Shows a version of a job: `vN`, an alias or a digest.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs/{name}/versions/{version}",
+    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path), ("version" = String, Path)),
+    responses((status = 200, body = JobVersionAnswer), (status = 404)))]
+async fn job_version_get(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project, name, version)): Path<(String, String, String, String)>,
+) -> Answer<Json<JobVersionAnswer>> {
+    let version = state.service.job_version_find(&actor, (&entity, &project, &name), &version).await?;
+    Ok(Json(JobVersionAnswer { version }))
+}
