@@ -132,3 +132,15 @@ pub struct JobVersionAnswer {
     /// The version.
     pub version: JobVersion,
 }
+
+/// Asks for a job that is made of a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobFromRun {
+    /// Name of the job; by default it is made from the image, the code or the git remote.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `code`, `git` or `image`; by default the first of image, code, git that the run has.
+    #[serde(default)]
+    pub source: Option<String>,
+}

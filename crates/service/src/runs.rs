@@ -224,7 +224,22 @@ impl Service {
             };
             self.run_state_changed(posted.trace_id.as_deref(), name, posted.state, exit_code).await?;
         }
+        if matches!(event, Event::Completed { .. }) {
+            self.run_completed(actor, entity, project, name).await;
+        }
         Ok(posted)
+    }
+
+    /// The client has sent all that it has: the run may become a job. The run itself is safe by now, so a failure here is
+    /// ours and not the client's.
+    async fn run_completed(&self, actor: &Actor, entity: &str, project: &str, name: &str) {
+        let made = match self.run_find(actor, Some(entity), project, name).await {
+            Ok(run) => self.job_of_ended_run(actor, &run).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = made {
+            tracing::error!(run = name, error = ?e, "cannot make a job of a run");
+        }
     }
 
     /// What follows when a run has changed its state: an item that a stock agent serves goes with it.
@@ -240,6 +255,26 @@ impl Service {
             Some(trace_id) => self.item_run_changed(trace_id, name, state.as_str(), exit_code).await,
             None => Ok(()),
         }
+    }
+
+    /// Changes what people say about a run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for texts that are too long, [`Error::NotFound`], [`Error::Forbidden`].
+    pub async fn run_change(&self, actor: &Actor, run: &Run, fields: RunFields) -> Result<Run> {
+        let long = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|t| t.chars().count() > most);
+        if long(&fields.display_name, 256) || fields.display_name.as_deref().is_some_and(|n| n.trim().is_empty()) {
+            return Err(Error::invalid("name", "has 1 to 256 characters"));
+        }
+        if long(&fields.notes, 65_536) {
+            return Err(Error::invalid("notes", "has at most 65536 characters"));
+        }
+        if fields.tags.as_ref().is_some_and(|t| t.len() > 100 || t.iter().any(|t| t.is_empty() || t.chars().count() > 128))
+        {
+            return Err(Error::invalid("tags", "are at most 100, of 1 to 128 characters each"));
+        }
+        let request = RunRequest { id: Some(run.id.to_string()), fields, ..RunRequest::default() };
+        Ok(self.run_upsert(actor, request).await?.run)
     }
 
     /// Asks a run to stop. Its client is told with its next post; the item that launched it stops too. Returns whether

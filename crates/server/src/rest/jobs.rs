@@ -3,15 +3,17 @@
 use axum::{
     Json,
     extract::{Path, Query, State},
+    http::StatusCode,
 };
 use lanza_api::{
     List,
-    artifact::{Job, JobAnswer, JobVersion, JobVersionAnswer},
+    artifact::{Job, JobAnswer, JobFromRun, JobVersion, JobVersionAnswer},
 };
+use lanza_service::jobs::FromRun;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -19,6 +21,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(job_get))
         .routes(routes!(job_version_list))
         .routes(routes!(job_version_get))
+        .routes(routes!(job_from_run))
 }
 
 /// Lists the jobs of a project by name.
@@ -76,4 +79,22 @@ async fn job_version_get(
 ) -> Answer<Json<JobVersionAnswer>> {
     let version = state.service.job_version_find(&actor, (&entity, &project, &name), &version).await?;
     Ok(Json(JobVersionAnswer { version }))
+}
+
+/// Makes a job of a run. Equal content makes no new version.
+#[utoipa::path(post, path = "/entities/{entity}/projects/{project}/runs/{run}/job",
+    params(("entity" = String, Path), ("project" = String, Path), ("run" = String, Path)), request_body = JobFromRun,
+    responses((status = 201, body = JobVersion), (status = 403), (status = 404), (status = 422)))]
+async fn job_from_run(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project, run)): Path<(String, String, String)>,
+    Body(body): Body<JobFromRun>,
+) -> Answer<(StatusCode, Json<JobVersion>)> {
+    let service = &state.service;
+    let run = service.run_find(&actor, Some(&entity), &project, &run).await?;
+    let made = service.job_from_run(&actor, &run, FromRun { name: body.name, source: body.source }).await?;
+    let of = (made.collection.entity.as_str(), made.collection.project.as_str(), made.collection.name.as_str());
+    let version = made.version.map(|n| format!("v{n}")).unwrap_or_default();
+    Ok((StatusCode::CREATED, Json(service.job_version_find(&actor, of, &version).await?)))
 }

@@ -203,6 +203,11 @@ impl Service {
         let project = self.store.artifact_project_id(&found.id, project).await?.ok_or_else(missing)?;
         let run = self.store.artifact_run_id(&project, run).await?.ok_or_else(missing)?;
         self.store.lineage_put(&artifact.id, &run, Relation::Input, used_as, self.now()).await?;
+        if artifact.collection.type_name == lanza_model::job::ARTIFACT_TYPE
+            && let Ok(run) = run.parse()
+        {
+            self.store.run_set_job(&run, &artifact.reference()).await?;
+        }
         Ok(artifact)
     }
 

@@ -1,5 +1,8 @@
 //! Jobs: a view over artifacts of type `job`.
 
+mod from_run;
+mod types;
+
 use std::collections::HashMap;
 
 use lanza_api::artifact::{Job, JobVersion};
@@ -12,6 +15,8 @@ use lanza_store::artifacts::{Artifact, Collection, Membership};
 use serde_json::{Value, json};
 
 use crate::{Actor, Error, Result, Service};
+
+pub use from_run::FromRun;
 
 /// Largest job file and list of requirements that is read, in bytes.
 const FILE_LIMIT: i64 = 4 << 20;
