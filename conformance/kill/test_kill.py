@@ -1,0 +1,196 @@
+"""SIGKILL of server and agent at random moments, in every phase, while items are launched; the witness decides.
+
+Three variables set the size: LANZA_KILL_LAUNCHES (100), LANZA_KILL_PER_PHASE (5) and LANZA_KILL_SEED. The histogram is
+printed, so run it with `-s` to see it.
+"""
+
+import itertools
+import os
+import random
+import time
+from collections import Counter
+
+import jobs
+import judge
+import pytest
+from ground import Ground, Journals, docker_missing
+
+LAUNCHES = int(os.environ.get("LANZA_KILL_LAUNCHES", "100"))
+PER_PHASE = int(os.environ.get("LANZA_KILL_PER_PHASE", "5"))
+PHASES = ("fetch", "build", "start", "run", "upload")
+SLOTS = 12
+TIME_LIMIT_SECONDS = 600.0
+
+
+class Chaos:
+    """Keeps items coming and kills whoever is due while one is in the phase that was hit least."""
+
+    def __init__(self, ground: Ground, chance: random.Random):
+        self.ground = ground
+        self.chance = chance
+        self.journals = Journals(ground.state)
+        self.pushed: dict[str, str] = {}
+        self.hits: dict[str, Counter] = {victim: Counter() for victim in ("server", "agent", "both")}
+        self.touched = Counter()
+        self.kills = 0
+        self.misses = 0
+        self.builds = {target: itertools.cycle(range(BUILDS)) for target in ground.targets}
+        self.turn = 0
+
+    def hit(self, key) -> int:
+        return sum(counter[key] for counter in self.hits.values())
+
+    def due(self) -> list:
+        keys = [(target, phase) for target in self.ground.targets for phase in PHASES]
+        return [key for key in keys if self.hit(key) < PER_PHASE]
+
+    def feed(self, aim) -> None:
+        """Tops the queues up; what is pushed leads to the phase that is wanted."""
+        while len(self.pushed) - len(self.journals.closed) < SLOTS + 2:
+            self.turn += 1
+            target, phase = aim if aim and self.turn % 3 else (self.chance.choice(self.ground.targets), None)
+            phase = phase or self.chance.choice(PHASES)
+            seconds = round(self.chance.uniform(2.0, 3.5), 2)
+            job, arguments = "plain", ["--seconds", seconds]
+            if phase == "fetch":
+                job = f"bulky-{self.chance.randrange(BULKY)}"
+            elif phase == "build":
+                job = f"{target}-build-{next(self.builds[target])}"
+            elif phase == "upload":
+                arguments += ["--megabytes", self.chance.randrange(4, 9)]
+            elif target == "process" and phase == "run" and self.chance.random() < 0.3:
+                job, arguments = "tracked", [*arguments, "--client"]
+            self.pushed[self.ground.push(target, job, *arguments)] = job
+
+    def wait_for(self, aim, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        fed = 0.0
+        while time.monotonic() < deadline:
+            if self.journals.phases()[aim]:
+                return True
+            if time.monotonic() - fed > 0.5:
+                self.feed(aim)
+                fed = time.monotonic()
+            time.sleep(0.001)
+        return False
+
+    def strike(self) -> None:
+        due = self.due()
+        aim = min(due, key=lambda k: (self.hit(k), self.chance.random())) if due else None
+        if aim is None or self.chance.random() < 0.2:
+            aim = None
+            deadline = time.monotonic() + self.chance.uniform(0.0, 1.5)
+            while time.monotonic() < deadline:
+                self.feed(None)
+                self.journals.phases()
+                time.sleep(0.05)
+        elif not self.wait_for(aim, 20.0):
+            self.misses += 1
+            return
+        else:
+            # The phase `start` is short.
+            time.sleep(self.chance.uniform(0.0, 0.004 if aim[1] == "start" else 0.05))
+        victim = self._victim(aim)
+        if victim in ("server", "both"):
+            self.ground.server.process.popen.kill()
+        if victim in ("agent", "both"):
+            self.ground.agent.popen.kill()
+        seen = self.journals.phases()
+        self._count(victim, aim, seen)
+        if victim in ("server", "both"):
+            self.ground.server.process.popen.wait()
+        if victim in ("agent", "both"):
+            self.ground.agent.popen.wait()
+            self.ground.start_agent()
+        if victim in ("server", "both"):
+            self.ground.server.start()
+
+    def _victim(self, aim) -> str:
+        if self.chance.random() < 0.1:
+            return "both"
+        rank = {v: (self.hits[v][aim], sum(self.hits[v].values()), self.chance.random()) for v in ("server", "agent")}
+        return min(rank, key=rank.get)
+
+    def _count(self, victim: str, aim, seen: Counter) -> None:
+        """A kill counts for one phase only, in which an item was when it happened."""
+        self.kills += 1
+        self.touched += seen
+        if aim is not None and seen[aim]:
+            self.hits[victim][aim] += 1
+        elif seen:
+            self.hits[victim][self.chance.choice(sorted(seen.elements()))] += 1
+
+    def histogram(self) -> str:
+        rows = [f"{'phase':<18}{'server':>8}{'agent':>8}{'both':>8}{'kills':>8}{'items':>8}"]
+        for target in self.ground.targets:
+            for phase in PHASES:
+                key = (target, phase)
+                counts = [self.hits[v][key] for v in ("server", "agent", "both")]
+                cells = "".join(f"{n:>8}" for n in [*counts, sum(counts), self.touched[key]])
+                rows.append(f"{target + ' ' + phase:<18}{cells}")
+        return "\n".join(rows)
+
+
+BULKY = 4
+BUILDS = 8
+
+
+def prepare(ground: Ground, chance: random.Random) -> None:
+    root = ground.folder / "jobs"
+    jobs.plain(root)
+    jobs.tracked(root)
+    for n in range(BULKY):
+        jobs.bulky(root, f"bulky-{n}", chance)
+    for target, n in itertools.product(ground.targets, range(BUILDS)):
+        jobs.slow_to_build(root, f"{target}-build-{n}")
+    jobs.make_all(root, ground.user.name, ground.project, ground.environment)
+
+
+@pytest.fixture
+def ground(tmp_path):
+    missing = docker_missing()
+    if missing:
+        print(f"\nwithout the target docker: {missing}")
+    made = Ground(tmp_path / "ground", ["process"] if missing else ["process", "docker"], SLOTS)
+    yield made
+    made.close()
+
+
+def test_nothing_is_lost_when_server_and_agent_are_killed_at_random(ground):
+    seed = int(os.environ.get("LANZA_KILL_SEED", random.randrange(1 << 32)))
+    chance = random.Random(seed)
+    prepare(ground, chance)
+    ground.start_agent()
+    chaos = Chaos(ground, chance)
+    begun = time.monotonic()
+    while chaos.due() or len(chaos.pushed) < LAUNCHES:
+        if time.monotonic() - begun > TIME_LIMIT_SECONDS:
+            break
+        chaos.strike()
+    struck = time.monotonic() - begun
+    items = {item: ground.user.ended(item, 180) for item in chaos.pushed}
+    took = time.monotonic() - begun
+    print(
+        f"\n{len(items)} launches, {chaos.kills} kills in {struck:.0f} s (all ended after {took:.0f} s), "
+        f"{chaos.misses} aims without a shot, seed {seed}\n{chaos.histogram()}"
+    )
+
+    wrong = {i: (f["state"], f["exit_code"], f["reason"]) for i, f in items.items() if f["state"] != "finished"}
+    assert not wrong, wrong
+    judge.intervals_do_not_overlap(ground)
+    trail = judge.ends_by_item(ground)
+    for item, job in chaos.pushed.items():
+        assert len(ground.witness(item, "begin")) == 1, item
+        assert trail[item] == ["finished"], (item, trail[item])
+        judge.item_finished(ground, item, client=job == "tracked")
+    assert set(trail) == set(items), "nothing ran that was not pushed"
+    ground.nothing_left()
+    judge.state_folder_is_tidy(ground)
+    judge.database_is_whole(ground)
+    ground.logs_are_sane()
+    (agent,) = ground.user.rest.items(f"/entities/{ground.user.name}/agents")
+    assert agent["items"] == [] and agent["status"] == "polling", agent
+    assert ground.server.rest(None).call("GET", "/ready").ok
+
+    assert len(items) >= LAUNCHES
+    assert not chaos.due(), f"not hit often enough: {chaos.due()}"
