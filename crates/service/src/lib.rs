@@ -20,6 +20,7 @@ pub mod queues;
 pub mod run_files;
 pub mod run_filter;
 pub mod run_list;
+mod run_view;
 pub mod runs;
 pub mod stock_agents;
 pub mod supervisor;

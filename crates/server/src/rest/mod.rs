@@ -14,6 +14,8 @@ mod me;
 mod projects;
 mod protocol;
 mod queues;
+#[cfg(test)]
+mod tests;
 mod runs;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::Uri, response::Response};

@@ -1,6 +1,6 @@
 //! Who calls, and as what they see this server.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
@@ -32,18 +32,6 @@ impl FromRequestParts<Arc<Door>> for Client {
             base_url: base_url(&parts.headers),
             on_behalf_of: named.filter(|n| !n.is_empty()).map(str::to_owned),
         })
-    }
-}
-
-/// The server's address as the caller sees it; needs no key.
-#[derive(Debug)]
-pub(crate) struct BaseUrl(pub(crate) String);
-
-impl<S: Sync> FromRequestParts<S> for BaseUrl {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(base_url(&parts.headers)))
     }
 }
 

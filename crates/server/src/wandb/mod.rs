@@ -43,7 +43,6 @@ use serde_json::json;
 use tower_http::decompression::RequestDecompressionLayer;
 
 pub(crate) use asker::base_url;
-pub(crate) use asker::BaseUrl;
 use graphql::{Engine, Resolvers};
 
 /// Largest body of a GraphQL or file-stream request, in MiB. Clients send up to about 20.

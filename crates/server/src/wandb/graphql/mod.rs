@@ -169,15 +169,6 @@ impl<'a> Input<'a> {
     pub(crate) fn objects(self, name: &str) -> impl Iterator<Item = Input<'a>> {
         self.get(name).and_then(Value::as_array).into_iter().flatten().map(Input)
     }
-
-    /// Parses a JSON text (scalar `JSONString`).
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when it is not JSON.
-    pub(crate) fn json(self, name: &str) -> Result<Option<Value>> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        serde_json::from_str(text).map(Some).map_err(|e| Error::invalid(name, format!("is not JSON: {e}")))
-    }
 }
 
 /// The resolvers of the door, by type and field.
