@@ -195,7 +195,7 @@ def test_a_job_that_does_not_exist_is_taken_with_a_warning(account, project, wan
     [
         ({}, "job"),
         ({"job": "a/b/c:v0", "docker": {"docker_image": "x"}}, "job"),
-        ({"job": "no-slashes"}, "job"),
+        ({"job": "a//b:v0"}, "job"),
         ({"job": 7}, "job"),
         ({"docker": {"docker_image": "x"}, "unheard_of": 1}, "unheard_of"),
         ({"docker": {"docker_image": "x"}, "author": "root"}, "author"),
@@ -206,13 +206,12 @@ def test_a_job_that_does_not_exist_is_taken_with_a_warning(account, project, wan
         ({"docker": {"docker_image": "x"}, "resource": "kubernetes"}, "kubernetes"),
     ],
 )
-def test_broken_specs_are_refused_by_name(account, body, word):
-    if not any(q["name"] == "strict" for q in account.rest.items(f"/entities/{account.name}/queues")):
-        account.queue("strict", "docker")
-    path = f"/api/v1/entities/{account.name}/queues/strict/items"
+def test_broken_specs_are_refused_by_name(account, project, body, word):
+    account.queue(project, "docker")
+    path = f"/api/v1/entities/{account.name}/queues/{project}/items"
     answer = account.rest.call("POST", path, expect=422, json=body).json()
     assert word in json.dumps(answer), answer
-    assert items(account, "strict") == []
+    assert items(account, project) == []
 
 
 def test_both_push_mutations_refuse_the_same(account, api):

@@ -69,10 +69,7 @@ def test_the_page_that_login_names_shows_a_new_key(server, environment, tmp_path
     )
     os.close(other_end)
     try:
-        seen = read_until(terminal, r"Enter your choice", "")
-        choice = re.search(r"\((\d)\) Use an existing W&B account", seen).group(1)
-        os.write(terminal, f"{choice}\n".encode())
-        seen = read_until(terminal, r"hit enter", seen)
+        seen = read_until(terminal, r"hit enter", "")
         link = re.search(r"(http://localhost:\d+/authorize\S*)", seen).group(1)
         key = key_from_the_page(server, link)
         os.write(terminal, f"{key}\n".encode())
