@@ -1,0 +1,577 @@
+//! The command line: every type that clap reads. Their comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Run ML jobs on your own machines: server, agent and command line in one.
+#[derive(Debug, Parser)]
+#[command(name = "lanza", version, propagate_version = false, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    Server(Server),
+    /// Run server and agent together on this machine, ready to use.
+    Dev(Dev),
+    /// Run an agent, or look after the agents of an entity.
+    #[command(args_conflicts_with_subcommands = true)]
+    Agent(Agent),
+    /// Check a key with the server and keep it in `.netrc`.
+    Login(Login),
+    /// Say who you are to the server.
+    Whoami(Whoami),
+    /// Put a job or an image on a queue.
+    Launch(Launch),
+    /// Look after queues.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Look after items: what was launched and what became of it.
+    #[command(subcommand)]
+    Item(ItemCommand),
+    /// Look at runs.
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Look at jobs.
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List the projects of an entity.
+    List(List),
+    /// Look after users and teams, as an admin of the server.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Print what happened: who did what to which object.
+    Events(Events),
+    /// Explain an error code, a word or an LZ number; without one, list all.
+    Explain {
+        /// `queue_not_found` or `LZ0012`, for instance.
+        code: Option<String>,
+    },
+    /// Look for what is wrong with this machine and the server, and say what to do.
+    Doctor,
+    /// Print completions for a shell.
+    #[command(after_help = "Example:\n  lanza completion bash > ~/.local/share/bash-completion/completions/lanza")]
+    Completion {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version.
+    Version,
+    /// The process around one local workload; agents start it.
+    #[command(hide = true)]
+    Supervise {
+        /// Folder of the attempt.
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  lanza server
+  lanza server --listen 0.0.0.0:8080 --data /srv/lanza
+  lanza server --database-url postgres://lanza@db/lanza --blobs s3://bucket/lanza
+
+The first start of an empty store makes the user `owner` and says once how to log in, unless
+LANZA_ADMIN_TOKEN is set: then that token may use the admin API.")]
+pub(crate) struct Server {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Folder of the database and the files [default: lanza in the XDG data folder].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Postgres database, postgres://…; without it SQLite in the data folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Object store for files, s3://…, gs://… or az://…; without it the data folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) blobs: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Example:
+  lanza dev > env.sh & sleep 1; source env.sh
+  python train.py
+  wandb launch -q default -j dev/uncategorized/my-job
+
+stdout is three `export` lines and nothing else.")]
+pub(crate) struct Dev {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Folder of the data [default: lanza-dev in the XDG data folder].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Where jobs run.
+    #[arg(long, value_enum, default_value_t = DevTarget::Both)]
+    pub(crate) target: DevTarget,
+    /// How many agents to run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) agents: u16,
+}
+
+/// Targets of `lanza dev`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DevTarget {
+    /// Processes of this machine, on queue `default`.
+    Process,
+    /// Containers, on queue `default`.
+    Docker,
+    /// Processes on queue `default`, and containers on queue `docker` where Docker answers.
+    Both,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  lanza agent -q gpu -j 4
+  lanza agent -e acme -q gpu -q cpu -c launch-config.yaml
+
+Queues and entity may come from the file. Flags win over WANDB_ENTITY and WANDB_LAUNCH_MAX_JOBS, and
+those over the file. SIGTERM ends the agent and leaves its jobs to the next one; the first Ctrl-C waits
+for the jobs, the second stops them.")]
+pub(crate) struct Agent {
+    #[command(subcommand)]
+    pub(crate) command: Option<AgentCommand>,
+    /// Queue to serve; may be repeated [default: default].
+    #[arg(short, long = "queue", value_name = "QUEUE")]
+    pub(crate) queues: Vec<String>,
+    /// Entity whose queues it serves [default: that of the key's owner].
+    #[arg(short, long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
+    /// How many items at once; -1 for no limit [default: 1].
+    #[arg(short = 'j', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_jobs: Option<i64>,
+    /// Agent config [default: wandb/launch-config.yaml in the XDG config folder, if it is there].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the agent's memory; one agent at a time [default: one per server and entity].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Say more.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// List the agents of an entity, newest first.
+    List {
+        /// Only those that are alive.
+        #[arg(long)]
+        alive: bool,
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// Show an agent.
+    Show(OneAgent),
+    /// Let an agent finish its items, take nothing new, and end.
+    Drain(OneAgent),
+    /// Let an agent stop its items and end.
+    Stop(OneAgent),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneAgent {
+    /// Id of the agent.
+    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Print {
+    /// Print the server's answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose things are meant, and how the answer is printed.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Scope {
+    /// User or team [default: WANDB_ENTITY, else that of the key's owner].
+    #[arg(short, long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+/// Entity and project.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ProjectScope {
+    /// Project [default: WANDB_PROJECT].
+    #[arg(short, long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  lanza login                                  asks for the key, or reads it from a pipe
+  lanza login --host https://lanza.example.com
+
+Keys are made on the page /authorize of the server.")]
+pub(crate) struct Login {
+    /// The key; without it one is asked for, or read from stdin.
+    pub(crate) key: Option<String>,
+    /// Address of the server [default: WANDB_BASE_URL].
+    #[arg(long, value_name = "URL")]
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Whoami {
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  lanza launch -q gpu -j digits/train:latest --set lr=0.01 --wait
+  lanza launch -q docker -d python:3.12-slim -p scratch -E \"python -c 'print(1)'\"
+  lanza launch -q gpu -j train -R '{\"gpus\": \"all\"}' -P high
+  lanza launch -q gpu -j train --plan
+
+stdout is the id of the item. With --wait the exit code tells how it ended: 0 finished, 1 failed,
+5 stopped.")]
+pub(crate) struct Launch {
+    /// Queue.
+    #[arg(short, long)]
+    pub(crate) queue: String,
+    /// Job: [ENTITY/[PROJECT/]]NAME[:ALIAS].
+    #[arg(short, long, conflicts_with = "image", required_unless_present_any = ["image", "config"])]
+    pub(crate) job: Option<String>,
+    /// Image to run, without a job.
+    #[arg(short = 'd', long = "docker-image", value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    #[command(flatten)]
+    pub(crate) scope: ProjectScope,
+    /// Display name of the run.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Command instead of the job's, as a shell would read it.
+    #[arg(short = 'E', long, value_name = "COMMAND")]
+    pub(crate) entry_point: Option<String>,
+    /// Launch spec to begin with: a file or JSON, keys as in the launch API (`overrides`, `resource_args` …).
+    #[arg(short, long, value_name = "FILE|JSON")]
+    pub(crate) config: Option<String>,
+    /// Value for `wandb.config`; JSON if it reads as such, else text. Dots lead into objects.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Value for a template variable of the queue.
+    #[arg(short = 'v', long, value_name = "KEY=VALUE")]
+    pub(crate) set_var: Vec<String>,
+    /// How urgent it is.
+    #[arg(short = 'P', long, value_parser = ["critical", "high", "medium", "low"])]
+    pub(crate) priority: Option<String>,
+    /// Resource arguments of the queue's target: a file or JSON.
+    #[arg(short = 'R', long, value_name = "FILE|JSON")]
+    pub(crate) resource_args: Option<String>,
+    /// Arguments instead of the job's; everything up to the end.
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "ARG")]
+    pub(crate) args: Vec<String>,
+    /// Not to start before this time, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_before: Option<String>,
+    /// A second launch with the same key is the same item.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Only say what would be launched.
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Follow the item to its end.
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List the queues of an entity.
+    List {
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// Show a queue.
+    Show(OneQueue),
+    /// Make a queue.
+    #[command(after_help = "\
+Examples:
+  lanza queue create gpu --target docker --config gpu.yaml
+  echo '{\"gpus\": \"all\"}' | lanza queue create gpu -e acme --target docker --config -")]
+    Create(QueueSettings),
+    /// Change a queue; what is not named stays.
+    Update(QueueSettings),
+    /// Delete a queue; its waiting items end as stopped.
+    Delete(OneQueue),
+    /// Hand out no items; launches are still taken.
+    Pause(OneQueue),
+    /// Go on after a pause or a drain.
+    Resume(OneQueue),
+    /// Take no launches; what waits still runs.
+    Drain(OneQueue),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneQueue {
+    /// Name of the queue.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QueueSettings {
+    /// Name of the queue.
+    pub(crate) name: String,
+    /// Where its items run: process, docker, kubernetes, sagemaker, vertex or slurm.
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// The target's settings (what stands below `resource_args.<target>`), YAML or JSON; - reads stdin.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) config: Option<String>,
+    /// Template variables, YAML or JSON; - reads stdin.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) templates: Option<String>,
+    /// Limits and retries, YAML or JSON; - reads stdin.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) policy: Option<String>,
+    /// Whether items have a priority.
+    #[arg(long, value_enum)]
+    pub(crate) priority: Option<Switch>,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ItemCommand {
+    /// List items, newest first.
+    List(ItemList),
+    /// Show an item: its state, attempts, and why it waits or failed.
+    Show(OneItem),
+    /// Print an item's log, all phases.
+    Logs(ItemLogs),
+    /// Stop an item.
+    Stop(ItemStop),
+    /// Launch an ended item's request again, as a new item.
+    Retry(OneItem),
+    /// Wait until an item has ended; the exit code tells how: 0 finished, 1 failed, 5 stopped.
+    Wait(OneItem),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemList {
+    /// Queue.
+    #[arg(short, long)]
+    pub(crate) queue: Option<String>,
+    /// State, or several with commas: queued, leased, running, finished, failed, stopped.
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// Job.
+    #[arg(short, long)]
+    pub(crate) job: Option<String>,
+    /// Who launched it.
+    #[arg(long)]
+    pub(crate) author: Option<String>,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneItem {
+    /// Id of the item.
+    pub(crate) item: String,
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemLogs {
+    /// Id of the item.
+    pub(crate) item: String,
+    /// Go on until the item has ended.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// One phase only: fetch, build, push, pull, schedule, start, run or upload.
+    #[arg(long)]
+    pub(crate) phase: Option<String>,
+    /// One attempt only.
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+    /// Print each line as JSON with attempt, phase and time (needs --follow).
+    #[arg(long, requires = "follow")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemStop {
+    /// Id of the item.
+    pub(crate) item: String,
+    /// Time between TERM and KILL, for instance 5s or 2m [default: the agent's].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) grace: Option<String>,
+    /// Wait until it has ended.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// List the runs of a project, newest first.
+    List {
+        /// How many.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        #[command(flatten)]
+        scope: ProjectScope,
+    },
+    /// Show a run with its config and summary.
+    Show(OneRun),
+    /// Print a run's log.
+    Log(OneRun),
+    /// List a run's files.
+    Files(OneRun),
+    /// Ask a run to stop.
+    Stop(OneRun),
+    /// Delete a run with its data.
+    Delete(OneRun),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneRun {
+    /// Id of the run, or ENTITY/PROJECT/RUN.
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) scope: ProjectScope,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// List the jobs of a project.
+    List {
+        #[command(flatten)]
+        scope: ProjectScope,
+    },
+    /// Show a job, or with NAME:ALIAS one of its versions.
+    Show(OneJob),
+    /// List the versions of a job, newest first.
+    Versions(OneJob),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneJob {
+    /// [[ENTITY/]PROJECT/]NAME[:ALIAS].
+    pub(crate) job: String,
+    #[command(flatten)]
+    pub(crate) scope: ProjectScope,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "The key is LANZA_ADMIN_TOKEN if it is set, else your own.")]
+pub(crate) enum AdminCommand {
+    /// Look after users.
+    #[command(subcommand)]
+    Users(UserCommand),
+    /// Look after teams.
+    #[command(subcommand)]
+    Teams(TeamCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// List users.
+    List {
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Make a user and print the key, which is shown once.
+    Create {
+        /// User name, also the name of the personal entity.
+        name: String,
+        /// Make an admin of the server.
+        #[arg(long)]
+        admin: bool,
+        /// Read a password for the web page from stdin.
+        #[arg(long)]
+        password: bool,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Delete a user, the keys, and the personal entity with its data.
+    Delete {
+        /// User name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TeamCommand {
+    /// Make a team.
+    Create {
+        /// Name.
+        name: String,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Add a member to a team, or change the role.
+    Member {
+        /// Team.
+        team: String,
+        /// User name.
+        user: String,
+        /// What the member may do.
+        #[arg(long, value_parser = ["viewer", "member", "admin"], default_value = "member")]
+        role: String,
+        #[command(flatten)]
+        print: Print,
+    },
+    /// Make a service account and print the key, which is shown once.
+    ServiceAccount {
+        /// Team.
+        team: String,
+        /// Name of the account.
+        name: String,
+        #[command(flatten)]
+        print: Print,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Events {
+    /// Go on with what happens from now.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only what came after the event with this number.
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<i64>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

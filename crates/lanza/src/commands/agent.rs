@@ -1,0 +1,136 @@
+//! `lanza agent`: one agent in the foreground.
+
+use std::path::PathBuf;
+
+use lanza_agent::{Control, LaunchConfig, Options, Slots};
+use tokio::sync::mpsc;
+
+use super::signals::{Signals, Wish};
+use crate::{
+    args,
+    config::Config,
+    environment::{WANDB_ENTITY, WANDB_LAUNCH_MAX_JOBS},
+    exit::{self, Failure, Outcome},
+    log, output, paths,
+};
+
+pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
+    let file = launch_config(args.config.as_ref(), &config)?;
+    let verbose = args.verbose || file.verbosity > 0;
+    log::start(&config.environment, if verbose { log::VERBOSE } else { log::DEFAULT })?;
+    for warning in &file.warnings {
+        output::warn(warning);
+    }
+    let mut options = options(&config, config.base_url(), config.key_needed()?, PathBuf::new())?.with_config(file);
+    if let Some(entity) = args.entity.or_else(|| config.environment.get(WANDB_ENTITY).map(str::to_owned)) {
+        options.entity = Some(entity);
+    }
+    if !args.queues.is_empty() {
+        options.queues = args.queues;
+    }
+    if let Some(slots) = slots(args.max_jobs, &config)? {
+        options.max_jobs = slots;
+    }
+    options.state_dir = match args.state {
+        Some(folder) => folder,
+        None => {
+            let entity = options.entity.as_deref().unwrap_or("default");
+            paths::state(&config.environment)?.join("agents").join(folder_name(&options.base_url, entity))
+        }
+    };
+    let mut signals = Signals::new()?;
+    let (control, heard) = mpsc::unbounded_channel();
+    let agent = lanza_agent::run(options, heard);
+    tokio::pin!(agent);
+    let mut interrupts = 0;
+    loop {
+        tokio::select! {
+            ended = &mut agent => {
+                ended?;
+                return Ok(exit::DONE);
+            }
+            wish = signals.next() => {
+                let wanted = match wish {
+                    Wish::Terminate => Control::Leave,
+                    Wish::Interrupt => {
+                        interrupts += 1;
+                        if interrupts == 1 {
+                            output::say("Waiting for the running jobs; Ctrl-C again stops them.");
+                            Control::Drain
+                        } else {
+                            output::say("Stopping the running jobs.");
+                            Control::Stop
+                        }
+                    }
+                };
+                // The agent may be at its very end; then nobody listens, and nothing is lost.
+                let _ = control.send(wanted);
+            }
+        }
+    }
+}
+
+/// Settings of an agent of this process.
+pub(crate) fn options(config: &Config, url: String, key: String, state: PathBuf) -> Result<Options, Failure> {
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|p| p.to_str().map(str::to_owned))
+        .ok_or_else(|| Failure::failed("cannot find the path of this program, which supervises jobs"))?;
+    let supervisor = vec![program, "supervise".to_owned()];
+    Ok(Options::new(url, key, state, config.environment.all().clone(), supervisor))
+}
+
+/// Reads the file that is named, or the default one if it is there.
+fn launch_config(named: Option<&PathBuf>, config: &Config) -> Result<LaunchConfig, Failure> {
+    let path = match named {
+        Some(path) => path.clone(),
+        None => match paths::launch_config(&config.environment) {
+            Ok(path) if path.is_file() => path,
+            _ => return Ok(LaunchConfig::default()),
+        },
+    };
+    LaunchConfig::load(&path).map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// The number of jobs at once: the flag, else the variable.
+fn slots(flag: Option<i64>, config: &Config) -> Result<Option<Slots>, Failure> {
+    let (name, number) = match (flag, config.environment.get(WANDB_LAUNCH_MAX_JOBS)) {
+        (Some(n), _) => ("--max-jobs", Some(n)),
+        (None, Some(text)) => (WANDB_LAUNCH_MAX_JOBS, Some(text.trim().parse().unwrap_or(i64::MIN))),
+        (None, None) => return Ok(None),
+    };
+    match number.and_then(Slots::from_number) {
+        Some(slots) => Ok(Some(slots)),
+        None => Err(Failure::usage(format!("{name} takes a whole number, or -1 for no limit"))),
+    }
+}
+
+/// A folder name for an agent of `entity` at the server `url`.
+fn folder_name(url: &str, entity: &str) -> String {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    format!("{host}-{entity}")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn the_flag_wins_over_the_variable() {
+        let config = Config::new(Environment::from([("WANDB_LAUNCH_MAX_JOBS", "3")]));
+        assert_eq!(slots(Some(-1), &config), Ok(Some(Slots::Unlimited)));
+        assert_eq!(slots(None, &config), Ok(Some(Slots::AtMost(3))));
+        let wrong = Config::new(Environment::from([("WANDB_LAUNCH_MAX_JOBS", "many")]));
+        assert_eq!(slots(None, &wrong).expect_err("refused").exit, exit::USAGE);
+        assert_eq!(slots(Some(-2), &config).expect_err("refused").exit, exit::USAGE);
+    }
+
+    #[test]
+    fn the_state_folder_tells_servers_and_entities_apart() {
+        assert_eq!(folder_name("http://h:80/x", "acme"), "h-80-x-acme");
+    }
+}

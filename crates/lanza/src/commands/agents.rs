@@ -1,0 +1,93 @@
+//! `lanza agent list|show|drain|stop`: the agents of an entity.
+
+use lanza_api::{
+    agent::{Agent, AgentAnswer},
+    client::segment,
+};
+use lanza_model::clock::{Clock as _, SystemClock};
+use serde_json::json;
+
+use super::print_list;
+use crate::{
+    args::{AgentCommand, OneAgent},
+    config::Config,
+    exit::{self, Outcome},
+    output::{
+        self,
+        table::{ago, fields, or_dash, table},
+    },
+};
+
+pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
+    match command {
+        AgentCommand::List { alive, scope } => {
+            let client = config.client()?;
+            let entity = config.entity(&client, scope.entity.as_deref()).await?;
+            let path = format!("/entities/{}/agents", segment(&entity));
+            let nothing = format!("`{entity}` has no agent; `lanza agent` runs one");
+            print_list(&client, &path, usize::MAX, &scope.print, &nothing, |agents: &[Agent]| list(agents, alive)).await
+        }
+        AgentCommand::Show(agent) => {
+            let answer: AgentAnswer = config.client()?.get(&path(&agent)).await?;
+            if agent.print.json {
+                output::json(&answer)?;
+            } else {
+                output::data(&show(&answer.agent))?;
+            }
+            Ok(exit::DONE)
+        }
+        AgentCommand::Drain(agent) => steer(&agent, &config, "drain").await,
+        AgentCommand::Stop(agent) => steer(&agent, &config, "stop").await,
+    }
+}
+
+fn path(agent: &OneAgent) -> String {
+    format!("/agents/{}", segment(&agent.agent))
+}
+
+async fn steer(agent: &OneAgent, config: &Config, verb: &str) -> Outcome {
+    let answer: AgentAnswer = config.client()?.post(&format!("{}/{verb}", path(agent)), &json!({})).await?;
+    if agent.print.json {
+        output::json(&answer)?;
+    } else {
+        output::say(&format!("agent {} ({}): asked to {verb}", answer.agent.id, answer.agent.name));
+    }
+    Ok(exit::DONE)
+}
+
+fn list(agents: &[Agent], alive: bool) -> String {
+    let now = SystemClock.now();
+    let rows = agents
+        .iter()
+        .filter(|a| !alive || ["polling", "running", "draining"].contains(&a.status.as_str()))
+        .map(|a| {
+            vec![
+                a.id.clone(),
+                a.name.clone(),
+                a.status.clone(),
+                a.version.clone(),
+                a.host.clone(),
+                a.queues.join(","),
+                format!("{}/{}", a.items.len(), a.slots.map_or("∞".to_owned(), |s| s.to_string())),
+                ago(a.last_seen, now),
+            ]
+        })
+        .collect();
+    table(&["agent", "name", "status", "version", "host", "queues", "items", "seen"], rows)
+}
+
+fn show(agent: &Agent) -> String {
+    fields(&[
+        ("agent", agent.id.clone()),
+        ("name", agent.name.clone()),
+        ("status", agent.status.clone()),
+        ("version", agent.version.clone()),
+        ("entity", agent.entity.clone()),
+        ("host", agent.host.clone()),
+        ("queues", agent.queues.join(", ")),
+        ("slots", or_dash(agent.slots)),
+        ("items", agent.items.join("\n")),
+        ("seen", format!("{} ({})", agent.last_seen, ago(agent.last_seen, SystemClock.now()))),
+        ("registered", agent.created_at.to_string()),
+    ])
+}
