@@ -3,6 +3,7 @@
 LANZA_KILL_AWAY is how long the server stays away, in seconds (20).
 """
 
+import contextlib
 import os
 import subprocess
 import time
@@ -25,12 +26,12 @@ def docker_reason():
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, docker_reason):
-    made = Ground(tmp_path_factory.mktemp("away") / "ground", ["process"] if docker_reason else list(TARGETS), 4)
-    root = made.folder / "jobs"
-    jobs.plain(root)
-    jobs.make_all(root, made.user.name, made.project, made.environment)
-    yield made
-    made.close()
+    targets = ["process"] if docker_reason else list(TARGETS)
+    with contextlib.closing(Ground(tmp_path_factory.mktemp("away") / "ground", targets, 4)) as made:
+        root = made.folder / "jobs"
+        jobs.plain(root)
+        jobs.make_all(root, made.user.name, made.project, made.environment)
+        yield made
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Three variables set the size: LANZA_KILL_LAUNCHES (100), LANZA_KILL_PER_PHASE (5
 printed, so run it with `-s` to see it.
 """
 
+import contextlib
 import itertools
 import os
 import random
@@ -17,6 +18,7 @@ from ground import Ground, Journals, docker_missing
 
 LAUNCHES = int(os.environ.get("LANZA_KILL_LAUNCHES", "100"))
 PER_PHASE = int(os.environ.get("LANZA_KILL_PER_PHASE", "5"))
+TARGETS = ("process", "docker")
 PHASES = ("fetch", "build", "start", "run", "upload")
 SLOTS = 12
 TIME_LIMIT_SECONDS = 600.0
@@ -151,9 +153,8 @@ def ground(tmp_path):
     missing = docker_missing()
     if missing:
         print(f"\nwithout the target docker: {missing}")
-    made = Ground(tmp_path / "ground", ["process"] if missing else ["process", "docker"], SLOTS)
-    yield made
-    made.close()
+    with contextlib.closing(Ground(tmp_path / "ground", ["process"] if missing else list(TARGETS), SLOTS)) as made:
+        yield made
 
 
 def test_nothing_is_lost_when_server_and_agent_are_killed_at_random(ground):
