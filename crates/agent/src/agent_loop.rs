@@ -653,3 +653,6 @@ fn refused_code(error: &Error) -> &str {
 fn refused_lost(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { status: 404, problem } if problem.code != "unknown")
 }
+
+#[cfg(test)]
+mod tests;

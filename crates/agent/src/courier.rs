@@ -63,8 +63,10 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
 #[derive(Default)]
 struct Shared {
     report: Report,
-    /// The report holds something that the server does not have.
-    dirty: bool,
+    /// Counts the changes of the report.
+    version: u64,
+    /// The version that the server has.
+    delivered: u64,
     /// How far the server's copies reach; unknown ones are asked for.
     ends: BTreeMap<Phase, u64>,
 }
@@ -103,7 +105,7 @@ impl Courier {
     pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
         let mut shared = self.shared.lock();
         change(&mut shared.report);
-        shared.dirty = true;
+        shared.version += 1;
         drop(shared);
         self.wake.notify_one();
     }
@@ -135,20 +137,18 @@ impl Courier {
     async fn round(&self) -> Result<bool, Failure> {
         let mut busy = false;
         let report = {
-            let mut shared = self.shared.lock();
-            std::mem::take(&mut shared.dirty).then(|| shared.report.clone())
+            let shared = self.shared.lock();
+            (shared.version > shared.delivered).then(|| (shared.version, shared.report.clone()))
         };
-        if let Some(report) = report {
+        if let Some((version, report)) = report {
             let lease = &self.lease;
             if let Err(e) = self.client.attempt_report(&self.agent, &lease.item, lease.attempt, &report).await {
                 match failure(&e) {
                     Failure::Never => warn!(item.id = %lease.item, "the server does not take a report: {}", chain(&e)),
-                    other => {
-                        self.shared.lock().dirty = true;
-                        return Err(other);
-                    }
+                    other => return Err(other),
                 }
             }
+            self.shared.lock().delivered = version;
             busy = true;
         }
         for phase in Phase::ALL {
@@ -203,7 +203,7 @@ impl Courier {
 
     fn is_done(&self) -> bool {
         let shared = self.shared.lock();
-        !shared.dirty
+        shared.version == shared.delivered
             && Phase::ALL.into_iter().all(|p| {
                 self.length(p).is_none_or(|length| length == 0 || shared.ends.get(&p).is_some_and(|end| *end >= length))
             })

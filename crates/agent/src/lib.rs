@@ -17,6 +17,8 @@ mod command;
 mod context;
 mod courier;
 mod error;
+#[cfg(test)]
+mod fake_server;
 mod garbage;
 mod journal;
 mod prepare;

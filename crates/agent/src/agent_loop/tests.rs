@@ -1,0 +1,273 @@
+//! Stories of whole agents against a scripted server, with real processes.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use lanza_api::{Problem, agent::StopRequest};
+use lanza_model::item::Ending as Ended;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::{fake_server::FakeServer, journal::tests::lease as plain_lease, target::proc};
+
+fn environment() -> BTreeMap<String, String> {
+    let mut environment: BTreeMap<String, String> = std::env::vars().collect();
+    environment.insert("AGENT_SECRET".into(), "s3cret".into());
+    // Tests of this file are about processes.
+    environment.insert("DOCKER_HOST".into(), "unix:///nonexistent".into());
+    environment
+}
+
+fn options(server: &FakeServer, state: &Path) -> Options {
+    let exe = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
+    let supervisor = [&exe, "target::process::tests::supervisor_entry", "--exact", "--nocapture", "--test-threads=1"]
+        .map(str::to_owned);
+    let mut options = Options::new(&server.base, "k".repeat(40), state, environment(), supervisor.to_vec());
+    options.entity = Some("acme".into());
+    options.max_jobs = Slots::AtMost(4);
+    options
+}
+
+struct Running {
+    state: std::path::PathBuf,
+    control: mpsc::UnboundedSender<Control>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    fn start(options: Options) -> Self {
+        let (control, orders) = mpsc::unbounded_channel();
+        let state = options.state_dir.clone();
+        Self { state, control, task: tokio::spawn(run(options, orders)) }
+    }
+
+    /// Ends the agent between two instants, as SIGKILL would.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        // Its tasks are dropped a moment later, and with the last of them the lock.
+        for _ in 0..1000 {
+            match StateDir::open(&self.state) {
+                Ok(_) => return,
+                Err(_) => sleep(Duration::from_millis(1)).await,
+            }
+        }
+        panic!("the agent did not end");
+    }
+
+    async fn end(self, how: Control) {
+        self.control.send(how).unwrap();
+        timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// A lease of something that runs without code: the shape of a sweep's scheduler.
+fn lease(item: &str, script: &str) -> Lease {
+    let mut lease = plain_lease(item);
+    lease.job_artifact = None;
+    lease.spec = json!({"uri": "placeholder-uri-scheduler"}).as_object().unwrap().clone();
+    lease.overrides = json!({"entry_point": ["sh", "-c", script]}).as_object().unwrap().clone();
+    lease
+}
+
+fn marked(item: &str) -> usize {
+    let mark = [format!("LANZA_ITEM={item}")];
+    proc::all().iter().filter(|p| !p.zombie && proc::has_environment(p.id.pid, &mark)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_job_is_fetched_built_run_and_reported() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let code = "import os, sys\nprint(os.environ['WANDB_LAUNCH_TRACE_ID'], sys.argv[1:], 'AGENT_SECRET' in os.environ)\n\
+                print(os.environ['VIRTUAL_ENV'] == sys.prefix, file=sys.stderr)\nsys.exit(3)\n";
+    let job = json!({"source_type": "artifact", "runtime": "",
+        "source": {"artifact": "wandb-artifact://_id/code1", "entrypoint": ["python", "pkg/train.py"]}});
+    {
+        let mut s = server.state.lock();
+        s.artifacts.insert("job1".into(), vec![("wandb-job.json".into(), job.to_string().into_bytes())]);
+        s.artifacts.insert("code1".into(), vec![("pkg/train.py".into(), code.as_bytes().to_vec())]);
+    }
+    let agent = Running::start(options(&server, state.path()));
+    for (item, cached) in [("one", false), ("two", true)] {
+        let mut l = plain_lease(item);
+        l.job_artifact = Some("job1".into());
+        l.overrides = json!({"args": ["--lr", 0.1]}).as_object().unwrap().clone();
+        server.push(l);
+        let (outcome, log) = server.outcome(item).await;
+        assert_eq!(log, format!("{item} ['--lr', '0.1'] False\nTrue\n"));
+        assert_eq!((outcome.ending, outcome.exit_code), (Ended::Failed, Some(3)));
+        assert_eq!(outcome.reason.unwrap().code, "exit_code");
+        let s = server.state.lock();
+        let report = &s.reports[item];
+        let phases: Vec<&str> = report.phases.iter().map(|p| p.name.as_str()).collect();
+        let build: &[&str] =
+            if cached { &["fetch", "start", "run", "upload"] } else { &["fetch", "build", "start", "run", "upload"] };
+        assert_eq!(phases, build);
+        assert!(report.phases.iter().all(|p| p.ended_at.is_some_and(|e| e >= p.started_at)), "{:?}", report.phases);
+        assert_eq!(report.environment.as_ref().unwrap().cached, cached);
+        assert_eq!(report.source.as_ref().unwrap().kind, "code");
+    }
+    agent.end(Control::Drain).await;
+    assert!(server.state.lock().left);
+    assert!(!fs::read_dir(state.path().join("attempts")).unwrap().any(|e| e.unwrap().path().join("work").exists()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_killed_at_any_moment_is_taken_up_by_the_next() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let witness = state.path().join("witness");
+    for (i, delay_ms) in [0u64, 2, 5, 10, 20, 35, 50, 80, 120, 200, 400, 600].into_iter().enumerate() {
+        let item = format!("item{i}");
+        let script = format!(
+            "echo begin {item} >> {w}; for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done; echo end {item} >> {w}; exit 4",
+            w = witness.display()
+        );
+        let before = server.state.lock().registered;
+        let first = Running::start(options(&server, state.path()));
+        server.until("the registration", |s| s.registered > before).await;
+        server.push(lease(&item, &script));
+        server.until("the claim", |s| s.leases.is_empty()).await;
+        sleep(Duration::from_millis(delay_ms)).await;
+        first.kill().await;
+        let acknowledged = server.state.lock().acknowledged.iter().any(|h| h.item == item);
+        let second = Running::start(options(&server, state.path()));
+        if !acknowledged && !state.path().join(format!("attempts/{item}-1/journal.jsonl")).exists() {
+            // The lease never reached the journal: the server offers it again.
+            server.push(lease(&item, &script));
+        }
+        let (outcome, log) = server.outcome(&item).await;
+        assert_eq!((outcome.ending, outcome.exit_code), (Ended::Failed, Some(4)), "{item}");
+        assert_eq!(log, "line 1\nline 2\nline 3\nline 4\nline 5\n", "{item}");
+        second.end(Control::Leave).await;
+        let text = fs::read_to_string(&witness).unwrap();
+        assert_eq!(
+            text.lines().filter(|l| *l == format!("begin {item}")).count(),
+            1,
+            "{item} ran twice after {delay_ms} ms"
+        );
+        assert_eq!(marked(&item), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server
+        .push(lease("i", "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"a\n"))).await;
+    server.state.lock().away = true;
+    agent.kill().await;
+    sleep(Duration::from_millis(900)).await;
+    let agent = Running::start(options(&server, state.path()));
+    sleep(Duration::from_millis(500)).await;
+    server.state.lock().away = false;
+    let (outcome, log) = server.outcome("i").await;
+    assert_eq!(outcome.exit_code, Some(7));
+    assert_eq!(log.lines().count(), 20_001);
+    assert!(log.ends_with("line 19999\n"));
+    agent.end(Control::Leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_ends_the_workload_and_says_so() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease("i", "trap '' TERM; echo up; sleep 300 & while :; do sleep 1; done"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    server.state.lock().stop.push(StopRequest { item: "i".into(), attempt: 1, grace_seconds: Some(1) });
+    let (outcome, _) = server.outcome("i").await;
+    assert_eq!((outcome.ending, outcome.exit_code), (Ended::Stopped, None));
+    assert_eq!(marked("i"), 0);
+    agent.end(Control::Leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_finished_by_the_next_agent() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease("i", "trap '' TERM; echo up; while :; do sleep 1; done"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    server.state.lock().stop.push(StopRequest { item: "i".into(), attempt: 1, grace_seconds: Some(2) });
+    let order = state.path().join("attempts/i-1/stop.json");
+    for _ in 0..500 {
+        if order.exists() {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(order.exists(), "the order was not given");
+    agent.kill().await;
+    server.state.lock().stop.clear();
+    let agent = Running::start(options(&server, state.path()));
+    let (outcome, _) = server.outcome("i").await;
+    assert_eq!(outcome.ending, Ended::Stopped);
+    assert_eq!(marked("i"), 0);
+    agent.end(Control::Leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_somebody_else_is_stopped_and_not_reported() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease("i", "echo up; sleep 300"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    assert!(marked("i") > 0);
+    server.state.lock().lost.push(Held { item: "i".into(), attempt: 1 });
+    for _ in 0..1000 {
+        if marked("i") == 0 {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(marked("i"), 0, "the orphan lives");
+    agent.end(Control::Drain).await;
+    assert!(server.state.lock().outcomes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_can_leave_drain_and_stop() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease("i", "echo up; sleep 300"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    agent.end(Control::Leave).await;
+    assert!(marked("i") > 0, "the workload did not outlive its agent");
+    assert!(server.state.lock().outcomes.is_empty());
+    let agent = Running::start(options(&server, state.path()));
+    agent.end(Control::Stop).await;
+    assert_eq!(server.outcome("i").await.0.ending, Ended::Stopped);
+    assert_eq!(marked("i"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_cannot_begin_says_why() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let problem = Problem::new(code::AGENT_QUEUE_MISSING, "there is no queue `x`; it has `default`");
+    server.state.lock().refuse = Some((404, problem));
+    let (_control, orders) = mpsc::unbounded_channel();
+    let error = run(options(&server, state.path()), orders).await.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("`default`"));
+    server.state.lock().refuse = None;
+    server.state.lock().away = true;
+    let (_control, orders) = mpsc::unbounded_channel();
+    let error = run(options(&server, state.path()), orders).await.unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
+    server.state.lock().away = false;
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease("i", "true"));
+    server.outcome("i").await;
+    let (_control, orders) = mpsc::unbounded_channel();
+    let error = run(options(&server, state.path()), orders).await.unwrap_err();
+    assert!(matches!(error, Error::StateInUse { .. }), "{error}");
+    agent.end(Control::Leave).await;
+}
