@@ -33,6 +33,19 @@ pub struct AppState {
     pub(crate) stopping: CancellationToken,
 }
 
+#[cfg(test)]
+impl AppState {
+    /// The state of a server that tests ask in process.
+    pub(crate) fn for_tests(service: Arc<Service>, admin_token: &str) -> Self {
+        Self {
+            service,
+            admin_token: Some(admin_token.into()),
+            metrics: metrics_handle(),
+            stopping: CancellationToken::new(),
+        }
+    }
+}
+
 /// A server cannot start or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

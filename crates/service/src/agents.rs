@@ -155,8 +155,9 @@ impl Service {
     pub async fn agent_view(&self, entity: &Entity, agent: &Agent) -> Result<AgentView> {
         let items = self.store.agent_items(&agent.id).await?;
         let mut status = status_of(agent, self.now());
-        if status == "polling" && !items.is_empty() {
-            status = "running";
+        // What it said with its last heartbeat may be older than what it took or ended since.
+        if ["polling", "running"].contains(&status) && !agent.stock {
+            status = if items.is_empty() { "polling" } else { "running" };
         }
         Ok(AgentView {
             id: agent.id.to_string(),

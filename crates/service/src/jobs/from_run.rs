@@ -62,6 +62,7 @@ impl Service {
     /// # Errors
     /// [`Error::Invalid`] naming what the run lacks; [`Error::Forbidden`].
     pub async fn job_from_run(&self, actor: &Actor, run: &Run, wanted: FromRun) -> Result<Artifact> {
+        self.project_writable(actor, &run.entity, &run.project).await?;
         let material = self.run_material(run).await?;
         let (source, entry) = self.run_source(run, &material, wanted.source.as_deref()).await?;
         let python = self.run_python(&material).await?;
