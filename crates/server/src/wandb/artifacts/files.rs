@@ -118,7 +118,8 @@ fn file(ctx: &Ctx<'_>, artifact: &Artifact, file: &FileEntry) -> Value {
         "__typename": "File",
         "id": format!("{}:{}", artifact.id, file.path),
         "name": file.path,
-        "displayName": file.path.rsplit('/').next(),
+        // The client asks for this one under the name `name` and downloads to it, so it is the whole path too.
+        "displayName": file.path,
         "url": url,
         "directUrl": url,
         "uploadUrl": null,
