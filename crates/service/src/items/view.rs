@@ -1,6 +1,6 @@
 //! Items as the native door shows them.
 
-use lanza_api::item::{Attempt, Item as ItemView, ItemConfig, PhaseTimes};
+use lanza_api::item::{Attempt, Item as ItemView, ItemConfig, ItemSource, PhaseTimes};
 use lanza_model::item::StateName;
 use lanza_store::{accounts::Entity, items::Item};
 use serde_json::{Map, Value};
@@ -82,7 +82,7 @@ impl Service {
             not_before: item.not_before,
             idempotency_key: item.idempotency_key.clone(),
             environment: item.environment.clone().and_then(|v| serde_json::from_value(v).ok()),
-            source: item.source.clone().and_then(|v| serde_json::from_value(v).ok()),
+            source: item.source.clone().and_then(|v| serde_json::from_value(v).ok()).or_else(|| image_source(item)),
             why: None,
             attempts: Vec::new(),
         }
@@ -92,4 +92,10 @@ impl Service {
     pub(crate) fn item_overrides(item: &Item) -> Map<String, Value> {
         item.spec.get("overrides").and_then(Value::as_object).cloned().unwrap_or_default()
     }
+}
+
+/// The source of a launch that names an image itself: known before an agent has fetched anything.
+fn image_source(item: &Item) -> Option<ItemSource> {
+    let image = item.spec.get("docker")?.get("docker_image")?.as_str()?;
+    Some(ItemSource { kind: "image".to_owned(), commit: None, image: Some(image.to_owned()) })
 }
