@@ -81,7 +81,12 @@ def client_environment(user: Account, home: Path) -> dict:
 @pytest.fixture
 def environment(account, tmp_path) -> dict:
     """A copy of the client's environment that a test may change for the programs that it starts."""
-    return dict(os.environ)
+    return fresh_environment()
+
+
+def fresh_environment() -> dict:
+    """The environment of a new process: without the client's own background service of this one."""
+    return {name: value for name, value in os.environ.items() if name not in ("WANDB_SERVICE", "_WANDB_STARTUP_DEBUG")}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`wandb job create code|git|image`, `list`, `describe`, `Api().job`, and jobs that appear by themselves."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def test_a_code_job_is_made_listed_described_and_read_back(account, project, api
     assert jobs(account, project)["trainer"]["versions"] == 2
 
     listed = wandb_cli("job", "list", "-p", project, "-e", account.name).stdout
-    assert "trainer" in listed and "versions (2)" in listed, listed
+    line = next(line for line in listed.splitlines() if "trainer" in line)
+    assert {"v0", "v1", "latest", "blessed"} <= set(re.split(r"[ ,]+", line)), line
     described = wandb_cli("job", "describe", f"{account.name}/{project}/trainer:v0").stdout
     assert "source_type: artifact" in described and "train.py" in described, described
     missing = wandb_cli("job", "describe", f"{account.name}/{project}/absent:latest", check=False)
@@ -62,7 +64,7 @@ def test_a_code_job_is_made_listed_described_and_read_back(account, project, api
     read = api.job(f"{account.name}/{project}/trainer:blessed", path=str(tmp_path / "job"))
     source = json.loads((tmp_path / "job" / "wandb-job.json").read_text())
     assert source["source_type"] == "artifact"
-    assert (tmp_path / "job" / "requirements.frozen.txt").read_text() == "wandb==0.31.0\nrequests\n"
+    assert (tmp_path / "job" / "requirements.frozen.txt").read_text().split() == ["wandb==0.31.0", "requests"]
     code = read._get_code_artifact(source["source"]["artifact"])
     code.download(root=str(tmp_path / "code"))
     assert "wandb.init" in Path(tmp_path / "code" / "train.py").read_text()
@@ -79,7 +81,7 @@ def test_a_git_job_names_its_commit(account, project, environment, wandb_cli, gi
     assert made["source_type"] == "git"
     assert made["source"]["git"] == {"remote": url, "commit": commit}
     assert made["entrypoint"] == ["python", "train.py"]
-    assert "wandb==0.31.0" in made["requirements"]
+    assert made["requirements"] == [], "the client leaves them in the repository"
 
 
 def test_an_image_job_keeps_its_tag_as_alias_unless_it_looks_like_a_version(account, project, wandb_cli):

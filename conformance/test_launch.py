@@ -85,8 +85,8 @@ def test_launch_of_a_job_by_command(account, project, job, wandb_cli):
     assert item["name"] == "named"
     assert item["overrides"]["run_config"] == {"lr": 0.5}
     assert item["overrides"]["args"] == ["--fast"]
-    assert item["why"]["rule"] == "no_agent"
-    assert item["why"]["position"] == 1
+    why = account.item(item["id"])["why"]
+    assert why["rule"] == "no_agent" and why["position"] == 1 and why["message"]
 
 
 def test_launch_of_a_folder_makes_the_job_first(account, project, wandb_cli, code_folder):

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 import subprocess
 import sys
 import textwrap
@@ -12,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import CLIENT_FOLDER
+from conftest import CLIENT_FOLDER, fresh_environment
 from lanza_server import Process, wait_until
 
 TRAIN = """
@@ -47,7 +46,7 @@ def trained(account, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "train.py").write_text(textwrap.dedent(TRAIN.format(project="tracking", run="trained1")))
     done = subprocess.run(
-        [sys.executable, "train.py"], cwd=folder, env=dict(os.environ), capture_output=True, text=True, timeout=120
+        [sys.executable, "train.py"], cwd=folder, env=fresh_environment(), capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{account.server.url}/{account.name}/tracking/runs/trained1" in done.stderr
