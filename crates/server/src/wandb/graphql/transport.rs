@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response as GraphResponse, ServerError, Variables, parser::types::DocumentOperations};
+use async_graphql::{
+    Request, Response as GraphResponse, ServerError, Value as ConstValue, Variables, parser::types::DocumentOperations,
+};
 use axum::{
     Json,
     body::Bytes,
@@ -53,6 +55,7 @@ pub(in super::super) async fn graphql(
         Request::new(body.query).variables(Variables::from_json(body.variables.unwrap_or_default()));
     // Version 0.31 sends "" for most of its queries.
     let named = body.operation_name.filter(|name| !name.is_empty());
+    fill_defaults(&mut request, named.as_deref());
     let operation = named.clone().or_else(|| only_operation(&mut request));
     if let Some(name) = named {
         request = request.operation_name(name);
@@ -71,6 +74,27 @@ fn only_operation(request: &mut Request) -> Option<String> {
     match &request.parsed_query().ok()?.operations {
         DocumentOperations::Multiple(named) if named.len() == 1 => named.keys().next().map(ToString::to_string),
         _ => None,
+    }
+}
+
+/// Gives variables their defaults where the client sends nothing, or a null. The engine does so for arguments of fields,
+/// but not for `@include(if: …)`.
+fn fill_defaults(request: &mut Request, operation: Option<&str>) {
+    let defaults: Vec<_> = {
+        let Ok(document) = request.parsed_query() else { return };
+        document
+            .operations
+            .iter()
+            .filter(|(name, _)| operation.is_none() || name.map(|n| n.as_str()) == operation)
+            .flat_map(|(_, definition)| &definition.node.variable_definitions)
+            .filter_map(|v| Some((v.node.name.node.clone(), v.node.default_value.as_ref()?.node.clone())))
+            .collect()
+    };
+    for (name, default) in defaults {
+        let value = request.variables.entry(name).or_default();
+        if matches!(value, ConstValue::Null) {
+            *value = default;
+        }
     }
 }
 
