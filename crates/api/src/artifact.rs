@@ -144,3 +144,36 @@ pub struct JobFromRun {
     #[serde(default)]
     pub source: Option<String>,
 }
+
+/// What changed between two versions of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobDiff {
+    /// The older version, as a rule.
+    pub from: String,
+    /// The newer one.
+    pub to: String,
+    /// Fields that differ.
+    pub changes: Vec<JobChange>,
+    /// Packages of `from` that `to` does not have.
+    pub requirements_removed: Vec<String>,
+    /// Packages of `to` that `from` does not have.
+    pub requirements_added: Vec<String>,
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobChange {
+    /// `source`, `entrypoint`, `python` …
+    pub field: String,
+    /// Its older value.
+    pub from: Value,
+    /// Its newer value.
+    pub to: Value,
+}
+
+/// Answer of a job's `/diff`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobDiffAnswer {
+    /// The difference.
+    pub diff: JobDiff,
+}

@@ -11,6 +11,7 @@ pub mod item;
 pub mod problem;
 pub mod queue;
 pub mod run;
+pub mod usage;
 
 pub use client::{Client, ClientError};
 pub use problem::Problem;

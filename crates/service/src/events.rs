@@ -5,7 +5,7 @@ use lanza_model::id::EntityId;
 
 use crate::{Actor, Result, Service};
 
-fn view(event: lanza_store::events::Event) -> Event {
+pub(crate) fn view(event: lanza_store::events::Event) -> Event {
     Event {
         id: event.seq,
         time: event.time,

@@ -31,7 +31,10 @@ struct Part {
 
 /// Keys of runs' histories, as they were when so many lines were there.
 #[derive(Debug, Default)]
-pub(crate) struct KeysCache(Mutex<HashMap<RunId, (Vec<Chunk>, Arc<Value>)>>);
+pub(crate) struct KeysCache(Mutex<HashMap<RunId, Known>>);
+
+/// The chunks that a run had, and the keys found in them.
+type Known = (Vec<Chunk>, Arc<Value>);
 
 const KEYS_CACHE_SIZE: usize = 256;
 
@@ -176,8 +179,7 @@ impl Service {
         let mut parts = self.parts(run, Stream::History).await?;
         parts.retain(|p| p.chunk.steps.is_none_or(|(first, last)| last >= low && first <= high));
         // Lines that cannot have a key are not parsed.
-        let marks: Vec<String> =
-            spec.keys.iter().map(|k| format!("\"{}", k.split('.').next().unwrap_or(k))).collect();
+        let marks: Vec<String> = spec.keys.iter().map(|k| format!("\"{}", k.split('.').next().unwrap_or(k))).collect();
         let mut rows = Vec::new();
         self.read(run, Stream::History, &parts, |_, line| {
             if !marks.iter().all(|m| line.contains(m.as_str())) {
@@ -512,8 +514,7 @@ impl Keys {
                 let key = self.keys.remove(&name)?;
                 let counts: Vec<Value> =
                     key.types.iter().map(|(kind, count)| json!({ "type": kind, "count": count })).collect();
-                let about =
-                    json!({ "typeCounts": counts, "monotonic": key.monotonic, "previousValue": key.previous });
+                let about = json!({ "typeCounts": counts, "monotonic": key.monotonic, "previousValue": key.previous });
                 Some((name, about))
             })
             .collect();

@@ -25,6 +25,7 @@ pub mod runs;
 pub mod stock_agents;
 pub mod supervisor;
 pub mod tasks;
+pub mod usage;
 pub mod waker;
 
 use std::sync::Arc;

@@ -94,8 +94,7 @@ impl Service {
     pub async fn project_delete(&self, actor: &Actor, entity: &str, project: &str) -> Result<()> {
         actor.require_person()?;
         let entity = self.entity_for(actor, entity, Role::Admin).await?;
-        let found =
-            self.store.project_by_name(&entity.id, project).await?.ok_or_else(|| project_missing(project))?;
+        let found = self.store.project_by_name(&entity.id, project).await?.ok_or_else(|| project_missing(project))?;
         self.store.project_delete(&found.id).await?;
         let object = format!("{}/{}", entity.name, found.name);
         self.store.event_insert(self.now(), &entity.id, &actor.trail_name(), "deleted", "project", &object).await?;

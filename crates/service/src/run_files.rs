@@ -57,7 +57,10 @@ impl Service {
     /// [`Error::Invalid`] for a name that is no path, [`Error::NotFound`], [`Error::Forbidden`].
     pub async fn run_file_uploads(&self, actor: &Actor, run: &Run, names: &[String]) -> Result<Vec<String>> {
         self.project_writable(actor, &run.entity, &run.project).await?;
-        names.iter().map(|n| Ok(self.link(Claim::RunFilePut { run: run.id.to_string(), name: clean_name(n)? }))).collect()
+        names
+            .iter()
+            .map(|n| Ok(self.link(Claim::RunFilePut { run: run.id.to_string(), name: clean_name(n)? })))
+            .collect()
     }
 
     /// Returns the path of a link under which a file can be fetched.

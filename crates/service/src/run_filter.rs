@@ -115,7 +115,10 @@ impl Filter {
         for (operator, operand) in operators {
             let test = |test| Self::Test(key.clone(), test);
             let list = || {
-                operand.as_array().cloned().ok_or_else(|| Error::invalid("filters", "expects a list after $in and $nin"))
+                operand
+                    .as_array()
+                    .cloned()
+                    .ok_or_else(|| Error::invalid("filters", "expects a list after $in and $nin"))
             };
             all.push(match operator.as_str() {
                 "$eq" => test(Test::In(vec![operand.clone()])),

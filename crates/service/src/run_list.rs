@@ -107,7 +107,9 @@ impl Service {
             if seen >= CANDIDATES {
                 return Err(Error::invalid(
                     "filters",
-                    format!("would look at more than {CANDIDATES} runs; add a condition on state, group or creation time"),
+                    format!(
+                        "would look at more than {CANDIDATES} runs; add a condition on state, group or creation time"
+                    ),
                 ));
             }
             after = page.last().map(|r| r.id.clone());

@@ -88,9 +88,7 @@ fn summary(text: &str) -> Map<String, Value> {
 fn git(run: &Run, config: &Map<String, Value>) -> Option<Value> {
     let environments = config.get("_wandb").and_then(|w| w.get("value")?.get("e")?.as_object());
     let told = environments.and_then(|e| e.values().find_map(|writer| writer.get("git")));
-    let part = |own: &Option<String>, key: &str| {
-        own.clone().or_else(|| Some(told?.get(key)?.as_str()?.to_owned()))
-    };
+    let part = |own: &Option<String>, key: &str| own.clone().or_else(|| Some(told?.get(key)?.as_str()?.to_owned()));
     let (remote, commit) = (part(&run.git_remote, "remote"), part(&run.git_commit, "commit"));
     (remote.is_some() || commit.is_some()).then(|| json!({ "remote": remote, "commit": commit }))
 }

@@ -269,7 +269,10 @@ impl Service {
         if long(&fields.notes, 65_536) {
             return Err(Error::invalid("notes", "has at most 65536 characters"));
         }
-        if fields.tags.as_ref().is_some_and(|t| t.len() > 100 || t.iter().any(|t| t.is_empty() || t.chars().count() > 128))
+        if fields
+            .tags
+            .as_ref()
+            .is_some_and(|t| t.len() > 100 || t.iter().any(|t| t.is_empty() || t.chars().count() > 128))
         {
             return Err(Error::invalid("tags", "are at most 100, of 1 to 128 characters each"));
         }

@@ -1,4 +1,5 @@
 //! Stories of items: pushed, handed out, reported on, lost, stopped.
+#![expect(clippy::disallowed_methods, reason = "a test waits for its own tasks")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -242,8 +243,14 @@ async fn a_jobs_token_reaches_its_own_project_and_queue_only() {
     assert!(w.service.queue_find(&token, "ana", "q").await.is_ok());
     assert!(w.service.key_create(&token, "", None).await.is_err());
     assert!(w.service.sign_in(None, None, Some(&lease.token)).await.is_err());
-    assert!(w.service.agent_heartbeat(&token, &agent, &Heartbeat { items: vec![], draining: false, leaving: false, wait_ms: 0 }).await.is_err());
-    let pushed = w.service.item_push(&token, "ana", "q", job(), Door::Wire, WirePush::default()).await.expect("its queue");
+    assert!(
+        w.service
+            .agent_heartbeat(&token, &agent, &Heartbeat { items: vec![], draining: false, leaving: false, wait_ms: 0 })
+            .await
+            .is_err()
+    );
+    let pushed =
+        w.service.item_push(&token, "ana", "q", job(), Door::Wire, WirePush::default()).await.expect("its queue");
     assert_eq!(pushed.item.author, "ana");
 }
 
@@ -260,7 +267,10 @@ async fn a_waiting_item_stops_at_once_and_a_running_one_through_its_agent() {
     w.service.item_stop(&w.ana, &id, &stop).await.expect("asked");
     assert_eq!(w.state(&id).await, StateName::Running);
     let answer = w.beat(&agent, held(&id, 1)).await;
-    assert_eq!(answer.stop.iter().map(|s| (s.item.as_str(), s.grace_seconds)).collect::<Vec<_>>(), [(id.as_str(), Some(5))]);
+    assert_eq!(
+        answer.stop.iter().map(|s| (s.item.as_str(), s.grace_seconds)).collect::<Vec<_>>(),
+        [(id.as_str(), Some(5))]
+    );
     let outcome = w.outcome(Ending::Stopped, Some(143));
     w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome).await.expect("outcome");
     let item = w.item(&id).await;
@@ -380,7 +390,10 @@ async fn templates_are_filled_and_held_to_their_bounds() {
     };
     let item = push(json!({ "team": "vision", "gpus": 2 })).await.expect("pushed").item;
     assert_eq!(Value::Object(item.queue_config), json!({ "gpus": 2, "env": ["TEAM=vision"] }));
-    assert_eq!(push(json!({ "team": "vision", "gpus": 9 })).await.expect_err("too many").code(), code::TEMPLATE_INVALID);
+    assert_eq!(
+        push(json!({ "team": "vision", "gpus": 9 })).await.expect_err("too many").code(),
+        code::TEMPLATE_INVALID
+    );
     assert_eq!(push(json!({ "gpus": 1 })).await.expect_err("no team").code(), code::TEMPLATE_INVALID);
 }
 

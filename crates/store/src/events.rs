@@ -71,6 +71,27 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
+    /// Lists what happened to one object, newest first, before position `before`.
+    pub async fn event_of(
+        &self,
+        entity: &EntityId,
+        (kind, object): (&'static str, &str),
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Event>> {
+        let rows = sqlx::query(
+            "SELECT * FROM events WHERE entity_id = $1 AND kind = $2 AND object = $3 AND seq < $4 ORDER BY seq DESC LIMIT $5",
+        )
+        .bind(entity.as_str())
+        .bind(kind)
+        .bind(object)
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(event).collect()
+    }
+
     /// Returns the position of the newest line; 0 when the trail is empty.
     pub async fn event_last(&self) -> Result<i64> {
         sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM events").fetch_one(self.read_pool()).await?.int("n")

@@ -73,6 +73,7 @@ impl Store {
         sqlx::migrate!("./migrations").run(&readers).await.map_err(Error::Migration)?;
         let writers = pool(engine, 1).connect(&url).await?;
         let (jobs, queue) = mpsc::channel(WRITE_QUEUE);
+        #[expect(clippy::disallowed_methods, reason = "the writer lives exactly as long as the store's handles")]
         tokio::spawn(writer(engine, writers, queue));
         Ok(Self { engine, readers, jobs, blobs })
     }

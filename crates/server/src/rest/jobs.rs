@@ -7,7 +7,7 @@ use axum::{
 };
 use lanza_api::{
     List,
-    artifact::{Job, JobAnswer, JobFromRun, JobVersion, JobVersionAnswer},
+    artifact::{Job, JobAnswer, JobDiffAnswer, JobFromRun, JobVersion, JobVersionAnswer},
 };
 use lanza_service::jobs::FromRun;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,6 +21,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(job_get))
         .routes(routes!(job_version_list))
         .routes(routes!(job_version_get))
+        .routes(routes!(job_diff))
         .routes(routes!(job_from_run))
 }
 
@@ -79,6 +80,26 @@ async fn job_version_get(
 ) -> Answer<Json<JobVersionAnswer>> {
     let version = state.service.job_version_find(&actor, (&entity, &project, &name), &version).await?;
     Ok(Json(JobVersionAnswer { version }))
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct DiffQuery {
+    from: String,
+    to: String,
+}
+
+/// Shows what changed between two versions of a job.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs/{name}/diff",
+    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path), ("from" = String, Query),
+        ("to" = String, Query)), responses((status = 200, body = JobDiffAnswer), (status = 404)))]
+async fn job_diff(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project, name)): Path<(String, String, String)>,
+    Query(query): Query<DiffQuery>,
+) -> Answer<Json<JobDiffAnswer>> {
+    let diff = state.service.job_diff(&actor, (&entity, &project, &name), &query.from, &query.to).await?;
+    Ok(Json(JobDiffAnswer { diff }))
 }
 
 /// Makes a job of a run. Equal content makes no new version.

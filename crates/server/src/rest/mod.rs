@@ -14,9 +14,10 @@ mod me;
 mod projects;
 mod protocol;
 mod queues;
+mod runs;
 #[cfg(test)]
 mod tests;
-mod runs;
+mod usage;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::Uri, response::Response};
 use lanza_service::Error;
@@ -54,6 +55,7 @@ fn routes() -> OpenApiRouter<AppState> {
                 .merge(agents::router())
                 .merge(protocol::router())
                 .merge(events::router())
+                .merge(usage::router())
                 .merge(projects::router())
                 .merge(runs::router())
                 .merge(artifacts::router())

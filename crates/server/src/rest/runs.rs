@@ -129,7 +129,11 @@ async fn run_delete(State(state): State<AppState>, Caller(actor): Caller, Path(p
 #[utoipa::path(post, path = "/entities/{entity}/projects/{project}/runs/{run}/stop", params(("entity" = String, Path),
     ("project" = String, Path), ("run" = String, Path)),
     responses((status = 200, body = RunAnswer), (status = 403), (status = 404), (status = 409)))]
-async fn run_stop(State(state): State<AppState>, Caller(actor): Caller, Path(path): RunPath) -> Answer<Json<RunAnswer>> {
+async fn run_stop(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(path): RunPath,
+) -> Answer<Json<RunAnswer>> {
     let run = find(&state, &actor, &path).await?;
     if !state.service.run_stop(&actor, &run).await? {
         return Err(Error::conflict(format!("run `{}` is {} already", run.name, run.state)).into());

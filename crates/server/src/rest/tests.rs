@@ -56,7 +56,8 @@ impl House {
         };
         let agent = service.agent_register(&ana, "vision", register).await.expect("an agent").1.id.to_string();
         let spec = json!({ "job": "vision/p/job:v0", "project": "p" });
-        let pushed = service.item_push(&ana, "vision", "q", spec, Door::Rest, WirePush::default()).await.expect("pushed");
+        let pushed =
+            service.item_push(&ana, "vision", "q", spec, Door::Rest, WirePush::default()).await.expect("pushed");
         let run = RunRequest {
             entity: Some("vision".into()),
             project: Some("p".into()),
@@ -103,7 +104,8 @@ fn case(method: &'static str, path: &'static str, body: Option<Value>, answers: 
 
 fn cases() -> Vec<Case> {
     let job = json!({ "job": "vision/p/job:v0", "project": "p" });
-    let register = json!({ "state": "0123456789abcdef", "host": "h", "version": "v", "queues": ["q"], "targets": ["process"] });
+    let register =
+        json!({ "state": "0123456789abcdef", "host": "h", "version": "v", "queues": ["q"], "targets": ["process"] });
     let claim = json!({ "queues": ["q"], "free": 1, "wait_ms": 0 });
     let outcome = json!({ "outcome": { "ending": "failed", "ended_at": "2026-01-01T00:00:00Z" } });
     let mut cases = vec![
@@ -154,12 +156,21 @@ fn cases() -> Vec<Case> {
         case("POST", "/agents/{id}/stop", None, [404, 403, 200]),
         // Its items are with an agent by now.
         case("DELETE", "/entities/{entity}/queues/{queue}", None, [404, 403, 409]),
+        case("GET", "/usage", None, [200, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/stats", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/history", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/diff", None, [404, 404, 404]),
         // Runs.
         case("GET", "/entities/{entity}/projects", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}", None, [404, 200, 200]),
-        case("PATCH", "/entities/{entity}/projects/{project}/runs/{run}", Some(json!({ "notes": "n" })), [404, 403, 200]),
+        case(
+            "PATCH",
+            "/entities/{entity}/projects/{project}/runs/{run}",
+            Some(json!({ "notes": "n" })),
+            [404, 403, 200],
+        ),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/artifacts", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/files", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/history", None, [404, 200, 200]),
@@ -175,7 +186,12 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/projects/{project}/artifacts/{type}", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/artifacts/{type}/{name}", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/artifacts/{type}/{name}/{version}", None, [404, 404, 404]),
-        case("GET", "/entities/{entity}/projects/{project}/artifacts/{type}/{name}/{version}/files", None, [404, 404, 404]),
+        case(
+            "GET",
+            "/entities/{entity}/projects/{project}/artifacts/{type}/{name}/{version}/files",
+            None,
+            [404, 404, 404],
+        ),
         case("GET", "/entities/{entity}/projects/{project}/jobs", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/versions", None, [404, 404, 404]),
@@ -207,7 +223,8 @@ async fn every_route_answers_each_kind_of_caller_as_it_should() {
             .replace("{name}", "n")
             .replace("{version}", "v0")
             .replace("{attempt}", "1")
-            .replace("{phase}", "run?offset=0");
+            .replace("{phase}", "run?offset=0")
+            .replace("/diff", "/diff?from=v0&to=v1");
         let id = if path.starts_with("/agents/") { &house.agent } else { &house.item };
         let path = format!("/api/v1{}", path.replace("{id}", id));
         let (anonymous, _) = house.ask(case.method, &path, None, case.body.as_ref()).await;
@@ -219,7 +236,12 @@ async fn every_route_answers_each_kind_of_caller_as_it_should() {
         for (who, key) in [(0, &house.keys[2]), (1, &house.keys[1]), (2, &house.keys[0])] {
             let (status, answer) = house.ask(case.method, &path, Some(key), case.body.as_ref()).await;
             if status.as_u16() != case.answers[who] {
-                wrong.push(format!("{} {}: {} got {status} {answer}", case.method, case.path, ["stranger", "viewer", "owner"][who]));
+                wrong.push(format!(
+                    "{} {}: {} got {status} {answer}",
+                    case.method,
+                    case.path,
+                    ["stranger", "viewer", "owner"][who]
+                ));
             }
             if status.is_client_error() && (answer["code"].as_str().is_none() || answer["request_id"] == "") {
                 wrong.push(format!("{} {}: an error without code or request id: {answer}", case.method, case.path));
@@ -294,9 +316,12 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         assert_eq!((got.as_u16(), answer["code"].as_str()), (status, Some(code)), "{body}: {answer}");
         assert!(answer["message"].as_str().is_some_and(|m| !m.is_empty()) && answer["help"] != "", "{answer}");
     }
-    let (status, answer) = house.ask("POST", "/api/v1/entities/vision/queues/nope/items", ana, Some(&json!({ "job": "x" }))).await;
+    let (status, answer) =
+        house.ask("POST", "/api/v1/entities/vision/queues/nope/items", ana, Some(&json!({ "job": "x" }))).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (404, Some("queue_not_found")));
-    let (status, answer) = house.ask("POST", "/api/v1/entities/vision/queues", ana, Some(&json!({ "name": "z", "target": "abacus" }))).await;
+    let (status, answer) = house
+        .ask("POST", "/api/v1/entities/vision/queues", ana, Some(&json!({ "name": "z", "target": "abacus" })))
+        .await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (422, Some("target_unknown")));
     let request = Request::post(items)
         .header(header::AUTHORIZATION, format!("Bearer {}", house.keys[0]))

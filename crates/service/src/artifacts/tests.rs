@@ -49,7 +49,9 @@ impl World {
     }
 
     async fn put(&self, artifact: &Artifact, announced: &[u8], sent: &[u8]) -> Result<()> {
-        self.service.artifact_file_put(artifact.id.as_str(), &md5(announced), Some(announced.len() as u64), body(sent)).await
+        self.service
+            .artifact_file_put(artifact.id.as_str(), &md5(announced), Some(announced.len() as u64), body(sent))
+            .await
     }
 
     async fn manifest(&self, artifact: &Artifact, contents: Value) -> Result<()> {
@@ -87,7 +89,9 @@ fn md5(bytes: &[u8]) -> String {
     STANDARD.encode(Md5::digest(bytes))
 }
 
-fn body(bytes: &[u8]) -> impl futures::Stream<Item = std::result::Result<Bytes, std::io::Error>> + Send + Unpin + use<> {
+fn body(
+    bytes: &[u8],
+) -> impl futures::Stream<Item = std::result::Result<Bytes, std::io::Error>> + Send + Unpin + use<> {
     stream::iter([Ok(Bytes::copy_from_slice(bytes))])
 }
 
@@ -140,8 +144,7 @@ async fn hostile_and_broken_manifests_are_refused() {
     let w = World::new().await;
     for (i, path) in ["../out", "/etc/passwd", "a/../../b", "a\\..\\b"].into_iter().enumerate() {
         let artifact = w.begin("dataset", "bad", &format!("d{i}")).await;
-        let spec =
-            FileSpec { artifact: artifact.id.to_string(), path: path.into(), md5: md5(b"x"), media_type: None };
+        let spec = FileSpec { artifact: artifact.id.to_string(), path: path.into(), md5: md5(b"x"), media_type: None };
         assert_eq!(code_of(w.service.artifact_files_create(&w.ana, vec![spec]).await), code::ARCHIVE_HOSTILE.word);
         w.manifest(&artifact, json!({ path: { "digest": "e", "ref": "s3://x" } })).await.expect("stored");
         assert_eq!(code_of(w.service.artifact_commit(&w.ana, artifact.id.as_str()).await), code::ARCHIVE_HOSTILE.word);
@@ -233,7 +236,10 @@ async fn a_jobs_token_reaches_its_job_its_code_and_its_inputs() {
     assert!(w.service.membership_named(&token, &project, "unnamed:latest").await.expect("read").is_none());
     assert!(w.service.artifact_list(&token, &project, None, None, 9).await.expect("read").is_empty());
     let elsewhere = ArtifactRequest { digest: "d".into(), ..request("dataset", "out") };
-    assert!(w.service.artifact_create(&token, elsewhere.clone()).await.is_err(), "it writes into its run's project only");
+    assert!(
+        w.service.artifact_create(&token, elsewhere.clone()).await.is_err(),
+        "it writes into its run's project only"
+    );
     let own = ArtifactRequest { entity: "ana".into(), project: "runs".into(), ..elsewhere };
     w.service.artifact_create(&token, own).await.expect("begun");
     // What the author no longer sees, the token does not see either.
@@ -245,10 +251,8 @@ async fn a_jobs_token_reaches_its_job_its_code_and_its_inputs() {
 #[tokio::test]
 async fn aliases_that_look_like_versions_are_dropped_and_an_images_tag_is_kept() {
     let w = World::new().await;
-    let named = ArtifactRequest {
-        aliases: vec!["latest".into(), "v7".into(), "1.2".into()],
-        ..request("job", "job-img")
-    };
+    let named =
+        ArtifactRequest { aliases: vec!["latest".into(), "v7".into(), "1.2".into()], ..request("job", "job-img") };
     let job = w.logged(&w.ana, named.clone(), &[("wandb-job.json", "{}")]).await;
     let view = w.service.artifact_views(std::slice::from_ref(&job)).await.expect("shown").remove(0);
     assert_eq!(view.aliases, ["latest", "1.2"]);

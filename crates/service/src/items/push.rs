@@ -216,7 +216,7 @@ impl Service {
                 code: code::FIELD_NOT_ALLOWED,
             })?;
         }
-        let priority = self.priority_of(&queue, &spec, wire.priority, &mut warnings)?;
+        let priority = Self::priority_of(&queue, &spec, wire.priority, &mut warnings)?;
         let mut checked = Checked {
             run_entity: spec.entity.clone().unwrap_or_else(|| entity.name.clone()),
             run_project: spec.project.clone().unwrap_or_default(),
@@ -279,7 +279,6 @@ impl Service {
     }
 
     fn priority_of(
-        &self,
         queue: &Queue,
         spec: &LaunchSpec,
         wire: Option<i64>,

@@ -76,14 +76,13 @@ impl Service {
         };
         let command = if entry.is_empty() { Vec::new() } else { vec!["python".to_owned(), entry.join("/")] };
         let mut extra = Map::new();
-        if command.last().is_some_and(|path| path.ends_with(".ipynb")) {
+        if command.last().is_some_and(|p| std::path::Path::new(p).extension().is_some_and(|e| e == "ipynb")) {
             extra.insert("notebook".into(), Value::Bool(true));
         }
         let inputs = types::typed_dict(&config_values(&run.config));
         let mut summary = lenient::object(&run.summary);
         summary.remove("_wandb");
-        let file =
-            job::write_job_file(&source, &command, Some(&python), extra, inputs, types::typed_dict(&summary));
+        let file = job::write_job_file(&source, &command, Some(&python), extra, inputs, types::typed_dict(&summary));
         let mut files = vec![
             (JOB_FILE.to_owned(), Bytes::from(file.to_string())),
             (FROZEN_REQUIREMENTS.to_owned(), material.requirements),
@@ -110,21 +109,18 @@ impl Service {
 
     async fn run_material(&self, run: &Run) -> Result<Material> {
         let lacks = |what: &str| Error::invalid("run", format!("`{}` has no {what}", run.name));
-        let metadata = self.run_file_read(run, "wandb-metadata.json").await?.ok_or_else(|| lacks("wandb-metadata.json"))?;
+        let metadata =
+            self.run_file_read(run, "wandb-metadata.json").await?.ok_or_else(|| lacks("wandb-metadata.json"))?;
         let metadata = serde_json::from_slice(&metadata).map_err(|_| lacks("readable wandb-metadata.json"))?;
-        let requirements = self.run_file_read(run, "requirements.txt").await?.ok_or_else(|| lacks("requirements.txt"))?;
+        let requirements =
+            self.run_file_read(run, "requirements.txt").await?.ok_or_else(|| lacks("requirements.txt"))?;
         let logged = self.store.lineage_artifacts(run.id.as_str(), Relation::Output).await?;
         let code = logged.into_iter().rfind(|a| a.collection.type_name == "code");
         Ok(Material { metadata, requirements, code })
     }
 
     /// The source and the path of the script in it; an image runs its own command.
-    async fn run_source(
-        &self,
-        run: &Run,
-        material: &Material,
-        wanted: Option<&str>,
-    ) -> Result<(Source, Vec<String>)> {
+    async fn run_source(&self, run: &Run, material: &Material, wanted: Option<&str>) -> Result<(Source, Vec<String>)> {
         let metadata = &material.metadata;
         let text = |value: &Value| value.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
         let lacks = |what: &str| Error::invalid("run", format!("`{}` {what}", run.name));

@@ -1,5 +1,6 @@
 //! Jobs: a view over artifacts of type `job`.
 
+mod diff;
 mod from_run;
 mod types;
 

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn types_are_those_that_the_client_writes() {
-        let config = json!({"opt": {"lr": 0.1}, "layers": [1, 2, 3], "name": "x", "flag": true, "no": null, "mix": [1, "a"]});
+        let config =
+            json!({"opt": {"lr": 0.1}, "layers": [1, 2, 3], "name": "x", "flag": true, "no": null, "mix": [1, "a"]});
         assert_eq!(
             type_of(&config),
             json!({"wb_type": "typedDict", "params": {"type_map": {

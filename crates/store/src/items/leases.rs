@@ -170,7 +170,8 @@ impl Store {
     }
 
     /// The agent's heartbeats are heard: its items are reachable again. Items of the agent that it does not name, though
-    /// it acknowledged them before `named_since`, count as silent from now on.
+    /// it acknowledged them before `named_since`, count as silent from now on. A lease that it has yet to acknowledge
+    /// is not lost.
     pub async fn items_heard(
         &self,
         agent: &AgentId,
@@ -181,7 +182,7 @@ impl Store {
         let agent = agent.clone();
         let mine = sqlx::query(
             "SELECT id, attempt, unreachable_since, stop_requested_at, stop_grace_seconds, acknowledged_at FROM items \
-             WHERE agent_id = $1 AND state = 'running'",
+             WHERE agent_id = $1 AND state IN ('leased', 'running')",
         )
         .bind(agent.as_str())
         .fetch_all(self.read_pool())

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
-pub use read::{AttemptRow, ItemFilter};
+pub use read::{AttemptRow, ItemFilter, ItemSpan};
 pub use transitions::{Ended, Stopping};
 
 /// An item, as it is stored.

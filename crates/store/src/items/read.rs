@@ -28,6 +28,29 @@ pub struct AttemptRow {
     pub phases: Vec<(Phase, Time, Option<Time>)>,
 }
 
+/// The times of an item, for figures.
+#[derive(Debug, Clone)]
+pub struct ItemSpan {
+    /// Author.
+    pub author: String,
+    /// Queue.
+    pub queue: String,
+    /// Project of the run.
+    pub project: String,
+    /// Job.
+    pub job: Option<String>,
+    /// Where it stands.
+    pub state: StateName,
+    /// What it asked of the machine.
+    pub resources: serde_json::Map<String, serde_json::Value>,
+    /// Push.
+    pub created_at: Time,
+    /// Lease.
+    pub leased_at: Option<Time>,
+    /// End.
+    pub ended_at: Option<Time>,
+}
+
 /// What a list of items is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct ItemFilter {
@@ -218,6 +241,43 @@ impl Store {
         .await?;
         let durations = rows.iter().map(|r| Ok(r.try_get::<i64, _>("ms")?)).collect::<Result<_>>()?;
         Ok((ahead, durations))
+    }
+
+    /// Lists the times of an entity's (or one queue's) items that were pushed after `since`, newest first.
+    pub async fn item_spans(
+        &self,
+        entity: &EntityId,
+        queue: Option<&QueueId>,
+        since: Time,
+        limit: i64,
+    ) -> Result<Vec<ItemSpan>> {
+        let rows = sqlx::query(
+            "SELECT author, queue_name, run_project, job, state, resources, created_at, leased_at, ended_at FROM items \
+             WHERE entity_id = $1 AND queue_id = COALESCE($2, queue_id) AND created_at >= $3 AND deleted = 0 \
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(entity.as_str())
+        .bind(queue.map(|q| q.as_str().to_owned()))
+        .bind(since.0)
+        .bind(limit)
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let state = row.text("state")?;
+                Ok(ItemSpan {
+                    author: row.text("author")?,
+                    queue: row.text("queue_name")?,
+                    project: row.text("run_project")?,
+                    job: row.maybe_text("job")?,
+                    state: legal("state", StateName::parse(&state), &state)?,
+                    resources: row.json("resources")?,
+                    created_at: row.time("created_at")?,
+                    leased_at: row.maybe_time("leased_at")?,
+                    ended_at: row.maybe_time("ended_at")?,
+                })
+            })
+            .collect()
     }
 
     /// Whether a queue of these may have something to hand out now. Cheap: a claim asks before it writes.
