@@ -104,17 +104,15 @@ impl std::str::FromStr for State {
 pub fn next(state: State, event: Event, stop_requested: bool) -> State {
     match (state, event) {
         (State::Pending, Event::Begun) => State::Running,
-        (state, Event::Begun) => state,
         (State::Preempting, Event::Posted) | (_, Event::Preempting) => State::Preempting,
         (_, Event::Posted) => State::Running,
-        (_, Event::Completed { .. }) if stop_requested => State::Killed,
+        (_, Event::Completed { .. }) | (State::Running, Event::Silent) if stop_requested => State::Killed,
         (_, Event::Completed { exit_code: 0 }) => State::Finished,
-        (State::Preempting, Event::Completed { .. }) => State::Preempted,
+        (State::Preempting, Event::Completed { .. } | Event::Silent) => State::Preempted,
         (_, Event::Completed { .. }) => State::Failed,
-        (State::Running, Event::Silent) if stop_requested => State::Killed,
         (State::Running, Event::Silent) => State::Crashed,
-        (State::Preempting, Event::Silent) => State::Preempted,
-        (state, Event::Silent) => state,
+        // What is not announced has begun already, and silence ends only what runs.
+        (state, Event::Begun | Event::Silent) => state,
     }
 }
 

@@ -49,8 +49,9 @@ impl Store {
         self.write(move |tx| {
             let new = new.clone();
             Box::pin(async move {
-                let alive =
-                    sqlx::query("SELECT id FROM runs WHERE id = $1").bind(new.run_id.as_str()).fetch_optional(tx.connection());
+                let alive = sqlx::query("SELECT id FROM runs WHERE id = $1")
+                    .bind(new.run_id.as_str())
+                    .fetch_optional(tx.connection());
                 if alive.await?.is_none() {
                     return Err(crate::Error::Moved);
                 }
@@ -92,8 +93,10 @@ impl Store {
 
     /// Finds a file by its id.
     pub async fn run_file_by_id(&self, id: &RunFileId) -> Result<Option<RunFile>> {
-        let row =
-            sqlx::query("SELECT * FROM run_files WHERE id = $1").bind(id.as_str()).fetch_optional(self.read_pool()).await?;
+        let row = sqlx::query("SELECT * FROM run_files WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.read_pool())
+            .await?;
         row.as_ref().map(file).transpose()
     }
 

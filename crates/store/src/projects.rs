@@ -77,8 +77,7 @@ impl Store {
 
     /// Finds a project by id.
     pub async fn project_by_id(&self, id: &ProjectId) -> Result<Option<Project>> {
-        let row =
-            sqlx::query(select("WHERE p.id = $1")).bind(id.as_str()).fetch_optional(self.read_pool()).await?;
+        let row = sqlx::query(select("WHERE p.id = $1")).bind(id.as_str()).fetch_optional(self.read_pool()).await?;
         row.as_ref().map(project).transpose()
     }
 
@@ -128,7 +127,10 @@ impl Store {
         self.write(move |tx| {
             let id = id.clone();
             Box::pin(async move {
-                let done = sqlx::query("DELETE FROM projects WHERE id = $1").bind(id.as_str()).execute(tx.connection()).await?;
+                let done = sqlx::query("DELETE FROM projects WHERE id = $1")
+                    .bind(id.as_str())
+                    .execute(tx.connection())
+                    .await?;
                 Ok(done.rows_affected() > 0)
             })
         })
@@ -139,11 +141,8 @@ impl Store {
 pub(crate) async fn project_ensure_in_tx(tx: &mut Tx, new: &NewProject) -> Result<(Project, bool)> {
     let folded = new.name.to_lowercase();
     let find = "WHERE p.entity_id = $1 AND p.name_key = $2";
-    let found = sqlx::query(select(find))
-        .bind(new.entity_id.as_str())
-        .bind(&folded)
-        .fetch_optional(tx.connection())
-        .await?;
+    let found =
+        sqlx::query(select(find)).bind(new.entity_id.as_str()).bind(&folded).fetch_optional(tx.connection()).await?;
     if let Some(row) = found {
         return Ok((project(&row)?, false));
     }

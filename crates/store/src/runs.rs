@@ -307,7 +307,13 @@ impl Column {
     pub fn orders(self) -> bool {
         matches!(
             self,
-            Self::State | Self::Name | Self::DisplayName | Self::Author | Self::CreatedAt | Self::UpdatedAt | Self::HeartbeatAt
+            Self::State
+                | Self::Name
+                | Self::DisplayName
+                | Self::Author
+                | Self::CreatedAt
+                | Self::UpdatedAt
+                | Self::HeartbeatAt
         )
     }
 }
@@ -560,7 +566,8 @@ impl Store {
                     .bind(id.as_str())
                     .fetch_all(tx.connection())
                     .await?;
-                let done = sqlx::query("DELETE FROM runs WHERE id = $1").bind(id.as_str()).execute(tx.connection()).await?;
+                let done =
+                    sqlx::query("DELETE FROM runs WHERE id = $1").bind(id.as_str()).execute(tx.connection()).await?;
                 if done.rows_affected() == 0 {
                     return Ok(None);
                 }
@@ -705,3 +712,6 @@ async fn run_post_in_tx(tx: &mut Tx, post: &RunPost) -> Result<Posted> {
 }
 
 const _: () = assert!(Stream::History as usize == 0 && Stream::Events as usize == 1 && Stream::Console as usize == 2);
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,16 @@ pub(super) fn status(error: &Error) -> StatusCode {
 /// Renders an error as the client's GraphQL and REST readers both understand: `errors[0].message`.
 pub(super) fn respond(error: &Error) -> Response {
     log(error);
-    let body = json!({ "errors": [{ "message": error.to_string(), "extensions": { "code": error.code().word } }] });
+    let body = json!({ "errors": [{ "message": message(error), "extensions": { "code": error.code().word } }] });
     finish(error, (status(error), Json(body)).into_response())
+}
+
+/// Returns what the client shows to its user; it shows the message alone, without the status.
+pub(super) fn message(error: &Error) -> String {
+    match error {
+        Error::Unauthenticated(why) => format!("authentication failed: {why}"),
+        error => error.to_string(),
+    }
 }
 
 /// Adds what a status needs: `Retry-After`.

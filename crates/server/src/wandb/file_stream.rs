@@ -63,8 +63,12 @@ pub(super) async fn file_stream(
         Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large("the request").into()),
         // Broken off on the way: the client sends it again.
         Err(_) => {
-            return Err(Error::Unavailable { what: "the rest of the request".into(), retry_after_seconds: 1, source: None }
-                .into());
+            return Err(Error::Unavailable {
+                what: "the rest of the request".into(),
+                retry_after_seconds: 1,
+                source: None,
+            }
+            .into());
         }
     };
     let parsed: Body = if body.iter().all(u8::is_ascii_whitespace) {
@@ -145,8 +149,7 @@ impl<'de> Visitor<'de> for FilesVisitor {
                     continue;
                 }
             };
-            let (first_line, lines) =
-                map.next_value_seed(FileSeed { look_for_steps: stream == Stream::History })?;
+            let (first_line, lines) = map.next_value_seed(FileSeed { look_for_steps: stream == Stream::History })?;
             if lines.count > 0 {
                 files.chunks.push(NewChunk {
                     stream,

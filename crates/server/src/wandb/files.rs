@@ -58,7 +58,8 @@ fn files(ctx: Ctx<'_>) -> Resolved<'_> {
         if ctx.args.get("upload") == Some(&Value::Bool(true)) {
             let links = ctx.service.run_file_uploads(ctx.actor, &run, &names).await?;
             let nodes = names.iter().zip(links).map(|(name, link)| {
-                let node = json!({ "id": name, "name": name, "url": format!("{}{link}", ctx.base_url), "sizeBytes": 0 });
+                let node =
+                    json!({ "id": name, "name": name, "url": format!("{}{link}", ctx.base_url), "sizeBytes": 0 });
                 (name.clone(), node)
             });
             let mut page = connection(nodes.collect(), i64::MAX);

@@ -33,8 +33,7 @@ fn history(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
         let run = parent(&ctx).await?;
         let (low, high) = (ctx.int("minStep"), ctx.int("maxStep"));
-        let window =
-            (low.is_some() || high.is_some()).then(|| low.unwrap_or(i64::MIN)..high.unwrap_or(i64::MAX));
+        let window = (low.is_some() || high.is_some()).then(|| low.unwrap_or(i64::MIN)..high.unwrap_or(i64::MAX));
         Ok(ctx.service.run_lines(&run, Stream::History, window, samples(&ctx)).await?.into())
     })
 }

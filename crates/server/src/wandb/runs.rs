@@ -88,8 +88,11 @@ fn wandb_config(ctx: Ctx<'_>) -> Resolved<'_> {
         let own = config.get("_wandb").and_then(|w| w.get("value")).and_then(Value::as_object);
         let Some(own) = own else { return Ok(json!("{}")) };
         let keys = ctx.texts("keys");
-        let chosen: Map<String, Value> =
-            own.iter().filter(|(k, _)| keys.is_empty() || keys.contains(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let chosen: Map<String, Value> = own
+            .iter()
+            .filter(|(k, _)| keys.is_empty() || keys.contains(k))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         Ok(json!(Value::Object(chosen).to_string()))
     })
 }

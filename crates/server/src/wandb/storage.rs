@@ -11,7 +11,11 @@ use axum::{
 };
 use futures::TryStreamExt;
 use lanza_model::code;
-use lanza_service::{Error, Result, links::Claim, run_files::{Announced, clean_name, mimetype}};
+use lanza_service::{
+    Error, Result,
+    links::Claim,
+    run_files::{Announced, clean_name, mimetype},
+};
 use serde_json::json;
 
 use super::{Door, asker::Client, errors::Failed};

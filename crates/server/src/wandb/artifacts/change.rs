@@ -195,11 +195,7 @@ fn delete_collection_tags(ctx: Ctx<'_>) -> Resolved<'_> {
 
 async fn change_collection_tags(ctx: &Ctx<'_>, add: bool) -> lanza_service::Result<serde_json::Value> {
     let input = ctx.input();
-    let of = (
-        input.required("entityName")?,
-        input.required("projectName")?,
-        input.required("artifactCollectionName")?,
-    );
+    let of = (input.required("entityName")?, input.required("projectName")?, input.required("artifactCollectionName")?);
     let tags = tag_names(input, "tags");
     let (put, take) = if add { (tags, Vec::new()) } else { (Vec::new(), tags) };
     let left = ctx.service.collection_tags_change(ctx.actor, of, put, take).await?;

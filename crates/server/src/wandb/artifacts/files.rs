@@ -96,8 +96,7 @@ fn files_by_entries(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
         let artifact = parent_artifact(&ctx, "id").await?;
         let arguments = Value::Object(ctx.args.clone());
-        let names =
-            Input(&arguments).objects("entries").filter_map(|e| e.text("name").map(str::to_owned)).collect();
+        let names = Input(&arguments).objects("entries").filter_map(|e| e.text("name").map(str::to_owned)).collect();
         named(&ctx, &artifact, names).await
     })
 }

@@ -148,8 +148,7 @@ fn type_collections(ctx: Ctx<'_>) -> Resolved<'_> {
 
 async fn collections(ctx: &Ctx<'_>, project: &ProjectId, type_name: Option<&str>) -> Result<Value> {
     let (limit, after) = (first(ctx), ctx.text("after").unwrap_or_default());
-    let (mut found, total) =
-        ctx.service.collection_list(ctx.actor, project, type_name, after, limit + 1).await?;
+    let (mut found, total) = ctx.service.collection_list(ctx.actor, project, type_name, after, limit + 1).await?;
     let more = found.len() as i64 > limit;
     found.truncate(limit as usize);
     let nodes = found.iter().map(|c| (render::collection(c), c.name.clone())).collect();

@@ -63,9 +63,7 @@ pub(super) fn alias(collection: &Collection, alias: &str) -> Value {
 }
 
 pub(super) fn tags(tags: &[String]) -> Vec<Value> {
-    tags.iter()
-        .map(|tag| json!({ "__typename": "Tag", "id": tag, "name": tag, "tagCategoryName": null }))
-        .collect()
+    tags.iter().map(|tag| json!({ "__typename": "Tag", "id": tag, "name": tag, "tagCategoryName": null })).collect()
 }
 
 /// What belongs to versions, read for many of them at once.

@@ -188,8 +188,7 @@ pub(crate) fn connection(mut nodes: Vec<(String, Value)>, first: i64) -> Value {
     let more = nodes.len() as i64 > first;
     nodes.truncate(first.max(0) as usize);
     let end = nodes.last().map(|(cursor, _)| cursor.clone());
-    let edges: Vec<Value> =
-        nodes.into_iter().map(|(cursor, node)| json!({ "cursor": cursor, "node": node })).collect();
+    let edges: Vec<Value> = nodes.into_iter().map(|(cursor, node)| json!({ "cursor": cursor, "node": node })).collect();
     json!({ "edges": edges, "pageInfo": { "endCursor": end, "hasNextPage": more } })
 }
 

@@ -51,8 +51,7 @@ pub(in super::super) async fn graphql(
         Ok(body) => body,
         Err(e) => return malformed(&format!("the request is not a GraphQL request in JSON: {e}")),
     };
-    let mut request =
-        Request::new(body.query).variables(Variables::from_json(body.variables.unwrap_or_default()));
+    let mut request = Request::new(body.query).variables(Variables::from_json(body.variables.unwrap_or_default()));
     // Version 0.31 sends "" for most of its queries.
     let named = body.operation_name.filter(|name| !name.is_empty());
     fill_defaults(&mut request, named.as_deref());

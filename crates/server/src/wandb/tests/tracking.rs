@@ -20,7 +20,8 @@ impl Home {
     }
 
     async fn run(&self, run: &str, fields: &str) -> Value {
-        let query = format!("{{ project(name: \"P\", entityName: \"ada\") {{ run(name: \"{run}\") {{ {fields} }} }} }}");
+        let query =
+            format!("{{ project(name: \"P\", entityName: \"ada\") {{ run(name: \"{run}\") {{ {fields} }} }} }}");
         self.ask(&query, json!({})).await["project"]["run"].take()
     }
 }
@@ -43,12 +44,16 @@ async fn a_run_is_made_streamed_and_read_back() {
     assert_eq!(again["bucket"]["config"], "{\"lr\":{\"value\":0.1}}");
     assert_eq!(again["bucket"]["project"]["name"], "p");
 
-    let lines = [line(0, "\"loss\":0.5,\"n\":{\"x\":1}"), line(1, "\"loss\":NaN"), line(2, "\"loss\":0.30000000000000004")];
+    let lines =
+        [line(0, "\"loss\":0.5,\"n\":{\"x\":1}"), line(1, "\"loss\":NaN"), line(2, "\"loss\":0.30000000000000004")];
     let (status, answer) = home
-        .stream("r1", &json!({ "files": {
+        .stream(
+            "r1",
+            &json!({ "files": {
             "wandb-history.jsonl": { "offset": 0, "content": lines },
             "output.log": { "offset": 0, "content": ["{\"ts\":\"2026-11-21T22:13:21.16\",\"content\":\"hi\"}", "x"] },
-        } }))
+        } }),
+        )
         .await;
     assert_eq!((status, answer["limits"].is_object()), (StatusCode::OK, true));
     // Lines are sent again and rewritten.
@@ -67,7 +72,10 @@ async fn a_run_is_made_streamed_and_read_back() {
         logLines(first: 1) { edges { node { number line level } } pageInfo { endCursor hasNextPage } } \
         tail: logLines(last: 1) { edges { node { number line level } } }";
     let run = home.run("r1", fields).await;
-    assert_eq!((run["state"].as_str(), &run["exitcode"], &run["running"]), (Some("finished"), &json!(0), &json!(false)));
+    assert_eq!(
+        (run["state"].as_str(), &run["exitcode"], &run["running"]),
+        (Some("finished"), &json!(0), &json!(false))
+    );
     assert_eq!((&run["historyLineCount"], &run["logLineCount"]), (&json!(4), &json!(2)));
     assert_eq!(run["summaryMetrics"], "{\"loss\":0.1,\"bad\":NaN}");
     assert_eq!(run["history"].as_array().map(Vec::len), Some(4));
@@ -75,7 +83,10 @@ async fn a_run_is_made_streamed_and_read_back() {
     assert_eq!(run["historyTail"], json!([line(3, "\"loss\":0.1,\"late\":true")]).to_string());
     assert_eq!(run["sampledHistory"][0][1], json!({ "_step": 1, "loss": "NaN" }));
     assert_eq!(run["sampledHistory"][0].as_array().map(Vec::len), Some(4));
-    assert_eq!(run["parquetHistory"], json!({ "parquetUrls": [], "liveData": [{"_step":0},{"_step":1},{"_step":2},{"_step":3}] }));
+    assert_eq!(
+        run["parquetHistory"],
+        json!({ "parquetUrls": [], "liveData": [{"_step":0},{"_step":1},{"_step":2},{"_step":3}] })
+    );
     assert_eq!(run["historyKeys"]["lastStep"], 3);
     assert_eq!(run["historyKeys"]["keys"]["loss"]["previousValue"], json!(0.1));
     assert_eq!(run["historyKeys"]["keys"]["n.x"]["previousValue"], json!(1));
@@ -107,9 +118,13 @@ async fn a_run_is_stopped_falls_silent_speaks_again_and_is_deleted() {
     home.stream("r2", &json!({ "files": {} })).await;
     assert_eq!(home.run("r2", "state").await["state"], "running");
     home.stream("r2", &json!({ "complete": true, "exitcode": 3 })).await;
-    assert_eq!(home.run("r2", "state failed exitcode").await, json!({ "state": "failed", "failed": true, "exitcode": 3 }));
+    assert_eq!(
+        home.run("r2", "state failed exitcode").await,
+        json!({ "state": "failed", "failed": true, "exitcode": 3 })
+    );
 
-    let delete = "mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id, deleteArtifacts: false}) { clientMutationId } }";
+    let delete =
+        "mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id, deleteArtifacts: false}) { clientMutationId } }";
     home.ask(delete, json!({ "id": id })).await;
     assert_eq!(home.run("r1", "id").await, Value::Null);
     let (status, _) = home.stream("r1", &json!({})).await;
@@ -136,7 +151,9 @@ async fn files_are_put_whole_or_not_at_all() {
         let (status, _) = home.send(home.request("PUT", &url(n), body)).await;
         assert_eq!(status, StatusCode::OK);
     }
-    for (header, value, code) in [("content-length", "99", "upload_truncated"), ("content-md5", "AAAA", "digest_mismatch")] {
+    for (header, value, code) in
+        [("content-length", "99", "upload_truncated"), ("content-md5", "AAAA", "digest_mismatch")]
+    {
         let mut request = home.request("PUT", &url(2), "part");
         request.headers_mut().insert(header, value.parse().expect("a value"));
         let (status, body) = home.send(request).await;
@@ -169,8 +186,15 @@ async fn lists_are_filtered_ordered_and_paged() {
     for n in 0..5 {
         let config = format!("{{\"lr\":{{\"value\":{}}},\"deep\":{{\"value\":{{\"x\":{n}}}}}}}", f64::from(n) / 10.0);
         home.clock.advance_ms(1000);
-        home.upsert(json!({ "name": format!("r{n}"), "project": "p", "config": config, "tags": ["all", format!("t{n}")] })).await;
-        home.stream(&format!("r{n}"), &json!({ "files": { "wandb-summary.json": { "offset": 0, "content": [format!("{{\"loss\":{}}}", -n)] } } })).await;
+        home.upsert(
+            json!({ "name": format!("r{n}"), "project": "p", "config": config, "tags": ["all", format!("t{n}")] }),
+        )
+        .await;
+        home.stream(
+            &format!("r{n}"),
+            &json!({ "files": { "wandb-summary.json": { "offset": 0, "content": [format!("{{\"loss\":{}}}", -n)] } } }),
+        )
+        .await;
     }
     home.stream("r1", &json!({ "complete": true, "exitcode": 0 })).await;
     let query = "query Runs($f: JSONString, $o: String, $first: Int, $after: String) { project(name: \"p\", entityName: \"ada\") { \
@@ -200,7 +224,10 @@ async fn lists_are_filtered_ordered_and_paged() {
     assert_eq!(list(json!({ "config.deep.value.x": { "$in": [0, 4] } }), "").await, "r0 r4");
     assert_eq!(list(json!({ "tags": "t3" }), "").await, "r3");
     assert_eq!(list(json!({ "$or": [{ "name": "r0" }, { "summary_metrics.loss": -4 }] }), "").await, "r0 r4");
-    assert_eq!(list(json!({ "$and": [{ "name": { "$ne": "r0" } }, { "name": { "$regex": "^r[012]$" } }] }), "").await, "r1 r2");
+    assert_eq!(
+        list(json!({ "$and": [{ "name": { "$ne": "r0" } }, { "name": { "$regex": "^r[012]$" } }] }), "").await,
+        "r1 r2"
+    );
     assert_eq!(list(json!({ "config.lr": { "$exists": false } }), "").await, "");
     assert_eq!(list(json!({ "unheard.of": 1 }), "").await, "");
     assert_eq!(list(json!({ "created_at": { "$gt": "2025-11-21T22:13:24.160Z" } }), "").await, "r3 r4");
