@@ -14,6 +14,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -22,8 +23,14 @@ use uuid::Uuid;
 
 use crate::{
     Error,
-    target::supervisor::{read_file, write_file},
+    target::{
+        proc,
+        supervisor::{read_file, write_file},
+    },
 };
+
+/// How long the lock of an agent that is gone may be held by what it left.
+const ORPHANED_LOCK: Duration = Duration::from_secs(3);
 
 /// Who this agent is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +48,7 @@ pub(crate) struct Identity {
 pub(crate) struct StateDir {
     root: PathBuf,
     /// Holds the lock as long as the agent lives; children do not inherit it.
-    _lock: File,
+    lock: File,
 }
 
 impl StateDir {
@@ -62,11 +69,7 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(fail("open", &path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            let _ = lock.read_to_string(&mut text);
-            return Err(Error::StateInUse { dir: root, pid: text.trim().parse().ok() });
-        }
+        take(&mut lock).map_err(|pid| Error::StateInUse { dir: root.clone(), pid })?;
         lock.set_len(0)
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
@@ -75,7 +78,7 @@ impl StateDir {
             let path = root.join(folder);
             make_dir(&path).map_err(fail("make", &path))?;
         }
-        Ok(Self { root, _lock: lock })
+        Ok(Self { root, lock })
     }
 
     /// Returns who this agent is; a new one at the first start.
@@ -127,6 +130,23 @@ impl StateDir {
     }
 }
 
+/// Takes the lock, or says who has it. A killed agent's lock can outlive it for a moment, in a child that has been forked
+/// and does not run its own program yet; that one is waited for.
+fn take(lock: &mut File) -> Result<(), Option<u32>> {
+    let deadline = Instant::now() + ORPHANED_LOCK;
+    while flock(&*lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut text = String::new();
+        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
+        let pid = text.trim().parse().ok();
+        let lives = pid.and_then(proc::read).is_some_and(|p| !p.zombie);
+        if lives || Instant::now() > deadline {
+            return Err(pid);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// Makes a folder and its parents, for its owner only.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -170,7 +190,15 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+        // A child that the first one left holds its lock a little longer.
+        let child = first.lock.try_clone().unwrap();
+        fs::write(root.join("lock"), "4194305\n").unwrap();
         drop(first);
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(child);
+        });
         assert_eq!(StateDir::open(&root).unwrap().identity().unwrap(), identity);
+        ends.join().unwrap();
     }
 }
