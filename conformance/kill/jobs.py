@@ -62,7 +62,7 @@ def bulky(root: Path, name: str, chance: random.Random, files: int = 200, megaby
     (data / "big.bin").write_bytes(chance.randbytes(megabytes << 20))
 
 
-def slow_to_build(root: Path, name: str, seconds: float = 2.5) -> None:
+def slow_to_build(root: Path, name: str, seconds: float = 1.5) -> None:
     """Takes a while to build, in an environment that no other job shares (its code is part of the key)."""
     folder = _folder(root, name)
     (folder / "requirements.txt").write_text("./slow\n")
