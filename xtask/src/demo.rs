@@ -129,7 +129,8 @@ impl<'a> Stage<'a> {
         for (name, value) in environment(python, home, port, &key) {
             command.env(name, value);
         }
-        let agent = Background::start("lanza agent", &mut command, &home.join("agent.log"))?;
+        // The second interrupt stops its jobs too: nothing must live on when the demo breaks off.
+        let agent = Background::start("lanza agent", &mut command, &home.join("agent.log"))?.ended_by(&["INT", "INT"]);
         let stage = Self { agent, server, python, home, port, key, docker };
         stage.wait("the agent to poll", Duration::from_secs(20), || {
             let agents = rest.list(&format!("/entities/{USER}/agents"))?;
@@ -176,6 +177,8 @@ impl<'a> Stage<'a> {
             Ok(newest.filter(|item| matches!(item["state"].as_str(), Some("finished" | "failed" | "stopped"))))
         })?;
         let id = item["id"].as_str().unwrap_or_default();
+        // Lists leave the attempts out.
+        let item = self.rest().get(&format!("/items/{id}"))?["item"].clone();
         println!("    item {id} on `{queue}`: {}, {}", word(&item["state"]), phases(&item));
         if item["state"] != "finished" {
             bail!("item {id} has not finished: {}\n{}", item["reason"], self.agent.output());

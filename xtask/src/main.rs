@@ -2,7 +2,11 @@
 //!
 //! Each step says what it does before it does it and how long it took after. Nothing here is part of the product.
 
-#![expect(clippy::print_stdout, reason = "this program talks to a developer at a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "this program talks to a developer at a terminal and reads the developer's environment"
+)]
 
 mod demo;
 mod dependencies;

@@ -15,6 +15,7 @@ pub(crate) struct Background {
     name: &'static str,
     child: Child,
     log: PathBuf,
+    signals: &'static [&'static str],
 }
 
 impl Background {
@@ -27,7 +28,13 @@ impl Background {
             .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name, child, log: log.to_path_buf() })
+        Ok(Self { name, child, log: log.to_path_buf(), signals: &["TERM"] })
+    }
+
+    /// Says by which signals it is asked to end, each a moment after the one before.
+    pub(crate) fn ended_by(mut self, signals: &'static [&'static str]) -> Self {
+        self.signals = signals;
+        self
     }
 
     /// Waits until a line of the output contains `text` and returns the rest of that line.
@@ -55,23 +62,38 @@ impl Background {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Asks it to end with SIGTERM, and kills it after 25 s. Returns an error in the second case.
+    /// Asks it to end, and kills it after 25 s. Returns an error in the second case.
     pub(crate) fn stop(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
-            return Ok(());
-        }
-        // The standard library sends SIGKILL only.
-        Command::new("kill").arg(self.child.id().to_string()).status().context("cannot start `kill`")?;
-        let deadline = Instant::now() + Duration::from_secs(25);
-        while Instant::now() < deadline {
-            if self.child.try_wait()?.is_some() {
+        for signal in self.signals {
+            if self.ends_within(Duration::from_millis(300), signal)? {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(20));
+        }
+        if self.ends_within(Duration::from_secs(25), "0")? {
+            return Ok(());
         }
         self.child.kill()?;
         self.child.wait()?;
-        bail!("{} did not end within 25 s of SIGTERM:\n{}", self.name, self.output())
+        bail!("{} did not end within 25 s of {}:\n{}", self.name, self.signals.join(", "), self.output())
+    }
+
+    /// Sends a signal (0 sends none) and looks for its end.
+    fn ends_within(&mut self, limit: Duration, signal: &str) -> Result<bool> {
+        if self.child.try_wait()?.is_none() {
+            // The standard library sends SIGKILL only.
+            let id = self.child.id().to_string();
+            Command::new("kill").args(["-s", signal, &id]).status().context("cannot start `kill`")?;
+        }
+        let deadline = Instant::now() + limit;
+        loop {
+            if self.child.try_wait()?.is_some() {
+                return Ok(true);
+            }
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
