@@ -1,1 +1,90 @@
-fn main() {}
+//! `lanza-bench`: measures a release binary as people run it, and prints the figures beside their budgets.
+//!
+//! It starts the processes itself, each on a port and in a folder of its own, and ends them. What it measures is what a
+//! client sees over HTTP on the same machine, so the load and the server share its cores: the client's own processor
+//! time is printed where it matters.
+//!
+//! ```text
+//! cargo build --release --locked -p lanza --bin lanza
+//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle] [--postgres URL] [--wandb PATH]
+//! ```
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to the terminal")]
+
+mod dispatch;
+mod idle;
+mod ingest;
+mod queue;
+mod report;
+mod stage;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+
+use crate::report::Report;
+
+/// Measure the release binary.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The binary.
+    #[arg(long, default_value = "target/release/lanza")]
+    binary: PathBuf,
+    /// Sections to run: size, idle, dispatch, queue, ingest.
+    #[arg(long, value_delimiter = ',', default_value = "size,idle,dispatch,queue,ingest")]
+    only: Vec<String>,
+    /// Durable Postgres database for the queue section; it gets tables.
+    #[arg(long)]
+    postgres: Option<String>,
+    /// The `wandb` command, which makes the job of the dispatch section.
+    #[arg(long, default_value = "wandb")]
+    wandb: PathBuf,
+    /// Launches of the dispatch section.
+    #[arg(long, default_value_t = 100)]
+    launches: usize,
+    /// Items of each queue measurement.
+    #[arg(long, default_value_t = 10_000)]
+    items: usize,
+    /// Items that wait in the queue while it is measured again.
+    #[arg(long, default_value_t = 100_000)]
+    backlog: usize,
+    /// Rows of each of the 100 runs of the ingest section.
+    #[arg(long, default_value_t = 20_000)]
+    rows: usize,
+    /// Rows in one request of the ingest section.
+    #[arg(long, default_value_t = 500)]
+    batch: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    // The one TLS provider of the process. Nothing here uses TLS, but the HTTP client wants one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let args = Args::parse();
+    let binary = args.binary.canonicalize().with_context(|| {
+        format!("{} is not there; build it with `cargo build --release -p lanza`", args.binary.display())
+    })?;
+    let mut report = Report::default();
+    for section in &args.only {
+        eprintln!("== {section}");
+        match section.as_str() {
+            "size" => {
+                let bytes = std::fs::metadata(&binary)?.len();
+                report.add("binary", format!("{:.1} MB", bytes as f64 / 1e6), "<= 40 MB", bytes <= 40_000_000);
+            }
+            "idle" => idle::measure(&binary, &mut report).await?,
+            "dispatch" => dispatch::measure(&binary, &args.wandb, args.launches, &mut report).await?,
+            "queue" => {
+                queue::measure(&binary, None, args.items, args.backlog, &mut report).await?;
+                if let Some(url) = &args.postgres {
+                    queue::measure(&binary, Some(url), args.items, args.backlog, &mut report).await?;
+                }
+            }
+            "ingest" => ingest::measure(&binary, args.rows, args.batch, &mut report).await?,
+            other => bail!("there is no section `{other}`"),
+        }
+    }
+    print!("{report}");
+    Ok(())
+}

@@ -92,3 +92,16 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
         Self(pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_is_documented() {
+        let page = include_str!("../../../docs/cli.md");
+        for name in ALL {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is missing in docs/cli.md");
+        }
+    }
+}

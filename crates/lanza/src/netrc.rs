@@ -1,6 +1,7 @@
 //! `.netrc`: where `lanza login` and `wandb login` keep keys.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -98,7 +99,7 @@ pub(crate) fn write(path: &Path, url: &str, key: &str) -> io::Result<()> {
             kept.push('\n');
         }
     }
-    kept.push_str(&format!("machine {machine}\n  login user\n  password {key}\n"));
+    let _ = write!(kept, "machine {machine}\n  login user\n  password {key}\n");
     // Written beside and moved over, so that a crash loses no entry and nobody else can read it at any time.
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

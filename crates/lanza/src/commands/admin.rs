@@ -60,7 +60,7 @@ async fn users(command: UserCommand, client: &Client) -> Outcome {
         }
         UserCommand::Delete { name } => {
             client.delete(&format!("/admin/users/{}", segment(&name))).await?;
-            deleted(&format!("user `{name}`"))
+            Ok(deleted(&format!("user `{name}`")))
         }
     }
 }

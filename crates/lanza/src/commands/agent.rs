@@ -31,12 +31,11 @@ pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
     if let Some(slots) = slots(args.max_jobs, &config)? {
         options.max_jobs = slots;
     }
-    options.state_dir = match args.state {
-        Some(folder) => folder,
-        None => {
-            let entity = options.entity.as_deref().unwrap_or("default");
-            paths::state(&config.environment)?.join("agents").join(folder_name(&options.base_url, entity))
-        }
+    options.state_dir = if let Some(folder) = args.state {
+        folder
+    } else {
+        let entity = options.entity.as_deref().unwrap_or("default");
+        paths::state(&config.environment)?.join("agents").join(folder_name(&options.base_url, entity))
     };
     let mut signals = Signals::new()?;
     let (control, heard) = mpsc::unbounded_channel();

@@ -83,7 +83,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
         return Err(Failure::refused(format!("Docker does not answer at {probe}, and --target docker needs it"))
             .hint("Start Docker, or set DOCKER_HOST, or use --target process."));
     }
-    let (mut agents, controls) = agents_start(&args.agents, &config, &url, &key, &data, &queues)?;
+    let (mut agents, controls) = agents_start(args.agents, &config, &url, &key, &data, &queues)?;
     let outcome = tokio::select! {
         _ = signals.next() => Ok(exit::DONE),
         () = server.failed() => Err(Failure::failed("the server failed; its log says why")),
@@ -109,7 +109,7 @@ async fn report_stop(running: Server) {
 type Agents = JoinSet<Result<(), lanza_agent::Error>>;
 
 fn agents_start(
-    count: &u16,
+    count: u16,
     config: &Config,
     url: &str,
     key: &str,
@@ -118,7 +118,7 @@ fn agents_start(
 ) -> Result<(Agents, Vec<mpsc::UnboundedSender<Control>>), Failure> {
     let mut agents = JoinSet::new();
     let mut controls = Vec::new();
-    for number in 1..=*count {
+    for number in 1..=count {
         let state = data.join("agents").join(number.to_string());
         let mut options = agent::options(config, url.to_owned(), key.to_owned(), state)?;
         options.entity = Some(DEV.to_owned());

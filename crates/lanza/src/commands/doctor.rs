@@ -38,13 +38,13 @@ enum Finding {
 
 pub(crate) async fn run(config: Config) -> Outcome {
     let mut findings = server(&config).await;
-    findings.push(python(&config).await);
+    findings.push(python(&config));
     findings.push(
         program(&config, "uv", "Install uv to get Python versions that this machine lacks, and faster builds.").await,
     );
     findings.push(program(&config, "git", "Install git to run jobs whose source is a repository.").await);
     findings.push(docker(&config).await);
-    findings.push(disk(&config).await);
+    findings.push(disk(&config));
     let mut bad = 0;
     for finding in &findings {
         let (mark, what, todo) = match finding {
@@ -124,7 +124,7 @@ fn http_date(text: &str) -> Option<Time> {
     Some(Time(time.timestamp().as_millisecond()))
 }
 
-async fn python(config: &Config) -> Finding {
+fn python(config: &Config) -> Finding {
     let mut found = Vec::new();
     for minor in (8..=16).rev() {
         let name = format!("python3.{minor}");
@@ -175,7 +175,7 @@ async fn docker(config: &Config) -> Finding {
 }
 
 /// Space where agents keep environments.
-async fn disk(config: &Config) -> Finding {
+fn disk(config: &Config) -> Finding {
     let folder = paths::state(&config.environment).or_else(|_| paths::home(&config.environment));
     let folder = folder.unwrap_or_else(|_| PathBuf::from("/"));
     // The folder itself may not be there yet.

@@ -1,6 +1,6 @@
 //! Follows an item to its end.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
 use futures::StreamExt as _;
 use lanza_api::{
@@ -120,10 +120,10 @@ pub(crate) async fn follow_log(
 ) -> Result<(), Failure> {
     let mut path = format!("/items/{}/logs?follow=true", segment(id));
     if let Some(attempt) = attempt {
-        path.push_str(&format!("&attempt={attempt}"));
+        let _ = write!(path, "&attempt={attempt}");
     }
     if let Some(phase) = phase {
-        path.push_str(&format!("&phase={}", segment(phase)));
+        let _ = write!(path, "&phase={}", segment(phase));
     }
     // A stream that is opened again begins at the first line.
     let mut seen: HashMap<(u32, Phase), u64> = HashMap::new();

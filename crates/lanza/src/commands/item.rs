@@ -1,5 +1,7 @@
 //! `lanza item …`.
 
+use std::fmt::Write as _;
+
 use lanza_api::{
     client::segment,
     item::{Item, ItemAnswer, Stop},
@@ -76,7 +78,7 @@ async fn list(args: ItemList, config: &Config) -> Outcome {
         if let Some(value) = value {
             // `&` ends a value of a query, and `+` is a blank there.
             let value = segment(value).replace('&', "%26").replace('+', "%2B");
-            path.push_str(&format!("&{name}={value}"));
+            let _ = write!(path, "&{name}={value}");
         }
     }
     let render = |items: &[Item]| output::item::list(items, SystemClock.now());

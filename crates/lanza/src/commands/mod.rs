@@ -20,7 +20,7 @@ mod server;
 mod signals;
 mod sse;
 
-use std::future::Future;
+use std::{fmt::Write as _, future::Future};
 
 use clap::CommandFactory as _;
 use lanza_api::{Client, List, client::segment};
@@ -123,7 +123,7 @@ async fn list_up_to<T: DeserializeOwned>(client: &Client, path: &str, limit: usi
         let size = (limit - all.items.len()).min(PAGE);
         let mut address = format!("{path}{joint}limit={size}");
         if let Some(after) = &all.next {
-            address.push_str(&format!("&after={}", segment(after)));
+            let _ = write!(address, "&after={}", segment(after));
         }
         let page: List<T> = client.get(&address).await?;
         all.items.extend(page.items);
@@ -136,7 +136,7 @@ async fn list_up_to<T: DeserializeOwned>(client: &Client, path: &str, limit: usi
 }
 
 /// Says that something is gone.
-fn deleted(what: &str) -> Outcome {
+fn deleted(what: &str) -> u8 {
     output::say(&format!("{what}: deleted"));
-    Ok(exit::DONE)
+    exit::DONE
 }

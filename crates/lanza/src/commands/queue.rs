@@ -47,7 +47,7 @@ pub(crate) async fn run(command: QueueCommand, config: Config) -> Outcome {
         QueueCommand::Delete(queue) => {
             let (client, path) = find(&queue, &config).await?;
             client.delete(&path).await?;
-            deleted(&format!("queue `{}`", queue.name))
+            Ok(deleted(&format!("queue `{}`", queue.name)))
         }
         QueueCommand::Pause(queue) => mode(&queue, &config, "pause", "paused").await,
         QueueCommand::Resume(queue) => mode(&queue, &config, "resume", "resumed").await,

@@ -64,7 +64,7 @@ pub(crate) async fn run(command: RunCommand, config: Config) -> Outcome {
         RunCommand::Delete(run) => {
             let (client, path) = find(&run, &config).await?;
             client.delete(&path).await?;
-            deleted(&format!("run {}", run.run))
+            Ok(deleted(&format!("run {}", run.run)))
         }
     }
 }

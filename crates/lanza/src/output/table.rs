@@ -1,5 +1,7 @@
 //! Tables and field lists.
 
+use std::fmt::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use lanza_model::clock::Time;
 
@@ -35,9 +37,9 @@ pub(crate) fn fields(pairs: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (key, value) in pairs.iter().filter(|(_, v)| !v.is_empty()) {
         let mut lines = value.lines();
-        text.push_str(&format!("{key:width$}  {}\n", lines.next().unwrap_or_default()));
+        let _ = writeln!(text, "{key:width$}  {}", lines.next().unwrap_or_default());
         for line in lines {
-            text.push_str(&format!("{:width$}  {line}\n", ""));
+            let _ = writeln!(text, "{:width$}  {line}", "");
         }
     }
     text
