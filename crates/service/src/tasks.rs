@@ -12,12 +12,17 @@ const ITEMS_EVERY: Duration = Duration::from_secs(1);
 const RUNS_EVERY: Duration = Duration::from_secs(15);
 /// How often what has expired is deleted.
 const EXPIRED_EVERY: Duration = Duration::from_secs(60);
+/// How often uploads that were given up long ago are forgotten.
+const PENDING_EVERY: Duration = Duration::from_secs(3600);
 
 /// Starts the background tasks of a server.
 pub fn start(service: &Arc<Service>, supervisor: &Supervisor) {
     every(service, supervisor, "items", ITEMS_EVERY, |s| async move { s.items_reconcile().await });
     every(service, supervisor, "runs", RUNS_EVERY, |s| async move { s.runs_crash_silent().await });
     every(service, supervisor, "expired", EXPIRED_EVERY, |s| async move { s.expired_remove().await });
+    every(service, supervisor, "pending artifacts", PENDING_EVERY, |s| async move {
+        s.artifact_pending_forget().await.map(|_| ())
+    });
 }
 
 fn every<F>(

@@ -3,9 +3,7 @@ use lanza_model::{
     id::{ArtifactId, EntityId, ManifestId, ProjectId},
 };
 
-use super::{
-    ArtifactChange, ArtifactCreation, FileEntry, Manifest, NewArtifact, Relation, State, StoredContent,
-};
+use super::{ArtifactChange, ArtifactCreation, FileEntry, Manifest, NewArtifact, Relation, State, StoredContent};
 use crate::{Error, Store, projects::NewProject, testing};
 
 const NOW: Time = Time(1_000);
@@ -186,8 +184,13 @@ async fn many_files_are_paged_in_order_and_links_show_versions() {
         let refused = store.artifact_link(&done, (&project, "big"), vec![], NOW).await.expect("an answer");
         assert!(refused.is_err(), "a sequence is no portfolio");
         assert_eq!(store.memberships_of(&done.id).await.expect("both").len(), 2);
-        let names: Vec<_> =
-            store.collection_list(&project, Some("dataset"), "", 9).await.expect("list").into_iter().map(|c| c.name).collect();
+        let names: Vec<_> = store
+            .collection_list(&project, Some("dataset"), "", 9)
+            .await
+            .expect("list")
+            .into_iter()
+            .map(|c| c.name)
+            .collect();
         assert_eq!(names, ["big", "port"]);
         assert_eq!(store.collection_count(&project, None).await.expect("count"), 2);
         assert!(store.artifact_unlink(&done.id, &port).await.expect("gone"));
