@@ -126,7 +126,8 @@ def test_its_mutations_one_by_one(account, project, api):
     client.update_launch_agent_status(agent, "KILLED")
     client.update_launch_agent_status(agent, "POLLING")
     assert account.rest.get(f"/agents/{agent}")["agent"]["status"] == "killed", "killed is final"
-    assert client.pop_from_run_queue(f"{project}-no", account.name, "model-registry", agent) is None
+    with pytest.raises(Exception, match="does not exist"):
+        client.pop_from_run_queue(f"{project}-no", account.name, "model-registry", agent)
 
 
 def test_a_stranger_cannot_touch_items_or_queues(account, stranger, project):
