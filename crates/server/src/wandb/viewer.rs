@@ -25,6 +25,7 @@ pub(super) fn register(r: &mut Resolvers) {
     r.on("Query", "serverInfo", server_info);
     r.on("Query", "viewer", viewer);
     r.on("Query", "entity", entity);
+    r.on("Query", "users", users);
 }
 
 fn server_info(_: Ctx<'_>) -> Resolved<'_> {
@@ -59,6 +60,30 @@ pub(super) async fn user(service: &Service, actor: &Actor) -> Result<Value> {
     user["entity"] = json!(entity);
     user["teams"] = json!({ "edges": names.iter().map(|n| json!({ "node": { "name": n } })).collect::<Vec<_>>() });
     Ok(user)
+}
+
+/// Finds a user by name: oneself, or somebody with whom one shares a team.
+fn users(ctx: Ctx<'_>) -> Resolved<'_> {
+    Box::pin(async move {
+        let store = &ctx.service.store;
+        let found = match ctx.text("query") {
+            Some(name) => store.user_by_name(name).await?,
+            None => None,
+        };
+        let Some(found) = found else { return Ok(json!({ "edges": [] })) };
+        let mut known = ctx.actor.admin || found.id == ctx.actor.user_id;
+        if !known && ctx.actor.job.is_none() {
+            for (entity, _) in store.entities_of_user(&ctx.actor.user_id).await? {
+                known |= store.member_role(&entity.id, &found.id).await?.is_some();
+            }
+        }
+        if !known {
+            return Ok(json!({ "edges": [] }));
+        }
+        let mut user = named_user(&found.username);
+        user["id"] = json!(found.id);
+        Ok(json!({ "edges": [{ "node": user }] }))
+    })
 }
 
 /// A user of whom only the name is known.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Request, Response as GraphResponse, ServerError, Value as ConstValue, Variables, parser::types::DocumentOperations,
+    Name, Request, Response as GraphResponse, ServerError, Value as ConstValue, Variables,
+    parser::types::DocumentOperations,
 };
 use axum::{
     Json,
@@ -84,7 +85,7 @@ fn fill_defaults(request: &mut Request, operation: Option<&str>) {
         document
             .operations
             .iter()
-            .filter(|(name, _)| operation.is_none() || name.map(|n| n.as_str()) == operation)
+            .filter(|(name, _)| operation.is_none() || name.map(Name::as_str) == operation)
             .flat_map(|(_, definition)| &definition.node.variable_definitions)
             .filter_map(|v| Some((v.node.name.node.clone(), v.node.default_value.as_ref()?.node.clone())))
             .collect()
