@@ -70,6 +70,7 @@ def client_environment(user: Account, home: Path) -> dict:
         "WANDB_CONFIG_DIR": str(home / "config"),
         "WANDB_CACHE_DIR": str(home / "cache"),
         "WANDB_DATA_DIR": str(home / "data"),
+        "WANDB_ARTIFACT_DIR": str(home / "artifacts"),
         "WANDB_ERROR_REPORTING": "false",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",

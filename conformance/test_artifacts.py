@@ -198,6 +198,45 @@ def test_links_and_public_lists(account, project, api, tmp_path):
     assert "dataset" in [t.name for t in api.artifact_types(f"{account.name}/{project}")]
 
 
+def test_portfolios_drafts_tags_and_collections(account, project, api, tmp_path):
+    import wandb
+
+    path = f"{account.name}/{project}"
+    with wandb.init(project=project, dir=tmp_path) as run:
+        model = wandb.Artifact("net", type="model")
+        with model.new_file("weights") as file:
+            file.write("1 2 3")
+        run.log_artifact(model).wait()
+        run.link_artifact(model, "shelf", aliases=["prod"])
+    linked = api.artifact(f"{path}/shelf:prod")
+    assert (linked.version, linked.source_name, linked.is_link) == ("v0", "net:v0", True)
+    assert set(linked.aliases) == {"latest", "prod"}
+    assert Path(linked.download(root=tmp_path / "linked"), "weights").read_text() == "1 2 3"
+    source = api.artifact(f"{path}/net:v0")
+    assert [a.name for a in source.linked_artifacts] == ["shelf:v0"]
+    linked.unlink()
+    assert not api.artifact_exists(f"{path}/shelf:prod")
+
+    source.tags.append("checked")
+    source.save()
+    assert api.artifact(f"{path}/net:v0").tags == ["checked"]
+    draft = source.new_draft()
+    with draft.new_file("more") as file:
+        file.write("4")
+    with wandb.init(project=project, dir=tmp_path) as run:
+        run.log_artifact(draft).wait()
+    newest = api.artifact(f"{path}/net:latest")
+    assert (newest.version, set(newest.manifest.entries)) == ("v1", {"weights", "more"})
+
+    collection = api.artifact_collection("model", f"{path}/net")
+    collection.description, collection.name = "a net", "renamed"
+    collection.save()
+    assert api.artifact_collection("model", f"{path}/renamed").description == "a net"
+    assert set(listed(account, project)) == {"renamed:v0", "renamed:v1"}
+    api.artifact_collection("model", f"{path}/renamed").delete()
+    assert listed(account, project) == {}
+
+
 def test_an_upload_must_match_its_digest(account, project, tmp_path):
     """Truncated or wrong bytes are refused where they arrive, and nothing of them can be committed."""
     import wandb
