@@ -48,7 +48,7 @@ pub(crate) async fn measure(
     let mut agents = Vec::new();
     for number in 0..AGENTS {
         let register = Register {
-            state: format!("bench-{number}"),
+            state: format!("bench-{user}-agent-number-{number}"),
             host: "bench".into(),
             version: "bench@0".into(),
             queues: vec!["q".into()],
