@@ -84,14 +84,6 @@ impl Service {
         Ok(seen.then_some(project))
     }
 
-    /// Whether the caller sees a project only through the artifacts that its job's token names.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn artifact_project_reached(&self, actor: &Actor, project: &ProjectId) -> Result<bool> {
-        Ok(self.job_scope_artifacts(actor).await?.reaches_project(project))
-    }
-
     /// Finds the project that a caller writes into, making it first if there is none.
     pub(super) async fn artifact_project_ensure(
         &self,
