@@ -6,7 +6,10 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -86,6 +89,9 @@ struct Live {
     /// Closed when the attempt's task has ended.
     gone: watch::Receiver<()>,
     scheduler: bool,
+    /// The server knows that this agent works on it. Until then it is no part of a heartbeat, whose answer would be
+    /// that the agent does not hold it.
+    acknowledged: Arc<AtomicBool>,
     /// The task, for as long as nothing has been acknowledged.
     task: AbortHandle,
 }
@@ -466,7 +472,9 @@ impl AgentLoop {
         let (intent, orders) = watch::channel(Intent::Go);
         let (alive, gone) = watch::channel(());
         let predecessors = self.attempts.iter().filter(|(k, _)| k.0 == key.0).map(|(_, l)| l.gone.clone()).collect();
-        let attempt = Attempt::new(self.ctx.clone(), served, journal, orders, predecessors, resumed);
+        let acknowledged = Arc::new(AtomicBool::new(journal.state.acknowledged));
+        let begun = acknowledged.clone();
+        let attempt = Attempt::new(self.ctx.clone(), served, journal, orders, predecessors, resumed, begun);
         let of = key.clone();
         let task = self.tasks.spawn(async move {
             let ended = attempt.run().await;
@@ -477,7 +485,7 @@ impl AgentLoop {
             intent.send_replace(Intent::Stop { grace: self.ctx.options.stopped_run_timeout });
         }
         self.owners.insert(task.id(), key.clone());
-        self.attempts.insert(key, Live { intent, gone, scheduler, task });
+        self.attempts.insert(key, Live { intent, gone, scheduler, acknowledged, task });
     }
 
     fn ended(&mut self, key: Key, ended: io::Result<Done>) {
@@ -532,7 +540,12 @@ impl AgentLoop {
 
     fn body(&self, wait_ms: u32) -> Heartbeat {
         Heartbeat {
-            items: self.attempts.keys().map(|(item, attempt)| Held { item: item.clone(), attempt: *attempt }).collect(),
+            items: self
+                .attempts
+                .iter()
+                .filter(|(_, live)| live.acknowledged.load(Ordering::SeqCst))
+                .map(|((item, attempt), _)| Held { item: item.clone(), attempt: *attempt })
+                .collect(),
             draining: self.ending != Ending::Not,
             leaving: false,
             wait_ms,

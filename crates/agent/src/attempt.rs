@@ -3,7 +3,14 @@
 //! It may be dropped at any await and taken up again from the journal, by this agent or the next: what was not written
 //! down did not happen, and what was is looked for on the target.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use lanza_api::{
     agent::{Lease, PhaseReport},
@@ -148,6 +155,8 @@ pub(crate) struct Attempt {
     predecessors: Vec<watch::Receiver<()>>,
     /// A crash may have left work half done.
     resumed: bool,
+    /// Set once the server knows that this agent works on the item.
+    acknowledged: Arc<AtomicBool>,
 }
 
 impl Attempt {
@@ -159,13 +168,14 @@ impl Attempt {
         intent: watch::Receiver<Intent>,
         predecessors: Vec<watch::Receiver<()>>,
         resumed: bool,
+        acknowledged: Arc<AtomicBool>,
     ) -> Self {
         let state = &journal.state;
         let handle =
             Handle { item: state.lease.item.clone(), attempt: state.lease.attempt, dir: journal.dir().to_owned() };
         let courier = Courier::new(ctx.client.clone(), state.agent.clone(), state.lease.clone(), &handle.dir, !resumed);
         let progress = Progress { journal, courier: Arc::new(courier), clock: ctx.clock.clone() };
-        Self { ctx, served, handle, intent, progress, predecessors, resumed }
+        Self { ctx, served, handle, intent, progress, predecessors, resumed, acknowledged }
     }
 
     /// Carries the attempt to its end.
@@ -207,6 +217,7 @@ impl Attempt {
         loop {
             match self.ctx.client.attempt_acknowledge(&agent, &lease.item, lease.attempt).await {
                 Ok(()) => {
+                    self.acknowledged.store(true, Ordering::SeqCst);
                     self.progress.journal.append(Entry::Acknowledged).await?;
                     info!(item.id = %lease.item, attempt = lease.attempt, queue = %lease.queue, "took the item");
                     return Ok(true);

@@ -181,6 +181,11 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
         }
         ["agents", _, "heartbeat"] => {
             let beat: Heartbeat = serde_json::from_slice(body).unwrap();
+            // As the real server says it: what is held must have been acknowledged.
+            let unknown: Vec<Held> = {
+                let s = state.lock();
+                beat.items.iter().filter(|h| !s.acknowledged.contains(h)).cloned().collect()
+            };
             state.lock().left |= beat.leaving;
             for _ in 0..beat.wait_ms / 50 {
                 {
@@ -192,7 +197,8 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                 sleep(Duration::from_millis(50)).await;
             }
             let s = state.lock();
-            let answer = HeartbeatAnswer { command: AgentCommand::None, stop: s.stop.clone(), lost: s.lost.clone() };
+            let lost = s.lost.iter().chain(&unknown).cloned().collect();
+            let answer = HeartbeatAnswer { command: AgentCommand::None, stop: s.stop.clone(), lost };
             ok(json!(answer))
         }
         ["agents", _, "items", item, attempt, what @ ..] => {

@@ -48,7 +48,7 @@ pub(crate) struct Identity {
 pub(crate) struct StateDir {
     root: PathBuf,
     /// Holds the lock as long as the agent lives; children do not inherit it.
-    lock: File,
+    _lock: File,
 }
 
 impl StateDir {
@@ -78,7 +78,7 @@ impl StateDir {
             let path = root.join(folder);
             make_dir(&path).map_err(fail("make", &path))?;
         }
-        Ok(Self { root, lock })
+        Ok(Self { root, _lock: lock })
     }
 
     /// Returns who this agent is; a new one at the first start.
@@ -191,7 +191,7 @@ mod tests {
         }
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
         // A child that the first one left holds its lock a little longer.
-        let child = first.lock.try_clone().unwrap();
+        let child = first._lock.try_clone().unwrap();
         fs::write(root.join("lock"), "4194305\n").unwrap();
         drop(first);
         let ends = std::thread::spawn(move || {

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, fs, path::Path};
 use lanza_api::{Problem, agent::StopRequest};
 use lanza_model::item::Ending as Ended;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{fake_server::FakeServer, journal::tests::lease as plain_lease, target::proc};
@@ -31,20 +30,21 @@ fn options(server: &FakeServer, state: &Path) -> Options {
 struct Running {
     state: std::path::PathBuf,
     control: mpsc::UnboundedSender<Control>,
-    task: JoinHandle<Result<(), Error>>,
+    task: JoinSet<Result<(), Error>>,
 }
 
 impl Running {
     fn start(options: Options) -> Self {
         let (control, orders) = mpsc::unbounded_channel();
         let state = options.state_dir.clone();
-        Self { state, control, task: tokio::spawn(run(options, orders)) }
+        let mut task = JoinSet::new();
+        task.spawn(run(options, orders));
+        Self { state, control, task }
     }
 
     /// Ends the agent between two instants, as SIGKILL would.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
+    async fn kill(mut self) {
+        self.task.shutdown().await;
         // Its tasks are dropped a moment later, and with the last of them the lock.
         for _ in 0..1000 {
             match StateDir::open(&self.state) {
@@ -55,9 +55,9 @@ impl Running {
         panic!("the agent did not end");
     }
 
-    async fn end(self, how: Control) {
+    async fn end(mut self, how: Control) {
         self.control.send(how).unwrap();
-        timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
+        timeout(Duration::from_secs(30), self.task.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     }
 }
 
