@@ -35,6 +35,8 @@ cargo xtask COMMAND
   test dependencies           allowed arrows between crates, unused dependencies, licences
   test unit [ARGS]            cargo test, with a private Postgres where one is installed
   test conformance [ARGS]     the pytest suite with the real wandb client; ARGS go to pytest
+  test kill [ARGS]            SIGKILL of server and agent at random moments; LANZA_KILL_LAUNCHES=100
+                              LANZA_KILL_PER_PHASE=5 is the full size
   fmt                         format all sources
   lint                        same as `test lint`
 
@@ -67,6 +69,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test", "dependencies"] => suite::dependencies(),
         ["test", "unit", rest @ ..] => suite::unit(rest),
         ["test", "conformance", rest @ ..] => suite::conformance(rest),
+        ["test", "kill", rest @ ..] => suite::kill(rest),
         ["fmt"] => suite::format(),
         other => bail!("there is no command `{}`\n\n{HELP}", other.join(" ")),
     }

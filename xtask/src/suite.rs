@@ -24,6 +24,7 @@ pub(crate) fn all() -> Result<()> {
     doc()?;
     unit(&[])?;
     conformance(&[])?;
+    kill(&[])?;
     println!("\nall passed in {}", seconds(begin.elapsed()));
     Ok(())
 }
@@ -96,22 +97,46 @@ pub(crate) fn unit(extra: &[&str]) -> Result<()> {
 
 /// Runs the conformance suite against a debug build.
 pub(crate) fn conformance(extra: &[&str]) -> Result<()> {
-    step("build lanza", || call(cargo().args(["build", "--locked", "-p", "lanza"]), "the compiler says why"))?;
-    let folder = root().join("conformance");
-    let environment = step("Python environment of the conformance suite", || {
-        Environment::ready("conformance", &[&folder.join("requirements.txt")])
-    })?;
+    let python = client()?;
     step("conformance tests", || {
-        let mut command = Command::new(environment.program("python"));
-        command.args(["-m", "pytest"]).current_dir(&folder).env("PATH", environment.search_path());
         // Each worker has a server of its own. Most of a test is waiting for a Python to start.
-        if extra.is_empty() {
-            command.args(["-n", "3", "--dist", "loadfile", "-q"]);
-        }
-        // Nothing is left in the clone.
-        command.args(extra).args(["-p", "no:cacheprovider"]).env("PYTHONDONTWRITEBYTECODE", "1");
+        let usual = ["-n", "3", "--dist", "loadfile", "-q"];
+        let mut command = pytest(&python);
+        command.args(if extra.is_empty() { &usual[..] } else { extra });
         call(&mut command, "`cargo xtask test conformance -k NAME -x` runs one test")
     })
+}
+
+/// Runs the kill test against a debug build. It is alone on the machine, and smaller than its own default unless the
+/// caller sets its size.
+pub(crate) fn kill(extra: &[&str]) -> Result<()> {
+    let python = client()?;
+    step("kill tests", || {
+        let mut command = pytest(&python);
+        command.args(["kill", "-q", "-s"]).args(extra);
+        for (name, value) in [("LANZA_KILL_LAUNCHES", "30"), ("LANZA_KILL_PER_PHASE", "1")] {
+            if std::env::var(name).is_err() {
+                command.env(name, value);
+            }
+        }
+        call(&mut command, "the witness and the logs are named above; LANZA_KILL_SEED repeats a run")
+    })
+}
+
+/// The binary under test and a Python with the client.
+fn client() -> Result<Environment> {
+    step("build lanza", || call(cargo().args(["build", "--locked", "-p", "lanza"]), "the compiler says why"))?;
+    step("Python environment of the conformance suite", || {
+        Environment::ready("conformance", &[&root().join("conformance/requirements.txt")])
+    })
+}
+
+fn pytest(python: &Environment) -> Command {
+    let mut command = Command::new(python.program("python"));
+    command.args(["-m", "pytest"]).current_dir(root().join("conformance")).env("PATH", python.search_path());
+    // Nothing is left in the clone.
+    command.args(["-p", "no:cacheprovider"]).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 /// Runs `cargo test` with its output on the terminal, and adds up the closing lines of its many programs.
