@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 use crate::{
     context::{Context, Served},
     courier::{Courier, Failure, chain, failure},
+    garbage::PASSING,
     journal::{Entry, Journal},
     prepare,
     state_dir::remove_dir,
@@ -469,7 +470,7 @@ impl Attempt {
 
     /// Removes what nobody needs after the end; journal and logs stay for a while.
     fn tidy(&self, scratch: bool) {
-        for folder in ["work", "job", "build"] {
+        for folder in PASSING {
             if let Err(e) = remove_dir(&self.handle.dir.join(folder)) {
                 warn!("cannot remove {}: {e}", self.handle.dir.join(folder).display());
             }

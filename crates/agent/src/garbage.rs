@@ -28,10 +28,9 @@ const SCRATCH_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// lock held, before anything is begun.
 pub(crate) fn read_all(state: &StateDir) -> Result<Vec<Journal>, Error> {
     let folder = state.attempts();
-    let entries =
-        fs::read_dir(&folder).map_err(|source| Error::State { what: "read", path: folder.clone(), source })?;
+    let found = fs::read_dir(&folder).map_err(|source| Error::State { what: "read", path: folder.clone(), source })?;
     let mut journals = Vec::new();
-    for entry in entries.flatten() {
+    for entry in found.flatten() {
         let path = entry.path();
         match Journal::read(&path) {
             Ok(Some(journal)) if !journal.state.closed => journals.push(journal),

@@ -191,9 +191,10 @@ mod tests {
         }
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
         // A child that the first one left holds its lock a little longer.
-        let child = first._lock.try_clone().unwrap();
         fs::write(root.join("lock"), "4194305\n").unwrap();
         drop(first);
+        let child = File::open(root.join("lock")).unwrap();
+        flock(&child, FlockOperation::NonBlockingLockExclusive).unwrap();
         let ends = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
             drop(child);
