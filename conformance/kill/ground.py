@@ -199,7 +199,7 @@ class Journals:
 
     def __init__(self, state: Path):
         self.attempts = state / "attempts"
-        self.targets: dict[str, str] = {}
+        self.known: dict[str, tuple[int, str, str | None]] = {}
         self.closed: set[str] = set()
 
     def phases(self) -> Counter:
@@ -212,30 +212,33 @@ class Journals:
         for name in names:
             if name in self.closed:
                 continue
+            path = f"{self.attempts}/{name}/journal.jsonl"
             try:
-                lines = (self.attempts / name / "journal.jsonl").read_bytes().splitlines()
+                size = os.stat(path).st_size
+                if self.known.get(name, (None,))[0] != size:
+                    self.known[name] = (size, *self._read(name, path))
             except FileNotFoundError:
                 continue
-            phase = self._phase(name, lines)
+            _, target, phase = self.known[name]
             if phase is not None:
-                found[self.targets[name], phase] += 1
+                found[target, phase] += 1
         return found
 
-    def _phase(self, name: str, lines: list[bytes]) -> str | None:
-        phase = None
-        for line in lines:
+    def _read(self, name: str, path: str) -> tuple[str, str | None]:
+        target, phase = "", None
+        for line in Path(path).read_bytes().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
                 break
             kind = entry["entry"]
             if kind == "leased":
-                self.targets[name] = entry["lease"]["target"]
+                target = entry["lease"]["target"]
             elif kind == "phase" and entry["phase"]["ended_at"] is None:
                 phase = entry["phase"]["name"]
             elif kind == "ended":
                 phase = "upload"
             elif kind in ("reported", "forgotten"):
                 self.closed.add(name)
-                return None
-        return phase
+                return target, None
+        return target, phase

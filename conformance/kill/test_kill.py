@@ -85,36 +85,40 @@ class Chaos:
             if time.monotonic() - fed > 0.5:
                 self.feed(aim)
                 fed = time.monotonic()
-            time.sleep(0.001)
+            time.sleep(0.002)
         return False
 
     def strike(self) -> None:
         due = self.due()
-        aim = min(due, key=lambda k: (self.hit(k), self.chance.random())) if due else None
-        if aim is None or self.chance.random() < 0.2:
-            aim = None
+        aim = None
+        if not due:
+            # What is left to do is to launch; the kills get rare.
+            self._go_on(self.chance.uniform(1.0, 5.0))
+        elif self.chance.random() < 0.2:
             self._go_on(self.chance.uniform(0.0, 1.5))
         else:
+            aim = min(due, key=lambda k: (self.hit(k), self.chance.random()))
             # Somebody must get somewhere between two kills.
-            self._go_on(self.chance.uniform(0.0, 0.8))
+            self._go_on(self.chance.uniform(0.0, 1.0))
             if not self.wait_for(aim, 8.0):
                 self.misses += 1
                 return
             # The phase `start` is short.
             time.sleep(self.chance.uniform(0.0, 0.004 if aim[1] == "start" else 0.05))
         victim = self._victim(aim)
+        seen = self.journals.phases()
         if victim in ("server", "both"):
             self.ground.server.process.popen.kill()
         if victim in ("agent", "both"):
             self.ground.agent.popen.kill()
-        seen = self.journals.phases()
-        self._count(victim, aim, seen)
-        if victim in ("server", "both"):
-            self.ground.server.process.popen.wait()
-        if victim in ("agent", "both"):
+            # Nobody writes the journal any more.
             self.ground.agent.popen.wait()
+            seen = self.journals.phases()
+        self._count(victim, aim, seen)
+        if victim in ("agent", "both"):
             self.ground.start_agent()
         if victim in ("server", "both"):
+            self.ground.server.process.popen.wait()
             self.ground.server.start()
 
     def _go_on(self, seconds: float) -> None:
