@@ -85,10 +85,12 @@ fn an_item_is_launched_looked_at_and_stopped() {
     insta::assert_snapshot!(redact(&launched.stderr), @"lanza: warning: no agent polls the queue `gpu`; start one with `lanza agent -q gpu`");
 
     let shown = ada.good(&["item", "show", &id]).stdout;
-    for words in ["state      queued\n", "queue      ada/gpu (docker)\n", "\"lr\":0.1", "priority   high\n", "no agent"] {
+    for words in ["state      queued\n", "queue      ada/gpu (docker)\n", "\"lr\":0.1", "priority   high\n", "no agent"]
+    {
         assert!(shown.contains(words), "{words} is missing in\n{shown}");
     }
-    let json: serde_json::Value = serde_json::from_str(&ada.good(&["item", "show", &id, "--json"]).stdout).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&ada.good(&["item", "show", &id, "--json"]).stdout).expect("JSON");
     assert_eq!(json["item"]["id"], id.as_str());
     let list: serde_json::Value = serde_json::from_str(&ada.good(&["item", "list", "--json"]).stdout).expect("JSON");
     assert_eq!((list["items"].as_array().map(Vec::len), &list["next"]), (Some(1), &serde_json::Value::Null));
@@ -197,7 +199,10 @@ fn admins_make_users_and_teams() {
     insta::assert_snapshot!(redact(&made.stdout), @"[key]");
     assert_eq!(admin(&["admin", "users", "create", "bob"]).code, 3);
     assert_eq!(admin(&["admin", "teams", "create", "acme"]).code, 0);
-    assert_eq!(admin(&["admin", "teams", "member", "acme", "bob", "--role", "viewer"]).stderr, "`bob` is viewer of `acme`\n");
+    assert_eq!(
+        admin(&["admin", "teams", "member", "acme", "bob", "--role", "viewer"]).stderr,
+        "`bob` is viewer of `acme`\n"
+    );
     let users = admin(&["admin", "users", "list"]).stdout;
     assert!(users.contains("ada") && users.contains("bob"), "{users}");
     assert_eq!(admin(&["admin", "users", "delete", "bob"]).code, 0);
@@ -211,8 +216,23 @@ fn every_command_has_help_and_the_top_page_is_this() {
     assert_eq!(help.code, 0);
     insta::assert_snapshot!(help.stdout);
     for words in [
-        "server", "dev", "agent", "login", "whoami", "launch", "queue", "item", "run", "job", "list", "admin", "events",
-        "explain", "doctor", "completion", "version",
+        "server",
+        "dev",
+        "agent",
+        "login",
+        "whoami",
+        "launch",
+        "queue",
+        "item",
+        "run",
+        "job",
+        "list",
+        "admin",
+        "events",
+        "explain",
+        "doctor",
+        "completion",
+        "version",
     ] {
         assert!(help.stdout.contains(&format!("\n  {words} ")), "{words} is missing");
         assert_eq!(alone(&[words, "--help"]).code, 0, "{words}");
