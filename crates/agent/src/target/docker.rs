@@ -521,3 +521,6 @@ async fn copy_from_here(engine: &Engine, id: &str, log: &Path, follow: bool) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

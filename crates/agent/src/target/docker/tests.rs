@@ -1,0 +1,177 @@
+//! The target against a real engine, with whatever `python:…-slim` image is here.
+
+use std::{fs, path::PathBuf};
+
+use bollard::models::ContainerCreateBody;
+
+use super::*;
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    engine: Engine,
+    image: String,
+    handle: Handle,
+}
+
+/// Returns none, with the reason on standard error, where these tests cannot run and nobody requires them.
+async fn fixture() -> Option<Fixture> {
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let required = environment.get("LANZA_REQUIRE").is_some_and(|r| r.split([',', ' ']).any(|w| w == "docker"));
+    let skip = |why: &str| {
+        assert!(!required, "docker is required: {why}");
+        eprintln!("skipped: {why}");
+    };
+    let Some(engine) = Engine::of_environment(&environment) else {
+        skip("DOCKER_HOST is no local socket");
+        return None;
+    };
+    let docker = match engine.connect().await {
+        Ok(docker) => docker,
+        Err(e) => {
+            skip(&e.to_string());
+            return None;
+        }
+    };
+    for image in ["python:3.11-slim", "python:3.12-slim", "python:3.13-slim"] {
+        if docker.inspect_image(image).await.is_ok() {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = folder.path().join("attempt");
+            fs::create_dir_all(dir.join("logs")).unwrap();
+            fs::create_dir(folder.path().join("code")).unwrap();
+            let handle = Handle { item: uuid::Uuid::now_v7().simple().to_string(), attempt: 1, dir };
+            return Some(Fixture { folder, engine, image: image.to_owned(), handle });
+        }
+    }
+    skip("there is no image python:3.11-slim");
+    None
+}
+
+impl Fixture {
+    fn launch(&self, script: &str) -> Launch {
+        let labels = HashMap::from([
+            (ITEM.to_owned(), self.handle.item.clone()),
+            (ATTEMPT.to_owned(), "1".to_owned()),
+            (AGENT.to_owned(), format!("agent-{}", self.handle.item)),
+        ]);
+        let body = ContainerCreateBody {
+            image: Some(self.image.clone()),
+            entrypoint: Some(vec!["sh".into()]),
+            cmd: Some(vec!["-c".into(), script.into()]),
+            user: Some("1000:1000".into()),
+            working_dir: Some("/srv/code".into()),
+            labels: Some(labels),
+            ..Default::default()
+        };
+        let code = super::super::docker_tar::Code {
+            from: self.folder.path().join("code"),
+            to: PathBuf::from("/srv/code"),
+            owner: Some((1000, 1000)),
+        };
+        Launch {
+            handle: self.handle.clone(),
+            command: Vec::new(),
+            environment: vec![("GREETING".into(), "hello".into())],
+            folder: None,
+            container: Some(Container { body: Box::new(body), name: None, platform: None, code: Some(code) }),
+        }
+    }
+
+    fn target(&self) -> DockerTarget {
+        DockerTarget::new(self.engine.clone())
+    }
+
+    async fn end(&self, target: &DockerTarget) -> Exit {
+        for _ in 0..600 {
+            if let Status::Ended(exit) =
+                target.observe(std::slice::from_ref(&self.handle)).await.pop().unwrap().unwrap()
+            {
+                return exit;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it did not end")
+    }
+
+    async fn is_gone(&self, target: &DockerTarget) -> bool {
+        target.find(&self.handle).await.unwrap().is_none()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.handle.run_log()).unwrap_or_default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_is_writable_and_exit_code_and_log_are_whole_after_a_new_agent() {
+    let Some(f) = fixture().await else { return };
+    fs::write(f.folder.path().join("code/a.txt"), "from the code\n").unwrap();
+    let target = f.target();
+    let script = "echo $GREETING; cat a.txt; touch new && echo wrote >&2; i=0; \
+                  while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; sleep 1; echo last; exit 9";
+    target.start(&f.launch(script)).await.unwrap();
+    for _ in 0..400 {
+        if f.log().contains("line 10") {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    // The agent is killed in the middle of a log; a line is half written.
+    drop(target);
+    // The copying task ends at its next await, a moment later.
+    sleep(Duration::from_millis(200)).await;
+    let text = f.log();
+    fs::write(f.handle.run_log(), &text[..text.len() - 3]).unwrap();
+    let next = f.target();
+    // Starting again finds the container and starts nothing.
+    next.start(&f.launch(script)).await.unwrap();
+    let exit = f.end(&next).await;
+    assert_eq!((exit.code, exit.signal, exit.failure), (Some(9), None, None));
+    next.clean(&f.handle).await.unwrap();
+    assert!(f.is_gone(&next).await);
+    let expected: String = (0..3000).map(|i| format!("line {i}\n")).collect();
+    let log = f.log();
+    // The engine reads the two streams apart, so only each by itself has an order.
+    assert_eq!(log.matches("wrote\n").count(), 1);
+    assert_eq!(log.replacen("wrote\n", "", 1), format!("hello\nfrom the code\n{expected}last\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_kills_what_ignores_term_and_clean_removes_it() {
+    let Some(f) = fixture().await else { return };
+    let target = f.target();
+    target.start(&f.launch("trap '' TERM; echo up; while :; do sleep 1; done")).await.unwrap();
+    target.stop(&f.handle, Duration::from_millis(500)).await.unwrap();
+    assert_eq!(f.end(&target).await.signal, Some(9));
+    target.clean(&f.handle).await.unwrap();
+    assert!(f.is_gone(&target).await);
+    // Again is fine.
+    target.stop(&f.handle, Duration::ZERO).await.unwrap();
+    target.clean(&f.handle).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_was_made_and_not_started_is_taken_up_or_removed() {
+    let Some(f) = fixture().await else { return };
+    let target = f.target();
+    let launch = f.launch("exit 5");
+    target.create(&launch, launch.container.as_ref().unwrap()).await.unwrap();
+    assert_eq!(target.observe(std::slice::from_ref(&f.handle)).await.pop().unwrap().unwrap(), Status::Starting);
+    target.start(&launch).await.unwrap();
+    assert_eq!(f.end(&target).await.code, Some(5));
+    let none = HashSet::new();
+    target.sweep(&format!("agent-{}", f.handle.item), &none).await.unwrap();
+    assert!(f.is_gone(&target).await, "the sweeper left it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_not_there_is_a_failed_start() {
+    let Some(f) = fixture().await else { return };
+    let target = f.target();
+    let mut launch = f.launch("");
+    launch.container.as_mut().unwrap().body.entrypoint = Some(vec!["no-such-command".into()]);
+    let Err(StartError::Failed(reason)) = target.start(&launch).await else { panic!("it started") };
+    assert!(reason.message.contains("no-such-command"), "{}", reason.message);
+    target.stop(&f.handle, Duration::ZERO).await.unwrap();
+    target.clean(&f.handle).await.unwrap();
+    assert!(f.is_gone(&target).await);
+}
