@@ -128,7 +128,7 @@ async fn code_is_writable_and_exit_code_and_log_are_whole_after_a_new_agent() {
     assert_eq!((exit.code, exit.signal, exit.failure), (Some(9), None, None));
     next.clean(&f.handle).await.unwrap();
     assert!(f.is_gone(&next).await);
-    let expected: String = (0..3000).map(|i| format!("line {i}\n")).collect();
+    let expected = (0..3000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n") + "\n";
     let log = f.log();
     // The engine reads the two streams apart, so only each by itself has an order.
     assert_eq!(log.matches("wrote\n").count(), 1);
