@@ -89,7 +89,7 @@ async fn launch(client: &Client, body: &Value, stamps: &Path) -> Result<f64> {
     let pushed_ms = precise_now_ms();
     let answer: ItemAnswer = client.post("/entities/bench/queues/q/items", body).await?;
     let id = answer.item.id;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         let answer: ItemAnswer = client.get(&format!("/items/{id}")).await?;
         if answer.item.state.is_ended() {
@@ -99,7 +99,7 @@ async fn launch(client: &Client, body: &Value, stamps: &Path) -> Result<f64> {
             return Ok(started_ns / 1e6 - pushed_ms);
         }
         if Instant::now() > deadline {
-            bail!("item {id} does not end: {:?}", answer.item.why);
+            bail!("item {id} does not end: {:?}", answer.item.attempts);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

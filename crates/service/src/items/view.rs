@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::{Result, Service, queues::effective};
 
+/// How many items ahead of a pushed one are counted.
+const COUNTED_AT_PUSH: i64 = 1000;
+
 impl Service {
     /// Renders one item with its attempts and, while it waits, why.
     ///
@@ -33,8 +36,22 @@ impl Service {
             })
             .collect();
         if item.state == StateName::Queued {
-            view.why = Some(self.item_why(item).await?);
+            view.why = Some(self.item_why(item, i64::MAX).await?);
         }
+        Ok(view)
+    }
+
+    /// Renders an item that was just pushed. Its place in a long queue is not counted to the end: that would take the
+    /// longer the longer the queue is, at every push.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn item_view_pushed(&self, entity: &Entity, item: &Item) -> Result<ItemView> {
+        if item.state != StateName::Queued || item.attempt > 0 {
+            return self.item_view(entity, item).await;
+        }
+        let mut view = self.item_view_short(entity, item);
+        view.why = Some(self.item_why(item, COUNTED_AT_PUSH).await?);
         Ok(view)
     }
 

@@ -218,22 +218,23 @@ impl Store {
         Ok(attempts)
     }
 
-    /// Counts the waiting items of a queue that come before `item` and returns how long, in milliseconds, the queue's
-    /// last `sample` finished attempts ran, newest first.
-    pub async fn item_outlook(&self, item: &Item, sample: i64) -> Result<(i64, Vec<i64>)> {
+    /// Counts the waiting items of a queue that come before `item`, up to `most`, and returns how long, in milliseconds, the
+    /// queue's last `sample` finished attempts ran, newest first.
+    pub async fn item_outlook(&self, item: &Item, most: i64, sample: i64) -> Result<(i64, Vec<i64>)> {
         let ahead = sqlx::query(
-            "SELECT COUNT(*) AS n FROM items WHERE queue_id = $1 AND state = 'queued' \
-             AND (priority < $2 OR (priority = $2 AND id < $3))",
+            "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' \
+             AND (priority < $2 OR (priority = $2 AND id < $3)) LIMIT $4) AS ahead",
         )
         .bind(item.queue_id.as_str())
         .bind(item.priority.number())
         .bind(item.id.as_str())
+        .bind(most)
         .fetch_one(self.read_pool())
         .await?
         .int("n")?;
         let rows = sqlx::query(
             "SELECT ended_at - leased_at AS ms FROM items WHERE queue_id = $1 AND state = 'finished' \
-             AND leased_at IS NOT NULL ORDER BY id DESC LIMIT $2",
+             AND leased_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2",
         )
         .bind(item.queue_id.as_str())
         .bind(sample)
