@@ -90,7 +90,9 @@ pub(crate) fn unused(metadata: &Value) -> Result<()> {
         for dependency in &package.dependencies {
             count += 1;
             let sources = if dependency.test_only { &tests } else { &product };
-            if !has_word(sources, &dependency.imported_as) {
+            // A few packages name their library without the dash (`md-5` is `md5`).
+            let undashed = dependency.name.replace('-', "");
+            if !has_word(sources, &dependency.imported_as) && !has_word(sources, &undashed) {
                 wrong.push(format!("{} does not use {}", package.name, dependency.name));
             }
         }

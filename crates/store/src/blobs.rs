@@ -8,6 +8,8 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, local::LocalFileSystem, path::Path};
+// Only for its features: the TLS without a provider that the object store's client needs.
+use reqwest as _;
 use url::Url;
 
 use crate::{Error, Result};
