@@ -249,7 +249,7 @@ pub(crate) struct Launch {
     /// Queue.
     #[arg(short, long)]
     pub(crate) queue: String,
-    /// Job: [ENTITY/[PROJECT/]]NAME[:ALIAS].
+    /// Job: NAME, PROJECT/NAME or ENTITY/PROJECT/NAME, with `:ALIAS` or not.
     #[arg(short, long, conflicts_with = "image", required_unless_present_any = ["image", "config"])]
     pub(crate) job: Option<String>,
     /// Image to run, without a job.
@@ -482,7 +482,7 @@ pub(crate) enum JobCommand {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct OneJob {
-    /// [[ENTITY/]PROJECT/]NAME[:ALIAS].
+    /// NAME, PROJECT/NAME or ENTITY/PROJECT/NAME, with `:ALIAS` or not.
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) scope: ProjectScope,

@@ -77,7 +77,7 @@ ids! {
     SessionId;
     /// A project of an entity.
     ProjectId;
-    /// A run's row; the eight-letter id that people see is a [`crate::name::RunName`].
+    /// A run's row; the eight-letter id that people see is a plain text, see [`crate::name::check_run`].
     RunId;
     /// A file of a run.
     RunFileId;

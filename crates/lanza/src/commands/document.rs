@@ -18,7 +18,7 @@ pub(crate) fn file(path: &str, flag: &str) -> Result<Map<String, Value>, Failure
     parse(&text, flag, path)
 }
 
-/// Reads JSON that begins with a brace, else a file as [`file`] does.
+/// Reads JSON that begins with a brace, else a file as [`file()`] does.
 pub(crate) fn file_or_json(text: &str, flag: &str) -> Result<Map<String, Value>, Failure> {
     if text.trim_start().starts_with('{') { parse(text, flag, "the text") } else { file(text, flag) }
 }
