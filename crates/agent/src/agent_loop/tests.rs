@@ -70,6 +70,7 @@ fn lease(item: &str, script: &str) -> Lease {
     lease
 }
 
+/// Counts the live processes of an item on this whole machine: stories run side by side, so each names its own items.
 fn marked(item: &str) -> usize {
     let mark = [format!("LANZA_ITEM={item}")];
     proc::all().iter().filter(|p| !p.zombie && proc::has_environment(p.id.pid, &mark)).count()
@@ -157,7 +158,7 @@ async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
     server
-        .push(lease("i", "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7"));
+        .push(lease("away", "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"a\n"))).await;
     server.state.lock().away = true;
     agent.kill().await;
@@ -165,7 +166,7 @@ async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
     let agent = Running::start(options(&server, state.path()));
     sleep(Duration::from_millis(500)).await;
     server.state.lock().away = false;
-    let (outcome, log) = server.outcome("i").await;
+    let (outcome, log) = server.outcome("away").await;
     assert_eq!(outcome.exit_code, Some(7));
     assert_eq!(log.lines().count(), 20_001);
     assert!(log.ends_with("line 19999\n"));
@@ -177,12 +178,12 @@ async fn stop_ends_the_workload_and_says_so() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("i", "trap '' TERM; echo up; sleep 300 & while :; do sleep 1; done"));
+    server.push(lease("stopped", "trap '' TERM; echo up; sleep 300 & while :; do sleep 1; done"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    server.state.lock().stop.push(StopRequest { item: "i".into(), attempt: 1, grace_seconds: Some(1) });
-    let (outcome, _) = server.outcome("i").await;
+    server.state.lock().stop.push(StopRequest { item: "stopped".into(), attempt: 1, grace_seconds: Some(1) });
+    let (outcome, _) = server.outcome("stopped").await;
     assert_eq!((outcome.ending, outcome.exit_code), (Ended::Stopped, None));
-    assert_eq!(marked("i"), 0);
+    assert_eq!(marked("stopped"), 0);
     agent.end(Control::Leave).await;
 }
 
@@ -191,10 +192,10 @@ async fn a_stop_is_finished_by_the_next_agent() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("i", "trap '' TERM; echo up; while :; do sleep 1; done"));
+    server.push(lease("handed-over", "trap '' TERM; echo up; while :; do sleep 1; done"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    server.state.lock().stop.push(StopRequest { item: "i".into(), attempt: 1, grace_seconds: Some(2) });
-    let order = state.path().join("attempts/i-1/stop.json");
+    server.state.lock().stop.push(StopRequest { item: "handed-over".into(), attempt: 1, grace_seconds: Some(2) });
+    let order = state.path().join("attempts/handed-over-1/stop.json");
     for _ in 0..500 {
         if order.exists() {
             break;
@@ -205,9 +206,9 @@ async fn a_stop_is_finished_by_the_next_agent() {
     agent.kill().await;
     server.state.lock().stop.clear();
     let agent = Running::start(options(&server, state.path()));
-    let (outcome, _) = server.outcome("i").await;
+    let (outcome, _) = server.outcome("handed-over").await;
     assert_eq!(outcome.ending, Ended::Stopped);
-    assert_eq!(marked("i"), 0);
+    assert_eq!(marked("handed-over"), 0);
     agent.end(Control::Leave).await;
 }
 
@@ -216,17 +217,17 @@ async fn what_belongs_to_somebody_else_is_stopped_and_not_reported() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("i", "echo up; sleep 300"));
+    server.push(lease("lost", "echo up; sleep 300"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    assert!(marked("i") > 0);
-    server.state.lock().lost.push(Held { item: "i".into(), attempt: 1 });
+    assert!(marked("lost") > 0);
+    server.state.lock().lost.push(Held { item: "lost".into(), attempt: 1 });
     for _ in 0..1000 {
-        if marked("i") == 0 {
+        if marked("lost") == 0 {
             break;
         }
         sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(marked("i"), 0, "the orphan lives");
+    assert_eq!(marked("lost"), 0, "the orphan lives");
     agent.end(Control::Drain).await;
     assert!(server.state.lock().outcomes.is_empty());
 }
@@ -236,15 +237,15 @@ async fn the_owner_can_leave_drain_and_stop() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("i", "echo up; sleep 300"));
+    server.push(lease("owned", "echo up; sleep 300"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
     agent.end(Control::Leave).await;
-    assert!(marked("i") > 0, "the workload did not outlive its agent");
+    assert!(marked("owned") > 0, "the workload did not outlive its agent");
     assert!(server.state.lock().outcomes.is_empty());
     let agent = Running::start(options(&server, state.path()));
     agent.end(Control::Stop).await;
-    assert_eq!(server.outcome("i").await.0.ending, Ended::Stopped);
-    assert_eq!(marked("i"), 0);
+    assert_eq!(server.outcome("owned").await.0.ending, Ended::Stopped);
+    assert_eq!(marked("owned"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,8 +265,8 @@ async fn an_agent_that_cannot_begin_says_why() {
     assert_eq!(error.exit_code(), 4, "{error}");
     server.state.lock().away = false;
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("i", "true"));
-    server.outcome("i").await;
+    server.push(lease("begun", "true"));
+    server.outcome("begun").await;
     let (_control, orders) = mpsc::unbounded_channel();
     let error = run(options(&server, state.path()), orders).await.unwrap_err();
     assert!(matches!(error, Error::StateInUse { .. }), "{error}");
