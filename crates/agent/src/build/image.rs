@@ -26,7 +26,7 @@ use crate::{
     state_dir::{make_dir, remove_dir},
     target::{
         Unanswered,
-        docker::Engine,
+        docker::{AGENT, BUILD, Engine},
         supervisor::{read_file, write_file},
     },
 };
@@ -69,6 +69,8 @@ pub(crate) struct Images<'a> {
     pub(crate) commands: &'a Commands<'a>,
     /// Where records of environments are kept.
     pub(crate) records: &'a Path,
+    /// The agent's id, a label of every container that is made on the way.
+    pub(crate) agent: &'a str,
     /// `linux/amd64`, where the config asks for one.
     pub(crate) platform: Option<&'a str>,
 }
@@ -174,7 +176,7 @@ impl Images<'_> {
             record
         } else {
             // Another agent built it, or this one was killed before it could ask.
-            let record = self.look_inside(&name).await;
+            let record = self.look_inside(&name, key).await;
             let _ = write_file(&path, &record, false);
             record
         };
@@ -187,9 +189,12 @@ impl Images<'_> {
         Ok(Some(Image { name, digest: Some(key.to_owned()), cached, packages: record.packages, warnings }))
     }
 
-    async fn look_inside(&self, image: &str) -> Record {
+    async fn look_inside(&self, image: &str, key: &str) -> Record {
         let mut command = Command::new("docker");
-        command.args(["run", "--rm", "--network", "none", "--entrypoint", "cat", image, "/opt/lanza/report.txt"]);
+        command.args(["run", "--rm", "--network", "none"]);
+        // An agent that is killed between "make" and "start" leaves the container; the next one knows it by these.
+        command.args(["--label", &format!("{AGENT}={}", self.agent), "--label", &format!("{BUILD}={key}")]);
+        command.args(["--entrypoint", "cat", image, "/opt/lanza/report.txt"]);
         let text = match self.commands.output(&mut command).await {
             Ok((status, text)) if status.success() => text,
             _ => String::new(),
@@ -225,7 +230,7 @@ impl Images<'_> {
         self.commands.say(&format!("building the environment {key} on {base}"));
         let tag = format!("lanza-env:{key}");
         let mut command = Command::new("docker");
-        command.args(["build", "--tag", &tag]);
+        command.args(["build", "--force-rm", "--tag", &tag]);
         for name in INDEX_VARIABLES {
             if self.commands.environment.contains_key(*name) {
                 // Without a value, so that it is taken from the environment and not seen in the process list.
@@ -249,7 +254,7 @@ impl Images<'_> {
             if self.inspect(tag).await?.is_none() {
                 self.commands.say(&format!("building {tag}"));
                 let mut command = Command::new("docker");
-                command.args(["build", "--tag", tag, "--file"]).arg(dockerfile);
+                command.args(["build", "--force-rm", "--tag", tag, "--file"]).arg(dockerfile);
                 self.docker_build(&mut command, context, &lock).await?;
             }
         }

@@ -44,13 +44,14 @@ pub(super) async fn prepare(
     let log = |phase: Phase| handle.dir.join("logs").join(format!("{phase}.log"));
     let records = ctx.state.environments();
     let platform = extra.platform.as_deref();
+    let agent = progress.agent().to_owned();
 
     let mut code = None;
     let image = match (&job.image, &job.fetched) {
         (Some(image), _) => {
             progress.begin(Phase::Pull).await;
             let commands = commands(ctx, log(Phase::Pull), Phase::Pull);
-            let images = Images { engine, commands: &commands, records: &records, platform };
+            let images = Images { engine, commands: &commands, records: &records, agent: &agent, platform };
             pulled(&images, progress, image, extra.pull.as_deref()).await?
         }
         (None, Some(fetched)) => {
@@ -58,17 +59,22 @@ pub(super) async fn prepare(
                 return Err(no_entry_point(lease.job.as_deref()));
             }
             let commands = commands(ctx, log(Phase::Build), Phase::Build);
-            let images = Images { engine, commands: &commands, records: &records, platform };
+            let images = Images { engine, commands: &commands, records: &records, agent: &agent, platform };
             let (image, folder) = built(ctx, progress, handle, &images, fetched, &job).await?;
             code = folder;
             image
         }
         (None, None) => return Err(no_entry_point(lease.job.as_deref())),
     };
-    let inspected =
-        Images { engine, commands: &commands(ctx, log(Phase::Start), Phase::Start), records: &records, platform }
-            .inspect(&image.name)
-            .await?;
+    let inspected = Images {
+        engine,
+        commands: &commands(ctx, log(Phase::Start), Phase::Start),
+        records: &records,
+        agent: &agent,
+        platform,
+    }
+    .inspect(&image.name)
+    .await?;
     if let Some(code) = &mut code {
         let of_image = inspected.and_then(|i| i.config?.user);
         code.owner = owner(body.user.as_deref().filter(|u| !u.is_empty()).or(of_image.as_deref()));

@@ -44,6 +44,8 @@ pub(crate) const ITEM: &str = "lanza.item";
 pub(crate) const ATTEMPT: &str = "lanza.attempt";
 /// Label of the agent.
 pub(crate) const AGENT: &str = "lanza.agent";
+/// Label of what phase `build` makes for itself; its value is the environment's key.
+pub(crate) const BUILD: &str = "lanza.build";
 
 /// How often containers are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -198,7 +200,8 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Removes the containers that the agent `agent` made and holds no more.
+    /// Removes the containers that the agent `agent` made and holds no more. Called before it begins anything, so a
+    /// container of a build is one that an earlier life left.
     pub(crate) async fn sweep(&self, agent: &str, held: &HashSet<(String, u32)>) -> Result<(), Unanswered> {
         for container in self.list(&format!("{AGENT}={agent}")).await? {
             let item = container.labels.as_ref().and_then(|l| l.get(ITEM)).cloned();
@@ -206,6 +209,11 @@ impl DockerTarget {
                 && !held.contains(&(item.clone(), attempt))
             {
                 warn!(item.id = %item, attempt, "removing a forgotten container");
+                self.remove(id).await?;
+            } else if let Some(id) = &container.id
+                && container.labels.as_ref().is_some_and(|l| l.contains_key(BUILD) && !l.contains_key(ITEM))
+            {
+                warn!("removing a container that a build left");
                 self.remove(id).await?;
             }
         }

@@ -175,3 +175,26 @@ async fn a_command_that_is_not_there_is_a_failed_start() {
     target.clean(&f.handle).await.unwrap();
     assert!(f.is_gone(&target).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_build_left_is_removed_and_what_another_agent_builds_is_not() {
+    let Some(f) = fixture().await else { return };
+    let target = f.target();
+    let docker = f.engine.connect().await.unwrap();
+    let mut made = Vec::new();
+    for agent in ["mine", "other"] {
+        let body = ContainerCreateBody {
+            image: Some(f.image.clone()),
+            labels: Some(HashMap::from([
+                (AGENT.to_owned(), format!("{agent}-{}", f.handle.item)),
+                (BUILD.to_owned(), "key".to_owned()),
+            ])),
+            ..Default::default()
+        };
+        made.push(docker.create_container(None, body).await.unwrap().id);
+    }
+    target.sweep(&format!("mine-{}", f.handle.item), &HashSet::new()).await.unwrap();
+    assert!(target.inspect(&made[0]).await.unwrap().is_none());
+    assert!(target.inspect(&made[1]).await.unwrap().is_some());
+    target.remove(&made[1]).await.unwrap();
+}
