@@ -130,15 +130,16 @@ impl StateDir {
     }
 }
 
-/// Takes the lock, or says who has it. A killed agent's lock can outlive it for a moment, in a child that has been forked
-/// and does not run its own program yet; that one is waited for.
+/// Takes the lock, or says who has it. The lock of an agent that is gone can outlive it for a moment, in a child that has
+/// been forked and does not run its own program yet; that one is waited for. (An agent of this very process may be gone
+/// as well, though the process lives.)
 fn take(lock: &mut File) -> Result<(), Option<u32>> {
     let deadline = Instant::now() + ORPHANED_LOCK;
     while flock(&*lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut text = String::new();
         let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut text));
         let pid = text.trim().parse().ok();
-        let lives = pid.and_then(proc::read).is_some_and(|p| !p.zombie);
+        let lives = pid.and_then(proc::read).is_some_and(|p| !p.zombie && p.id.pid != std::process::id());
         if lives || Instant::now() > deadline {
             return Err(pid);
         }
@@ -190,16 +191,21 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
-        // A child that the first one left holds its lock a little longer.
-        fs::write(root.join("lock"), "4194305\n").unwrap();
-        drop(first);
-        let child = File::open(root.join("lock")).unwrap();
-        flock(&child, FlockOperation::NonBlockingLockExclusive).unwrap();
-        let ends = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(100));
-            drop(child);
-        });
-        assert_eq!(StateDir::open(&root).unwrap().identity().unwrap(), identity);
-        ends.join().unwrap();
+        // A child that the first one left holds its lock a little longer. The first one was another process, or this one.
+        let mut last = Some(first);
+        for pid in [4_194_305, std::process::id()] {
+            fs::write(root.join("lock"), format!("{pid}\n")).unwrap();
+            drop(last.take());
+            let child = File::open(root.join("lock")).unwrap();
+            flock(&child, FlockOperation::NonBlockingLockExclusive).unwrap();
+            let ends = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                drop(child);
+            });
+            let next = StateDir::open(&root).unwrap();
+            assert_eq!(next.identity().unwrap(), identity);
+            ends.join().unwrap();
+            last = Some(next);
+        }
     }
 }
