@@ -4,7 +4,7 @@
 //! down did not happen, and what was is looked for on the target.
 
 use std::{
-    io,
+    fs, io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +27,10 @@ use crate::{
     journal::{Entry, Journal},
     prepare,
     state_dir::remove_dir,
-    target::{Exit, Handle, Launch, StartError, Status, Unanswered, proc},
+    target::{
+        Exit, Handle, Launch, StartError, Status, Unanswered, proc,
+        supervisor::{read_file, write_file},
+    },
 };
 
 /// What the agent wants of an attempt.
@@ -61,6 +64,10 @@ const OBSERVE_FAILURES: u32 = 1200;
 const FORGET_GRACE: Duration = Duration::from_secs(5);
 /// Wait between tries to reach a target.
 const TARGET_RETRY: Duration = Duration::from_secs(2);
+
+/// What is about to be started, kept in the attempt's folder until the target has said that it did. It may hold
+/// secrets, so it does not stay.
+const LAUNCH: &str = "launch.json";
 
 /// The work on an attempt ended early.
 enum Cut {
@@ -255,13 +262,16 @@ impl Attempt {
         }
         let boot = proc::boot_id();
         if self.progress.journal.state.starting.is_some() {
-            match self.ask().await {
-                Status::Absent if self.may_start_again(&boot) => {}
-                Status::Absent => return Ok(self.vanished()),
+            // What was about to be started is started as it was prepared: a supervisor or an engine that a killed agent
+            // asked may do so at any moment, so nothing that it needs is touched.
+            let kept = self.kept_launch();
+            return match (self.ask().await, kept) {
+                (Status::Absent, Some(launch)) if self.may_start_again(&boot) => self.start_and_follow(&launch).await,
+                (Status::Absent, _) => Ok(self.vanished()),
                 // A container that was made and not started, for instance.
-                Status::Starting if self.served.target.restarts() => {}
-                _ => return self.follow().await,
-            }
+                (Status::Starting, Some(launch)) => self.start_and_follow(&launch).await,
+                _ => self.follow().await,
+            };
         }
         for predecessor in &mut self.predecessors {
             // Ends when the other attempt's task has dropped its side.
@@ -281,14 +291,37 @@ impl Attempt {
             Some(Err(reason)) => return Ok(self.failed(reason)),
             Some(Ok(launch)) => launch,
         };
+        write_file(&self.handle.dir.join(LAUNCH), &launch, true)?;
         self.progress.journal.append(Entry::Starting { boot }).await?;
+        self.start_and_follow(&launch).await
+    }
+
+    /// Starts what was prepared, which may have been tried before, and follows it to its end.
+    async fn start_and_follow(&mut self, launch: &Launch) -> Result<Outcome, Cut> {
         self.progress.begin(Phase::Start).await;
-        if let Err(reason) = self.start(&launch).await {
+        if let Err(reason) = self.start(launch).await {
             // A target that failed half-way may have made something.
             self.stop_for_sure(Duration::ZERO).await;
             return Ok(self.failed(reason));
         }
+        self.drop_launch();
         self.follow().await
+    }
+
+    /// Returns what was about to be started when an agent was killed; none once the target had answered.
+    fn kept_launch(&self) -> Option<Launch> {
+        let kept = read_file::<Launch>(&self.handle.dir.join(LAUNCH));
+        let launch = kept.inspect_err(|e| warn!(item.id = %self.handle.item, "cannot read {LAUNCH}: {e}")).ok()??;
+        // The state directory may have been moved.
+        Some(Launch { handle: self.handle.clone(), ..launch })
+    }
+
+    fn drop_launch(&self) {
+        if let Err(e) = fs::remove_file(self.handle.dir.join(LAUNCH))
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            warn!(item.id = %self.handle.item, "cannot remove {LAUNCH}: {e}");
+        }
     }
 
     /// Whether a workload that is not there can be started, without a doubt that it ran before.
@@ -470,6 +503,7 @@ impl Attempt {
 
     /// Removes what nobody needs after the end; journal and logs stay for a while.
     fn tidy(&self, scratch: bool) {
+        self.drop_launch();
         for folder in PASSING {
             if let Err(e) = remove_dir(&self.handle.dir.join(folder)) {
                 warn!("cannot remove {}: {e}", self.handle.dir.join(folder).display());

@@ -21,8 +21,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+
+/// How long a test waits for what must come; a loaded machine may need most of it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the server was told, and what it says.
 #[derive(Default)]
@@ -80,7 +83,8 @@ impl FakeServer {
 
     /// Waits until `check` holds.
     pub(crate) async fn until(&self, what: &str, check: impl Fn(&State) -> bool) {
-        for _ in 0..3000 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             if check(&self.state.lock()) {
                 return;
             }

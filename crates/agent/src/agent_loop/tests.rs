@@ -24,6 +24,9 @@ fn options(server: &FakeServer, state: &Path) -> Options {
     let mut options = Options::new(&server.base, "k".repeat(40), state, environment(), supervisor.to_vec());
     options.entity = Some("acme".into());
     options.max_jobs = Slots::AtMost(4);
+    // The items of these stories have the shape of schedulers. One that ended, and that its agent did not live to close,
+    // would keep the next one out for a minute.
+    options.max_schedulers = Slots::Unlimited;
     options
 }
 
@@ -38,7 +41,13 @@ impl Running {
         let (control, orders) = mpsc::unbounded_channel();
         let state = options.state_dir.clone();
         let mut task = JoinSet::new();
-        task.spawn(run(options, orders));
+        task.spawn(async move {
+            let ended = run(options, orders).await;
+            if let Err(e) = &ended {
+                eprintln!("the agent ended: {e}");
+            }
+            ended
+        });
         Self { state, control, task }
     }
 
@@ -70,7 +79,12 @@ fn lease(item: &str, script: &str) -> Lease {
     lease
 }
 
-/// Counts the live processes of an item on this whole machine: stories run side by side, so each names its own items.
+/// Returns the name of an item that no other story has, nor one of another process of tests on this machine.
+fn own(item: &str) -> String {
+    format!("{item}-{}", std::process::id())
+}
+
+/// Counts the live processes of an item on this whole machine, where stories run side by side: see [`own`].
 fn marked(item: &str) -> usize {
     let mark = [format!("LANZA_ITEM={item}")];
     proc::all().iter().filter(|p| !p.zombie && proc::has_environment(p.id.pid, &mark)).count()
@@ -152,13 +166,70 @@ async fn an_agent_killed_at_any_moment_is_taken_up_by_the_next() {
     }
 }
 
+/// A supervisor that has been spawned and gets no further until the file `gate` is there; `gate.at` says that it waits.
+fn gated(options: &mut Options, gate: &Path) {
+    let script =
+        format!("touch {g}.at; while [ ! -e {g} ]; do sleep 0.02; done; exec \"$@\" 3>&1 > /dev/null", g = gate.display());
+    let mut command = vec!["/bin/sh".to_owned(), "-c".into(), script, "sh".into()];
+    command.append(&mut options.supervisor);
+    options.supervisor = command;
+}
+
+async fn there_is(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "{} did not come", path.display());
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_agents_slow_supervisor_and_the_next_agents_run_the_workload_once_whoever_is_first() {
+    for winner in ["first", "second"] {
+        let server = FakeServer::start().await;
+        let state = tempfile::tempdir().unwrap();
+        let (one, two) = (state.path().join("first"), state.path().join("second"));
+        let item = own(winner);
+        let witness = state.path().join("witness");
+        let script = format!("echo begin >> {}; cat code || exit 9; sleep 0.5; exit 4", witness.display());
+
+        let mut settings = options(&server, state.path());
+        gated(&mut settings, &one);
+        let first = Running::start(settings);
+        server.push(lease(&item, &script));
+        there_is(&one.with_extension("at")).await;
+        first.kill().await;
+        // As good as fetched: what the first supervisor may begin with at any moment.
+        fs::write(state.path().join(format!("attempts/{item}-1/work/code")), "kept\n").unwrap();
+
+        let mut settings = options(&server, state.path());
+        gated(&mut settings, &two);
+        let second = Running::start(settings);
+        there_is(&two.with_extension("at")).await;
+        let (winner, loser) = if winner == "first" { (&one, &two) } else { (&two, &one) };
+        fs::write(winner, "").unwrap();
+        there_is(&witness).await;
+        fs::write(loser, "").unwrap();
+
+        let (outcome, log) = server.outcome(&item).await;
+        assert_eq!((outcome.exit_code, log.as_str()), (Some(4), "kept\n"), "{outcome:?}");
+        let attempt = state.path().join(format!("attempts/{item}-1"));
+        second.end(Control::Drain).await;
+        assert_eq!(fs::read_to_string(&witness).unwrap(), "begin\n");
+        assert!(!attempt.join("launch.json").exists() && !attempt.join("spec.json").exists(), "secrets stay behind");
+        assert_eq!(marked(&item), 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server
-        .push(lease("away", "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7"));
+    server.push(lease(
+        "away",
+        "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7",
+    ));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"a\n"))).await;
     server.state.lock().away = true;
     agent.kill().await;

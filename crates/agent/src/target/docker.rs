@@ -452,10 +452,6 @@ impl Target for DockerTarget {
         self.began.lock().get(handle).copied()
     }
 
-    fn restarts(&self) -> bool {
-        true
-    }
-
     async fn changed(&self) {
         let _ = timeout(LOOK_EVERY, self.changed.notified()).await;
     }

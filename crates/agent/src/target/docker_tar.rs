@@ -10,11 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::Stream;
+use serde::{Deserialize, Serialize};
 use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
 /// Code to be laid into a container.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Code {
     /// Folder on this machine.
     pub(crate) from: PathBuf,

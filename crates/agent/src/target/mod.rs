@@ -19,7 +19,7 @@ use lanza_model::{Reason, clock::Time};
 use serde::{Deserialize, Serialize};
 
 /// Names one attempt's workload on its target.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Handle {
     /// Item.
     pub(crate) item: String,
@@ -42,7 +42,7 @@ impl Handle {
 }
 
 /// Everything that a target needs in order to start a workload.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub(crate) handle: Handle,
     /// Command; empty for an image's own.
@@ -56,7 +56,7 @@ pub(crate) struct Launch {
 }
 
 /// What `docker` needs to know besides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Container {
     /// Everything but the environment.
     pub(crate) body: Box<bollard::models::ContainerCreateBody>,
@@ -114,7 +114,8 @@ pub(crate) enum StartError {
 /// A kind of place where workloads run.
 #[async_trait]
 pub(crate) trait Target: Send + Sync {
-    /// Starts the workload, unless it has been started before.
+    /// Starts the workload, unless it has been started before; goes on where an earlier start broke off. However many
+    /// starts of one handle there are, and whoever is killed between them, the workload runs once.
     async fn start(&self, launch: &Launch) -> Result<(), StartError>;
 
     /// Asks how the workloads are, all at once, each with its own answer.
@@ -129,9 +130,6 @@ pub(crate) trait Target: Send + Sync {
 
     /// Returns when a workload began to run, if the target remembers.
     async fn started_at(&self, handle: &Handle) -> Option<Time>;
-
-    /// Whether a workload that stays in [`Status::Starting`] after a crash of the agent needs another `start`.
-    fn restarts(&self) -> bool;
 
     /// Waits until asking again is worth while.
     async fn changed(&self);

@@ -30,6 +30,9 @@ use super::{
 /// How often workloads are looked at while nothing else says that one has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How long a supervisor may take to say that its workload runs.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs workloads below a supervisor each.
 pub(crate) struct ProcessTarget {
     supervisor: Vec<String>,
@@ -73,7 +76,19 @@ impl ProcessTarget {
             let mut lines = BufReader::new(said).lines();
             let started =
                 async { while lines.next_line().await.is_ok_and(|l| l.is_some_and(|l| !l.ends_with("started"))) {} };
-            let _ = tokio::time::timeout(Duration::from_secs(30), started).await;
+            // The supervisor of a killed agent can begin while this one has not come so far.
+            let begun = async {
+                while !dir.join(BEGIN).exists() {
+                    sleep(LOOK_EVERY).await;
+                }
+            };
+            let either = async {
+                tokio::select! {
+                    () = started => {}
+                    () = begun => {}
+                }
+            };
+            let _ = tokio::time::timeout(START_PATIENCE, either).await;
         }
         Ok(())
     }
@@ -141,10 +156,6 @@ impl Target for ProcessTarget {
 
     async fn started_at(&self, handle: &Handle) -> Option<Time> {
         read_file::<Started>(&handle.dir.join(STARTED)).ok().flatten().map(|s| s.at)
-    }
-
-    fn restarts(&self) -> bool {
-        false
     }
 
     async fn changed(&self) {
