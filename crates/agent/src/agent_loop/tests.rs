@@ -134,7 +134,7 @@ async fn an_agent_killed_at_any_moment_is_taken_up_by_the_next() {
     let state = tempfile::tempdir().unwrap();
     let witness = state.path().join("witness");
     for (i, delay_ms) in [0u64, 2, 5, 10, 20, 35, 50, 80, 120, 200, 400, 600].into_iter().enumerate() {
-        let item = format!("item{i}");
+        let item = own(&format!("item{i}"));
         let script = format!(
             "echo begin {item} >> {w}; for i in 1 2 3 4 5; do echo line $i; sleep 0.05; done; echo end {item} >> {w}; exit 4",
             w = witness.display()
@@ -168,8 +168,10 @@ async fn an_agent_killed_at_any_moment_is_taken_up_by_the_next() {
 
 /// A supervisor that has been spawned and gets no further until the file `gate` is there; `gate.at` says that it waits.
 fn gated(options: &mut Options, gate: &Path) {
-    let script =
-        format!("touch {g}.at; while [ ! -e {g} ]; do sleep 0.02; done; exec \"$@\" 3>&1 > /dev/null", g = gate.display());
+    let script = format!(
+        "touch {g}.at; while [ ! -e {g} ]; do sleep 0.02; done; exec \"$@\" 3>&1 > /dev/null",
+        g = gate.display()
+    );
     let mut command = vec!["/bin/sh".to_owned(), "-c".into(), script, "sh".into()];
     command.append(&mut options.supervisor);
     options.supervisor = command;
@@ -227,7 +229,7 @@ async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
     server.push(lease(
-        "away",
+        &own("away"),
         "echo a; sleep 0.4; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 7",
     ));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"a\n"))).await;
@@ -237,7 +239,7 @@ async fn a_job_that_ends_while_agent_and_server_are_away_is_reported_whole() {
     let agent = Running::start(options(&server, state.path()));
     sleep(Duration::from_millis(500)).await;
     server.state.lock().away = false;
-    let (outcome, log) = server.outcome("away").await;
+    let (outcome, log) = server.outcome(&own("away")).await;
     assert_eq!(outcome.exit_code, Some(7));
     assert_eq!(log.lines().count(), 20_001);
     assert!(log.ends_with("line 19999\n"));
@@ -249,12 +251,12 @@ async fn stop_ends_the_workload_and_says_so() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("stopped", "trap '' TERM; echo up; sleep 300 & while :; do sleep 1; done"));
+    server.push(lease(&own("stopped"), "trap '' TERM; echo up; sleep 300 & while :; do sleep 1; done"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    server.state.lock().stop.push(StopRequest { item: "stopped".into(), attempt: 1, grace_seconds: Some(1) });
-    let (outcome, _) = server.outcome("stopped").await;
+    server.state.lock().stop.push(StopRequest { item: own("stopped"), attempt: 1, grace_seconds: Some(1) });
+    let (outcome, _) = server.outcome(&own("stopped")).await;
     assert_eq!((outcome.ending, outcome.exit_code), (Ended::Stopped, None));
-    assert_eq!(marked("stopped"), 0);
+    assert_eq!(marked(&own("stopped")), 0);
     agent.end(Control::Leave).await;
 }
 
@@ -263,10 +265,10 @@ async fn a_stop_is_finished_by_the_next_agent() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("handed-over", "trap '' TERM; echo up; while :; do sleep 1; done"));
+    server.push(lease(&own("handed-over"), "trap '' TERM; echo up; while :; do sleep 1; done"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    server.state.lock().stop.push(StopRequest { item: "handed-over".into(), attempt: 1, grace_seconds: Some(2) });
-    let order = state.path().join("attempts/handed-over-1/stop.json");
+    server.state.lock().stop.push(StopRequest { item: own("handed-over"), attempt: 1, grace_seconds: Some(2) });
+    let order = state.path().join(format!("attempts/{}-1/stop.json", own("handed-over")));
     for _ in 0..500 {
         if order.exists() {
             break;
@@ -277,9 +279,9 @@ async fn a_stop_is_finished_by_the_next_agent() {
     agent.kill().await;
     server.state.lock().stop.clear();
     let agent = Running::start(options(&server, state.path()));
-    let (outcome, _) = server.outcome("handed-over").await;
+    let (outcome, _) = server.outcome(&own("handed-over")).await;
     assert_eq!(outcome.ending, Ended::Stopped);
-    assert_eq!(marked("handed-over"), 0);
+    assert_eq!(marked(&own("handed-over")), 0);
     agent.end(Control::Leave).await;
 }
 
@@ -288,17 +290,17 @@ async fn what_belongs_to_somebody_else_is_stopped_and_not_reported() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("lost", "echo up; sleep 300"));
+    server.push(lease(&own("lost"), "echo up; sleep 300"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
-    assert!(marked("lost") > 0);
-    server.state.lock().lost.push(Held { item: "lost".into(), attempt: 1 });
+    assert!(marked(&own("lost")) > 0);
+    server.state.lock().lost.push(Held { item: own("lost"), attempt: 1 });
     for _ in 0..1000 {
-        if marked("lost") == 0 {
+        if marked(&own("lost")) == 0 {
             break;
         }
         sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(marked("lost"), 0, "the orphan lives");
+    assert_eq!(marked(&own("lost")), 0, "the orphan lives");
     agent.end(Control::Drain).await;
     assert!(server.state.lock().outcomes.is_empty());
 }
@@ -308,15 +310,15 @@ async fn the_owner_can_leave_drain_and_stop() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("owned", "echo up; sleep 300"));
+    server.push(lease(&own("owned"), "echo up; sleep 300"));
     server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
     agent.end(Control::Leave).await;
-    assert!(marked("owned") > 0, "the workload did not outlive its agent");
+    assert!(marked(&own("owned")) > 0, "the workload did not outlive its agent");
     assert!(server.state.lock().outcomes.is_empty());
     let agent = Running::start(options(&server, state.path()));
     agent.end(Control::Stop).await;
-    assert_eq!(server.outcome("owned").await.0.ending, Ended::Stopped);
-    assert_eq!(marked("owned"), 0);
+    assert_eq!(server.outcome(&own("owned")).await.0.ending, Ended::Stopped);
+    assert_eq!(marked(&own("owned")), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,8 +338,8 @@ async fn an_agent_that_cannot_begin_says_why() {
     assert_eq!(error.exit_code(), 4, "{error}");
     server.state.lock().away = false;
     let agent = Running::start(options(&server, state.path()));
-    server.push(lease("begun", "true"));
-    server.outcome("begun").await;
+    server.push(lease(&own("begun"), "true"));
+    server.outcome(&own("begun")).await;
     let (_control, orders) = mpsc::unbounded_channel();
     let error = run(options(&server, state.path()), orders).await.unwrap_err();
     assert!(matches!(error, Error::StateInUse { .. }), "{error}");
