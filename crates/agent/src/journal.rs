@@ -108,6 +108,23 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// What the first entry says.
+    fn new(agent: String, lease: Lease) -> Self {
+        Self {
+            agent,
+            lease: Arc::new(lease),
+            acknowledged: false,
+            phases: Vec::new(),
+            warnings: Vec::new(),
+            environment: None,
+            source: None,
+            starting: None,
+            stop: None,
+            outcome: None,
+            closed: false,
+        }
+    }
+
     fn apply(&mut self, entry: Entry) {
         match entry {
             Entry::Leased { agent, lease, .. } => {
@@ -160,19 +177,7 @@ impl Journal {
         if let Some(parent) = dir.parent() {
             File::open(parent)?.sync_all()?;
         }
-        let state = State {
-            agent: agent.to_owned(),
-            lease: Arc::new(lease),
-            acknowledged: false,
-            phases: Vec::new(),
-            warnings: Vec::new(),
-            environment: None,
-            source: None,
-            starting: None,
-            stop: None,
-            outcome: None,
-            closed: false,
-        };
+        let state = State::new(agent.to_owned(), lease);
         Ok(Self { file: Arc::new(file), dir: dir.to_owned(), state })
     }
 
@@ -195,19 +200,7 @@ impl Journal {
             match (&mut state, entry) {
                 (Some(state), entry) => state.apply(entry),
                 (None, Entry::Leased { agent, lease, .. }) => {
-                    state = Some(State {
-                        agent,
-                        lease: Arc::from(lease),
-                        acknowledged: false,
-                        phases: Vec::new(),
-                        warnings: Vec::new(),
-                        environment: None,
-                        source: None,
-                        starting: None,
-                        stop: None,
-                        outcome: None,
-                        closed: false,
-                    });
+                    state = Some(State::new(agent, *lease));
                 }
                 (None, _) => break,
             }
