@@ -51,6 +51,8 @@ const CLAIM_WAIT_MS: u32 = 30_000;
 const HEARTBEAT_WAIT_MS: u32 = 10_000;
 /// Wait before the next heartbeat when the last answer held nothing that was not known.
 const HEARTBEAT_REPEAT: Duration = Duration::from_secs(1);
+/// How long acknowledgements are gathered before a heartbeat is begun anew for them.
+const ACKNOWLEDGED_GATHER: Duration = Duration::from_millis(100);
 /// Waits between tries while the server is away; the last one repeats.
 const RETRY_MS: [u64; 5] = [200, 500, 1_000, 2_000, 4_000];
 /// How long the engine may take to say that it is there.
@@ -145,6 +147,7 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
         pythons: Pythons::new(state.environments(), options.environment.clone()),
         mark: identity.state.clone(),
         clock: options.clock.clone(),
+        acknowledged: Arc::default(),
         client,
         state,
         engine,
@@ -535,7 +538,20 @@ impl AgentLoop {
         }
         let client = self.ctx.client.clone();
         let body = self.body(HEARTBEAT_WAIT_MS);
-        self.tasks.spawn(async move { Event::Heard(client.agent_heartbeat(&agent, &body).await) });
+        let acknowledged = self.ctx.acknowledged.clone();
+        self.tasks.spawn(async move {
+            // The server speaks only of items that the heartbeat names, so one that does not name what was taken since
+            // would delay a stop until its end.
+            let outdated = async {
+                acknowledged.notified().await;
+                sleep(ACKNOWLEDGED_GATHER).await;
+            };
+            tokio::select! {
+                biased;
+                answer = client.agent_heartbeat(&agent, &body) => Event::Heard(answer),
+                () = outdated => Event::Again(Chore::Heartbeat),
+            }
+        });
     }
 
     fn body(&self, wait_ms: u32) -> Heartbeat {

@@ -226,6 +226,7 @@ impl Attempt {
             match self.ctx.client.attempt_acknowledge(&agent, &lease.item, lease.attempt).await {
                 Ok(()) => {
                     self.acknowledged.store(true, Ordering::SeqCst);
+                    self.ctx.acknowledged.notify_one();
                     self.progress.journal.append(Entry::Acknowledged).await?;
                     info!(item.id = %lease.item, attempt = lease.attempt, queue = %lease.queue, "took the item");
                     return Ok(true);

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lanza_api::Client;
 use lanza_model::{Target as Kind, clock::Clock};
+use tokio::sync::Notify;
 
 use crate::{
     Options,
@@ -31,4 +32,6 @@ pub(crate) struct Context {
     pub(crate) engine: Option<Engine>,
     pub(crate) pythons: Pythons,
     pub(crate) clock: Arc<dyn Clock>,
+    /// An attempt was acknowledged, so that the next heartbeat has one more to name.
+    pub(crate) acknowledged: Arc<Notify>,
 }

@@ -42,6 +42,10 @@ pub(crate) struct State {
     pub(crate) refuse: Option<(u16, Problem)>,
     pub(crate) artifacts: HashMap<String, Vec<(String, Vec<u8>)>>,
     pub(crate) left: bool,
+    /// How many heartbeats came in.
+    pub(crate) heartbeats: u32,
+    /// A heartbeat without news is answered after ten minutes.
+    pub(crate) patient: bool,
     /// How often an agent registered: a claim of an earlier one is dead.
     pub(crate) registered: u32,
 }
@@ -185,25 +189,31 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
         }
         ["agents", _, "heartbeat"] => {
             let beat: Heartbeat = serde_json::from_slice(body).unwrap();
-            // As the real server says it: what is held must have been acknowledged.
-            let unknown: Vec<Held> = {
-                let s = state.lock();
-                beat.items.iter().filter(|h| !s.acknowledged.contains(h)).cloned().collect()
+            // As the real server says it: it speaks only of items that are named, and those must have been acknowledged.
+            let (unknown, wait_ms) = {
+                let mut s = state.lock();
+                s.left |= beat.leaving;
+                s.heartbeats += 1;
+                let unknown: Vec<Held> = beat.items.iter().filter(|h| !s.acknowledged.contains(h)).cloned().collect();
+                (unknown, if s.patient && beat.wait_ms > 0 { 600_000 } else { beat.wait_ms })
             };
-            state.lock().left |= beat.leaving;
-            for _ in 0..beat.wait_ms / 50 {
-                {
-                    let s = state.lock();
-                    if !s.stop.is_empty() || !s.lost.is_empty() {
-                        break;
-                    }
+            let named = |item: &str, attempt: u32| beat.items.iter().any(|h| h.item == item && h.attempt == attempt);
+            let news = || {
+                let s = state.lock();
+                let stop: Vec<StopRequest> = s.stop.iter().filter(|r| named(&r.item, r.attempt)).cloned().collect();
+                let lost: Vec<Held> = s.lost.iter().filter(|h| named(&h.item, h.attempt)).cloned().collect();
+                (stop, lost)
+            };
+            for _ in 0..wait_ms / 50 {
+                let (stop, lost) = news();
+                if !stop.is_empty() || !lost.is_empty() {
+                    break;
                 }
                 sleep(Duration::from_millis(50)).await;
             }
-            let s = state.lock();
-            let lost = s.lost.iter().chain(&unknown).cloned().collect();
-            let answer = HeartbeatAnswer { command: AgentCommand::None, stop: s.stop.clone(), lost };
-            ok(json!(answer))
+            let (stop, mut lost) = news();
+            lost.extend(unknown);
+            ok(json!(HeartbeatAnswer { command: AgentCommand::None, stop, lost }))
         }
         ["agents", _, "items", item, attempt, what @ ..] => {
             let held = Held { item: (*item).into(), attempt: attempt.parse().unwrap() };

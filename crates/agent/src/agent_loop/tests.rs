@@ -261,6 +261,22 @@ async fn stop_ends_the_workload_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_heard_though_the_heartbeat_under_way_does_not_name_the_item() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    server.state.lock().patient = true;
+    let agent = Running::start(options(&server, state.path()));
+    // It names nothing, and waits for longer than this test.
+    server.until("a heartbeat", |s| s.heartbeats > 0).await;
+    let item = own("told");
+    server.push(lease(&item, "echo up; sleep 300"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    server.state.lock().stop.push(StopRequest { item: item.clone(), attempt: 1, grace_seconds: Some(1) });
+    assert_eq!(server.outcome(&item).await.0.ending, Ended::Stopped);
+    agent.end(Control::Leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_finished_by_the_next_agent() {
     let server = FakeServer::start().await;
     let state = tempfile::tempdir().unwrap();
