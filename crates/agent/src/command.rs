@@ -105,6 +105,20 @@ impl Commands<'_> {
         say(&self.log, line);
     }
 
+    /// Returns how long the log is, in bytes.
+    pub(crate) fn log_length(&self) -> u64 {
+        self.log.metadata().map_or(0, |m| m.len())
+    }
+
+    /// Returns what the log got since it had this length, the last 64 KiB of it.
+    pub(crate) fn log_since(&self, length: u64) -> String {
+        let Ok(mut file) = File::open(&self.log) else { return String::new() };
+        let _ = file.seek(SeekFrom::Start(length.max(self.log_length().saturating_sub(64 * 1024))));
+        let mut bytes = Vec::new();
+        let _ = file.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Returns the last lines of the log, for a message.
     pub(crate) fn last_lines(&self, count: usize) -> String {
         let Ok(mut file) = File::open(&self.log) else { return String::new() };

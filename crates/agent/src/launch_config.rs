@@ -3,11 +3,19 @@
 //! It is checked as a whole before anything starts: every problem is reported at once, each with the dotted path of
 //! its field and, for a misspelt key, the known one that is nearest. Values stay as the stock agent reads them.
 
-use std::{fmt, path::Path, time::Duration};
+mod secret;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lanza_model::name::nearest;
 use serde_json::{Map, Value};
 
+pub use self::secret::Secret;
 use crate::options::Slots;
 
 const TOP: &[&str] = &[
@@ -24,7 +32,7 @@ const TOP: &[&str] = &[
     "builder",
     "lanza",
 ];
-const LANZA: &[&str] = &["git", "secrets", "resources", "cache", "timeouts"];
+const LANZA: &[&str] = &["git", "registry", "build", "secrets", "resources", "cache", "timeouts"];
 
 /// What a config file says. Parts that it leaves out are none or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,8 +68,12 @@ pub struct LaunchConfig {
 pub struct LanzaConfig {
     /// Hosts that git may be asked over plain http.
     pub git_http_hosts: Vec<String>,
-    /// Where git gets credentials from, by host.
-    pub git_credentials: Value,
+    /// Log-ins for git, by host or `host:port`.
+    pub git_credentials: BTreeMap<String, GitCredential>,
+    /// Log-ins for registries, by host or `host:port`.
+    pub registry_credentials: BTreeMap<String, RegistryCredential>,
+    /// Leave `# syntax=` lines out of Dockerfiles, for sites where the builder can fetch no frontend.
+    pub drop_syntax_lines: bool,
     /// Secrets that queues may refer to, by name.
     pub secrets: Map<String, Value>,
     /// `cpus`, `memory`, `gpus` that the agent may hand out.
@@ -80,7 +92,9 @@ impl Default for LanzaConfig {
     fn default() -> Self {
         Self {
             git_http_hosts: Vec::new(),
-            git_credentials: Value::Null,
+            git_credentials: BTreeMap::new(),
+            registry_credentials: BTreeMap::new(),
+            drop_syntax_lines: false,
             secrets: Map::new(),
             resources: Map::new(),
             cache_max_size: None,
@@ -89,6 +103,28 @@ impl Default for LanzaConfig {
             fetch_timeout: Duration::from_secs(1800),
         }
     }
+}
+
+/// A log-in for a git host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GitCredential {
+    /// User for https; `git` where only a password (a token) is given.
+    pub username: Option<String>,
+    /// Password or token for https.
+    pub password: Option<Secret>,
+    /// Private key for ssh.
+    pub ssh_key: Option<PathBuf>,
+    /// Known hosts for ssh; no other host is then accepted.
+    pub known_hosts: Option<PathBuf>,
+}
+
+/// A log-in for a registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryCredential {
+    /// User.
+    pub username: String,
+    /// Password or token.
+    pub password: Secret,
 }
 
 /// A config file is wrong: every problem, one a line.
@@ -277,6 +313,10 @@ impl Check {
         self.keys("lanza", block, LANZA);
         let git = self.object("lanza.git", block.get("git"));
         self.keys("lanza.git", &git, &["allow_http_hosts", "credentials"]);
+        let registry = self.object("lanza.registry", block.get("registry"));
+        self.keys("lanza.registry", &registry, &["credentials"]);
+        let build = self.object("lanza.build", block.get("build"));
+        self.keys("lanza.build", &build, &["drop_syntax_lines"]);
         let cache = self.object("lanza.cache", block.get("cache"));
         self.keys("lanza.cache", &cache, &["max_size", "keep_days"]);
         let timeouts = self.object("lanza.timeouts", block.get("timeouts"));
@@ -286,7 +326,9 @@ impl Check {
         let defaults = LanzaConfig::default();
         LanzaConfig {
             git_http_hosts: self.texts("lanza.git.allow_http_hosts", git.get("allow_http_hosts")),
-            git_credentials: git.get("credentials").cloned().unwrap_or(Value::Null),
+            git_credentials: self.git_credentials(git.get("credentials")),
+            registry_credentials: self.registry_credentials(registry.get("credentials")),
+            drop_syntax_lines: self.boolean("lanza.build.drop_syntax_lines", build.get("drop_syntax_lines")),
             secrets: self.object("lanza.secrets", block.get("secrets")),
             resources,
             cache_max_size: cache.get("max_size").and_then(|v| match v {
@@ -301,6 +343,65 @@ impl Check {
                 .duration("lanza.timeouts.fetch", timeouts.get("fetch"))
                 .unwrap_or(defaults.fetch_timeout),
         }
+    }
+
+    fn git_credentials(&mut self, value: Option<&Value>) -> BTreeMap<String, GitCredential> {
+        const KNOWN: &[&str] = &["username", "password", "password_env", "password_file", "ssh_key", "known_hosts"];
+        const PATH: &str = "lanza.git.credentials";
+        let mut found = BTreeMap::new();
+        for (host, value) in self.object(PATH, value) {
+            let path = join(PATH, &host);
+            let block = self.object(&path, Some(&value));
+            self.keys(&path, &block, KNOWN);
+            let file = |check: &mut Self, key: &str| check.text(&join(&path, key), block.get(key)).map(PathBuf::from);
+            let credential = GitCredential {
+                username: self.text(&join(&path, "username"), block.get("username")),
+                password: self.secret(&path, &block),
+                ssh_key: file(self, "ssh_key"),
+                known_hosts: file(self, "known_hosts"),
+            };
+            if credential.username.is_some() && credential.password.is_none() {
+                self.problem(&path, "has a username and no password; give password, password_env or password_file");
+            }
+            found.insert(host.to_ascii_lowercase(), credential);
+        }
+        found
+    }
+
+    fn registry_credentials(&mut self, value: Option<&Value>) -> BTreeMap<String, RegistryCredential> {
+        const KNOWN: &[&str] = &["username", "password", "password_env", "password_file"];
+        const PATH: &str = "lanza.registry.credentials";
+        let mut found = BTreeMap::new();
+        for (host, value) in self.object(PATH, value) {
+            let path = join(PATH, &host);
+            let block = self.object(&path, Some(&value));
+            self.keys(&path, &block, KNOWN);
+            let username = self.text(&join(&path, "username"), block.get("username"));
+            match (username, self.secret(&path, &block)) {
+                (Some(username), Some(password)) => {
+                    found.insert(host, RegistryCredential { username, password });
+                }
+                _ => self.problem(&path, "needs a username and one of password, password_env, password_file"),
+            }
+        }
+        found
+    }
+
+    /// One of `password`, `password_env` and `password_file`.
+    fn secret(&mut self, path: &str, block: &Map<String, Value>) -> Option<Secret> {
+        let mut text = |key: &str| self.text(&join(path, key), block.get(key));
+        let mut given = [
+            text("password").map(Secret::Text),
+            text("password_env").map(Secret::Variable),
+            text("password_file").map(|f| Secret::File(f.into())),
+        ]
+        .into_iter()
+        .flatten();
+        let first = given.next();
+        if given.next().is_some() {
+            self.problem(path, "has more than one of password, password_env, password_file");
+        }
+        first
     }
 
     fn text(&mut self, path: &str, value: Option<&Value>) -> Option<String> {
@@ -424,9 +525,14 @@ mod tests {
             "launch-config.yaml",
             "entity: acme\nqueues: [a, b]\nmax_jobs: -1\nstopped_run_timeout: 5\n\
              builder: {type: docker, destination: registry.example/x}\nenvironment: {type: aws, region: r, extra: 1}\n\
-             lanza: {git: {allow_http_hosts: [git.local]}, timeouts: {build: 10m}}\n",
+             lanza: {git: {allow_http_hosts: [git.local], credentials: {Git.Local: {username: u, password: hush}}},\n\
+             \x20 registry: {credentials: {'r.local:5000': {username: u, password_env: P}}},\n\
+             \x20 build: {drop_syntax_lines: true}, timeouts: {build: 10m}}\n",
         )
         .expect("legal");
+        assert_eq!(config.lanza.git_credentials["git.local"].password, Some(Secret::Text("hush".into())));
+        assert_eq!(config.lanza.registry_credentials["r.local:5000"].password, Secret::Variable("P".into()));
+        assert!(config.lanza.drop_syntax_lines && !format!("{config:?}").contains("hush"));
         assert_eq!(config.queues, ["a", "b"]);
         assert_eq!(config.max_jobs, Some(Slots::Unlimited));
         assert_eq!(config.stopped_run_timeout, Some(Duration::from_secs(5)));
@@ -442,7 +548,8 @@ mod tests {
             "f.yaml",
             "entitty: acme\nmax_jobs: -2\nmax_schedulers: x\nverbosity: 7\nqueues: a\n\
              builder: {type: podman, destination: 1.dkr.ecr.eu.amazonaws.com/x:1, secret-name: s}\n\
-             lanza: {git: {allow_http_host: []}, timeouts: {build: soon}}\n",
+             lanza: {git: {allow_http_host: [], credentials: {h: {username: u}}}, timeouts: {build: soon},\n\
+             \x20 registry: {credentials: {r: {username: u, password: a, password_file: b}}}}\n",
         )
         .expect_err("wrong");
         let paths: Vec<&str> = error.problems.iter().map(|(p, _)| p.as_str()).collect();
@@ -456,6 +563,8 @@ mod tests {
             "builder.destination",
             "builder.secret-name",
             "lanza.git.allow_http_host",
+            "lanza.git.credentials.h",
+            "lanza.registry.credentials.r",
             "lanza.timeouts.build",
         ] {
             assert!(paths.contains(&path), "{path} is missing in {paths:?}");

@@ -17,7 +17,7 @@ use crate::{
     build::requirements::Requirements,
     command::{Commands, say},
     context::Context,
-    source::{self, Fetched, artifact::Artifacts, below},
+    source::{self, Fetched, artifact::Artifacts},
     state_dir::{make_dir, remove_dir},
     target::{Handle, Launch},
     target_config, workload_env,
@@ -120,16 +120,21 @@ async fn fetch(ctx: &Context, progress: &Progress, handle: &Handle, work: &Path)
     let client = ctx.client.with_key(&lease.token);
     let artifacts = Artifacts { client: &client, blobs: &ctx.state.blobs() };
     let commands = commands(ctx, log.clone(), Phase::Fetch);
-    let fetched =
-        source::fetch(&artifacts, &commands, &ctx.options.config.lanza.git_http_hosts, id, &name, work).await?;
+    let access = source::git::Access::of(&ctx.options.config.lanza, &ctx.options.environment);
+    let fetched = source::fetch(&artifacts, &commands, &access, id, &name, work).await?;
     say(&log, &format!("fetched the job {name} ({})", fetched.source.kind));
     Ok(fetched)
 }
 
 /// Returns the runner of the agent's own programs for a phase.
 pub(crate) fn commands(ctx: &Context, log: PathBuf, phase: Phase) -> Commands<'_> {
+    // Those that name one repository would aim git at another folder than the job's.
+    const ONE_REPOSITORY: &[&str] =
+        &["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"];
     let extra: fn(&str) -> bool = match phase {
-        Phase::Fetch => |n| n.starts_with("GIT_") || n.starts_with("SSH_") || n.starts_with("XDG_"),
+        Phase::Fetch => |n| {
+            (n.starts_with("GIT_") || n.starts_with("SSH_") || n.starts_with("XDG_")) && !ONE_REPOSITORY.contains(&n)
+        },
         _ => |n| n.starts_with("PIP_") || n.starts_with("UV_") || n.starts_with("DOCKER_") || n.starts_with("XDG_"),
     };
     let mut environment = workload_env::safe(&ctx.options.environment);
@@ -182,7 +187,7 @@ fn folders(
     work: &Path,
 ) -> Result<(PathBuf, PathBuf), Reason> {
     let inside = |root: &Path, path: &str, what: &str| {
-        let found = below(root, path).filter(|p| p.is_dir());
+        let found = source::inside(root, path).filter(|p| p.is_dir());
         found.ok_or_else(|| Reason::new(code::SOURCE_MISSING, format!("the {what} `{path}` is not in the job's code")))
     };
     let root = match job.and_then(|j| j.build_context.as_deref()) {
@@ -217,6 +222,7 @@ async fn process(ctx: &Context, progress: &mut Progress, handle: &Handle, job: J
     let (root, folder) = folders(fetched.as_ref().map(|f| &f.job), &lease.overrides, work)?;
     let mut environment = workload_env::safe(&ctx.options.environment);
     if let Some(fetched) = fetched {
+        environment.extend(git_variables(&fetched));
         if fetched.job.notebook || command.iter().any(|w| source::notebook::is_notebook(w)) {
             source::notebook::convert_all(&root, &command)?;
         }
@@ -240,6 +246,13 @@ async fn process(ctx: &Context, progress: &mut Progress, handle: &Handle, job: J
         folder: Some(folder),
         container: None,
     })
+}
+
+/// Returns the variables by which the client records the commit in the run, whether or not `git` is where it runs.
+fn git_variables(fetched: &Fetched) -> Vec<(String, String)> {
+    let commit = fetched.source.commit.as_ref().map(|c| ("WANDB_GIT_COMMIT".to_owned(), c.clone()));
+    let remote = fetched.remote.as_ref().map(|r| ("WANDB_GIT_REMOTE_URL".to_owned(), r.clone()));
+    commit.into_iter().chain(remote).collect()
 }
 
 /// Finds or builds the environment of the job; returns its folder.

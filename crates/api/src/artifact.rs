@@ -119,11 +119,32 @@ pub struct JobVersion {
     pub metadata: Value,
     /// Packages of its frozen requirements.
     pub requirements: Vec<String>,
+    /// What a launch may set, for a form.
+    #[serde(default)]
+    pub inputs: JobInputs,
+    /// The run that it was made of, if that is still there.
+    #[serde(default)]
+    pub made_of: Option<String>,
+    /// Runs that ran it, newest first, a hundred at most.
+    #[serde(default)]
+    pub runs: Vec<String>,
     /// When it was made.
     #[schema(value_type = String)]
     pub created_at: Time,
     /// Author.
     pub author: Option<String>,
+}
+
+/// What a launch of a job may set, as JSON Schemas: the job's own where it has one, else made from the types of its first
+/// run. A value that does not fit is refused on submit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobInputs {
+    /// Where they come from: `schema`, `types`, or `unknown` until the first run.
+    pub from: String,
+    /// Schema of `overrides.run_config`; null when everything is taken.
+    pub config: Value,
+    /// Schemas of `overrides.files`, by path.
+    pub files: serde_json::Map<String, Value>,
 }
 
 /// Answer with one job version.
@@ -158,6 +179,18 @@ pub struct JobDiff {
     pub requirements_removed: Vec<String>,
     /// Packages of `to` that `from` does not have.
     pub requirements_added: Vec<String>,
+    /// Files of the code that differ, for two code jobs.
+    #[serde(default)]
+    pub files: Vec<FileChange>,
+}
+
+/// A file of a job's code that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FileChange {
+    /// Path inside of the code.
+    pub path: String,
+    /// `added`, `removed` or `changed`.
+    pub change: String,
 }
 
 /// A field that differs.

@@ -233,6 +233,13 @@ impl Client {
             .map_err(move |source| ClientError::Unreachable { url: base.clone(), source }))
     }
 
+    /// Uploads bytes by a signed link (no key is sent along). `body` is read once.
+    pub async fn upload(&self, url: &str, length: u64, body: impl Into<reqwest::Body>) -> Result<(), ClientError> {
+        let url = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
+        let request = self.http.put(url).timeout(Duration::from_secs(3600)).header("content-length", length).body(body);
+        self.send(request).await.map(drop)
+    }
+
     /// Lists the files of an artifact version, with a link each.
     pub async fn artifact_files(&self, artifact: &str) -> Result<Vec<ArtifactFile>, ClientError> {
         self.list(&format!("/artifacts/{}/files", segment(artifact))).await
@@ -317,5 +324,6 @@ fn problem_of(status: StatusCode, body: &str) -> Problem {
         message: format!("the server answered {status}: {}", body.chars().take(300).collect::<String>()),
         hint: None,
         request_id: String::new(),
+        fields: Vec::new(),
     })
 }

@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod client;
 pub mod entity;
 pub mod item;
+pub mod job;
 pub mod problem;
 pub mod queue;
 pub mod run;

@@ -20,6 +20,20 @@ pub struct Problem {
     /// Finds the request in the server's log.
     #[serde(default)]
     pub request_id: String,
+    /// Each field that is wrong, where there may be several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldProblem>,
+}
+
+/// One field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldProblem {
+    /// Which rule it breaks: `type`, `maximum`, `required` …
+    pub code: String,
+    /// Dotted path in the request.
+    pub path: String,
+    /// A whole sentence.
+    pub message: String,
 }
 
 impl Problem {
@@ -31,6 +45,7 @@ impl Problem {
             message: message.into(),
             hint: Some(code.hint.to_owned()),
             request_id: String::new(),
+            fields: Vec::new(),
         }
     }
 }

@@ -200,6 +200,14 @@ pub const AGENT_QUEUE_MISSING: Code = Code {
     page: include_str!("../../../docs/errors/LZ0024.md"),
 };
 
+/// The values of a launch do not fit the job's inputs.
+pub const INPUT_INVALID: Code = Code {
+    word: "input_invalid",
+    help: "LZ0030",
+    hint: "Correct the values that the message names; `lanza job describe JOB` shows what the job takes.",
+    page: include_str!("../../../docs/errors/LZ0030.md"),
+};
+
 /// The job does not exist.
 pub const JOB_NOT_FOUND: Code = Code {
     word: "job_not_found",
@@ -409,6 +417,7 @@ pub const ALL: &[Code] = &[
     LINK_EXPIRED,
     ARTIFACT_INCOMPLETE,
     AGENT_QUEUE_MISSING,
+    INPUT_INVALID,
     JOB_NOT_FOUND,
     SOURCE_MISSING,
     FETCH_FAILED,

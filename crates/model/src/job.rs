@@ -14,6 +14,9 @@ pub const FROZEN_REQUIREMENTS: &str = "requirements.frozen.txt";
 /// Uncommitted changes, applied after a checkout.
 pub const DIFF_FILE: &str = "diff.patch";
 
+/// Key of our own in the job file: the runtime was chosen by a flag.
+pub const PYTHON_CHOSEN: &str = "runtime_chosen";
+
 /// Where a job's code comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -66,6 +69,8 @@ pub struct JobFile {
     pub base_image: Option<String>,
     /// Python's `major.minor`, if it is known.
     pub python: Option<String>,
+    /// Somebody chose that version with a flag, so that nothing in the source overrides it.
+    pub python_chosen: bool,
     /// Type document of the inputs.
     pub input_types: Value,
     /// Type document of the outputs.
@@ -111,6 +116,7 @@ impl JobFile {
             dockerfile: optional(&source["dockerfile"]),
             base_image: optional(&source["base_image"]),
             python: value["runtime"].as_str().and_then(python_minor),
+            python_chosen: value[PYTHON_CHOSEN].as_bool().unwrap_or(false),
             input_types: value.get("input_types").cloned().unwrap_or(Value::Null),
             output_types: value.get("output_types").cloned().unwrap_or(Value::Null),
             source: parsed,
@@ -134,6 +140,29 @@ pub fn normalise_entrypoint(mut words: Vec<String>) -> Vec<String> {
         }
     }
     words
+}
+
+/// Returns the words of an entry point with Python in front where it is a bare script or notebook, as new job files are
+/// written: clients do not put it there themselves.
+pub fn runnable(mut words: Vec<String>) -> Vec<String> {
+    let script = |w: &String| std::path::Path::new(w).extension().is_some_and(|e| e == "py" || e == "ipynb");
+    if words.first().is_some_and(script) {
+        words.insert(0, "python".to_owned());
+    }
+    words
+}
+
+/// Returns the script or notebook that a command hands to Python directly.
+pub fn script_of(words: &[String]) -> Option<&str> {
+    let script = |w: &&String| std::path::Path::new(w.as_str()).extension().is_some_and(|e| e == "py" || e == "ipynb");
+    let python = words.first().is_some_and(|w| w.rsplit('/').next().is_some_and(|w| w.starts_with("python")));
+    let place = usize::from(python);
+    words.get(place).filter(script).map(String::as_str)
+}
+
+/// Whether an image's tag may be an alias.
+pub fn is_tag_alias(tag: &str) -> bool {
+    !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 /// Returns `major.minor` of a Python version, whatever stands around it (`3.11.7`, `CPython 3.11.7`, `python-3.11`).
@@ -262,6 +291,19 @@ mod tests {
         }
         assert!(JobFile::parse(b"{}").is_err());
         assert!(JobFile::parse(b"[").is_err());
+    }
+
+    #[test]
+    fn bare_scripts_are_run_by_python() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(runnable(words("train.py --lr 1")), ["python", "train.py", "--lr", "1"]);
+        assert_eq!(runnable(words("n.ipynb")), ["python", "n.ipynb"]);
+        assert_eq!(runnable(words("sh run.sh")), ["sh", "run.sh"]);
+        assert_eq!(script_of(&words("python3.11 a/b.py -x")), Some("a/b.py"));
+        assert_eq!(script_of(&words("a.py")), Some("a.py"));
+        assert_eq!(script_of(&words("python -m pkg x.py")), None);
+        assert_eq!(script_of(&words("sh x.py")), None);
+        assert!(is_tag_alias("1.2-a_b") && !is_tag_alias("a/b") && !is_tag_alias(""));
     }
 
     #[test]

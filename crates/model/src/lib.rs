@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod code;
 pub mod config;
+pub mod git;
 pub mod id;
+pub mod input;
 pub mod item;
 pub mod job;
 pub mod name;

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use lanza_api::Problem;
+use lanza_api::{Problem, problem::FieldProblem};
 use lanza_service::Error;
 
 /// An error on its way out of a REST handler.
@@ -27,7 +27,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
     match error {
         Error::NotFound { .. } | Error::NoneOf { .. } => StatusCode::NOT_FOUND,
         Error::AlreadyExists { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
-        Error::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Invalid { .. } | Error::Inputs { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Error::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -55,12 +55,20 @@ pub(crate) fn log(error: &Error, request_id: &str) {
     }
 }
 
+fn field_problem(field: &lanza_model::input::Violation) -> FieldProblem {
+    let message = format!("`{}` {}.", field.path, field.why);
+    FieldProblem { code: field.rule.to_owned(), path: field.path.clone(), message }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let request_id = crate::request_id::current();
         log(&self.0, &request_id);
         let mut problem = Problem::new(self.0.code(), self.0.to_string());
         problem.request_id = request_id;
+        if let Error::Inputs { fields, .. } = &self.0 {
+            problem.fields = fields.iter().map(field_problem).collect();
+        }
         let mut response = (status(&self.0), Json(problem)).into_response();
         match &self.0 {
             Error::Unauthenticated(_) => {

@@ -48,6 +48,14 @@ pub enum Error {
         /// The code: [`code::INVALID`] or a particular one.
         code: Code,
     },
+    /// Values of a launch do not fit the job's inputs.
+    #[error("{}", inputs_message(.job, .fields))]
+    Inputs {
+        /// The job.
+        job: String,
+        /// Each field that is wrong.
+        fields: Vec<lanza_model::input::Violation>,
+    },
     /// The object is not in a state for this.
     #[error("{message}")]
     Conflict {
@@ -110,6 +118,7 @@ impl Error {
             | Self::Invalid { code, .. }
             | Self::Conflict { code, .. } => *code,
             Self::AlreadyExists { .. } => code::ALREADY_EXISTS,
+            Self::Inputs { .. } => code::INPUT_INVALID,
             Self::TooLarge { .. } => code::TOO_LARGE,
             Self::Unauthenticated(_) => code::UNAUTHENTICATED,
             Self::Forbidden(_) => code::FORBIDDEN,
@@ -117,6 +126,11 @@ impl Error {
             Self::Internal(_) => code::INTERNAL,
         }
     }
+}
+
+fn inputs_message(job: &str, fields: &[lanza_model::input::Violation]) -> String {
+    let each: Vec<String> = fields.iter().map(|f| format!("`{}` {}", f.path, f.why)).collect();
+    format!("the values do not fit the inputs of `{job}`: {}", each.join("; "))
 }
 
 impl From<lanza_store::Error> for Error {

@@ -109,6 +109,7 @@ pub(super) async fn prepare(
         labels.insert(name.to_owned(), value);
     }
     let mut environment: std::collections::BTreeMap<String, String> = job.config.environment.into_iter().collect();
+    environment.extend(job.fetched.iter().flat_map(super::git_variables));
     environment.extend(workload_env::launch(&lease, &base_url, job.image.as_deref(), SCRATCH));
     say(&log(Phase::Start), &format!("starting a container of {}", image.name));
     Ok(Launch {

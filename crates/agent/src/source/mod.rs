@@ -11,6 +11,7 @@ use lanza_model::{
     Reason, code,
     job::{self, JobFile},
 };
+use sha2::{Digest, Sha256};
 
 use self::artifact::Artifacts;
 use crate::command::Commands;
@@ -26,13 +27,15 @@ pub(crate) struct Fetched {
     pub(crate) source: ItemSource,
     /// Digest of the code, for what depends on it.
     pub(crate) digest: String,
+    /// Address of the repository without secrets, for git jobs.
+    pub(crate) remote: Option<String>,
 }
 
 /// Brings the job artifact `id` and its code into `folder`.
 pub(crate) async fn fetch(
     artifacts: &Artifacts<'_>,
     commands: &Commands<'_>,
-    http_hosts: &[String],
+    access: &git::Access<'_>,
     id: &str,
     job_name: &str,
     folder: &Path,
@@ -48,22 +51,28 @@ pub(crate) async fn fetch(
         std::fs::read_to_string(description.join(job::FROZEN_REQUIREMENTS)).ok().filter(|t| !t.trim().is_empty());
     let mut source = ItemSource { kind: file.source.kind().to_owned(), commit: None, image: None };
     let mut digest = files;
+    let mut remote = None;
     match &file.source {
         job::Source::Code { artifact } => {
             digest = artifacts.unpack(artifact, folder).await.map_err(|e| e.named("code", artifact))?;
         }
-        job::Source::Git { remote, commit } => {
-            let commit = git::checkout(commands, http_hosts, remote, commit, folder).await?;
+        job::Source::Git { remote: address, commit } => {
+            let found = git::checkout(commands, access, address, commit, folder).await?;
             let patch = description.join(job::DIFF_FILE);
-            if patch.metadata().is_ok_and(|m| m.len() > 0) {
+            digest.clone_from(&found.commit);
+            if let Ok(changes) = std::fs::read(&patch)
+                && !changes.is_empty()
+            {
                 git::apply(commands, &patch, folder).await?;
+                commands.say("applied the job's diff.patch");
+                digest = artifact::hex(&Sha256::digest([digest.as_bytes(), b"\0", &changes].concat()));
             }
-            digest.clone_from(&commit);
-            source.commit = Some(commit);
+            source.commit = Some(found.commit);
+            remote = Some(found.remote);
         }
         job::Source::Image { image } => source.image = Some(image.clone()),
     }
-    Ok(Fetched { job: file, frozen, source, digest })
+    Ok(Fetched { job: file, frozen, source, digest, remote })
 }
 
 /// Returns `path` below `root`, or none when it would lead anywhere else.
@@ -73,6 +82,18 @@ pub(crate) fn below(root: &Path, path: &str) -> Option<PathBuf> {
     }
     let relative = Path::new(path);
     relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)).then(|| root.join(relative))
+}
+
+/// Returns `path` below `root` as it is on disk, or none when it is not there, or when a link on the way leads out: what
+/// the agent reads for a job must be the job's own.
+pub(crate) fn inside(root: &Path, path: &str) -> Option<PathBuf> {
+    let found = below(root, path)?;
+    let mut there = found.as_path();
+    // A folder that is yet to be made is judged by the nearest one above it.
+    while there.symlink_metadata().is_err() {
+        there = there.parent()?;
+    }
+    there.canonicalize().ok()?.starts_with(root.canonicalize().ok()?).then_some(found)
 }
 
 #[cfg(test)]
@@ -85,6 +106,22 @@ mod tests {
         assert_eq!(below(root, "a/b.py"), Some("/r/a/b.py".into()));
         for hostile in ["", "/etc/passwd", "../x", "a/../../x", "a/..", "a\0b", "..\\x"] {
             assert_eq!(below(root, hostile), None, "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_out_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("code");
+        std::fs::create_dir_all(root.join("real")).unwrap();
+        std::fs::write(folder.path().join("secret"), "s").unwrap();
+        std::os::unix::fs::symlink("real", root.join("near")).unwrap();
+        std::os::unix::fs::symlink("..", root.join("up")).unwrap();
+        std::os::unix::fs::symlink("../secret", root.join("requirements.txt")).unwrap();
+        assert_eq!(inside(&root, "near"), Some(root.join("near")));
+        assert_eq!(inside(&root, "real/new/deep"), Some(root.join("real/new/deep")));
+        for hostile in ["up", "up/secret", "requirements.txt", "../secret"] {
+            assert_eq!(inside(&root, hostile), None, "{hostile}");
         }
     }
 }

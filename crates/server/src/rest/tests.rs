@@ -108,6 +108,9 @@ fn cases() -> Vec<Case> {
         json!({ "state": "0123456789abcdef", "host": "h", "version": "v", "queues": ["q"], "targets": ["process"] });
     let claim = json!({ "queues": ["q"], "free": 1, "wait_ms": 0 });
     let outcome = json!({ "outcome": { "ending": "failed", "ended_at": "2026-01-01T00:00:00Z" } });
+    let new_job = json!({ "source": { "image": "tool:1" } });
+    let new_code = json!({ "name": "code-x", "files":
+        [{ "path": "a.py", "md5": "1B2M2Y8AsgTpgAmY7PhCfg==", "size_bytes": 0 }] });
     let mut cases = vec![
         // The caller's own things: everyone has them.
         case("GET", "/me", None, [200, 200, 200]),
@@ -177,6 +180,7 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/log", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/system", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 403, 422]),
+        case("GET", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/projects/{project}/runs/{run}/stop", None, [404, 403, 200]),
         case("DELETE", "/entities/{entity}/projects/{project}/runs/{run}", None, [404, 403, 204]),
         // Artifacts and jobs; there are none, so that the owner learns just that.
@@ -193,6 +197,9 @@ fn cases() -> Vec<Case> {
             [404, 404, 404],
         ),
         case("GET", "/entities/{entity}/projects/{project}/jobs", None, [404, 200, 200]),
+        case("POST", "/entities/{entity}/projects/{project}/jobs", Some(new_job), [404, 403, 201]),
+        case("POST", "/entities/{entity}/projects/{project}/code", Some(new_code), [404, 403, 200]),
+        case("POST", "/entities/{entity}/projects/{project}/code/{id}/commit", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/versions", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/versions/{version}", None, [404, 404, 404]),

@@ -23,7 +23,7 @@ pub(super) fn status(error: &Error) -> StatusCode {
         Error::NotFound { .. } | Error::NoneOf { .. } => StatusCode::NOT_FOUND,
         Error::Conflict { code, .. } if *code == code::LINK_EXPIRED => StatusCode::FORBIDDEN,
         Error::AlreadyExists { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
-        Error::Invalid { .. } => StatusCode::BAD_REQUEST,
+        Error::Invalid { .. } | Error::Inputs { .. } => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Error::Forbidden(_) => StatusCode::FORBIDDEN,

@@ -1,6 +1,7 @@
 //! Jobs that are made of runs: by the server when a run ends, or by hand.
 
 use bytes::Bytes;
+use lanza_api::job::RunJob;
 use lanza_model::job::{self, DIFF_FILE, FROZEN_REQUIREMENTS, JOB_FILE, Source};
 use lanza_store::{
     artifacts::{Artifact, Relation},
@@ -8,7 +9,7 @@ use lanza_store::{
 };
 use serde_json::{Map, Value};
 
-use super::{FILE_LIMIT, types};
+use super::{FILE_LIMIT, Made, types};
 use crate::{Actor, Error, Result, Service, artifacts::ArtifactRequest, lenient};
 
 /// Kinds of runs that are no work of anybody's: the hidden run of `wandb job create`, and a sweep's scheduler.
@@ -32,23 +33,20 @@ struct Material {
 
 impl Service {
     /// Makes the job of a run that has just ended, unless there is a reason not to: it was launched from a job, it made or
-    /// used one itself, or it does not say what it ran. Returns the reference of the job.
+    /// used one itself, or it does not say what it ran. Returns the reference of the job. A launched run teaches its job
+    /// the types of its inputs.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) async fn job_of_ended_run(&self, actor: &Actor, run: &Run) -> Result<Option<String>> {
-        let kind = run.job_type.as_deref().unwrap_or_default();
-        if run.trace_id.is_some() || actor.job.is_some() || NO_JOB_TYPES.contains(&kind) {
+        if run.trace_id.is_some() {
+            self.job_learn(run).await?;
+        }
+        if actor.job.is_some() || self.job_hindrance(run).await?.is_some() {
             return Ok(None);
         }
-        for relation in [Relation::Output, Relation::Input] {
-            let others = self.store.lineage_artifacts(run.id.as_str(), relation).await?;
-            if others.iter().any(|a| a.collection.type_name == job::ARTIFACT_TYPE) {
-                return Ok(None);
-            }
-        }
         match self.job_from_run(actor, run, FromRun::default()).await {
-            Ok(made) => Ok(Some(made.reference())),
+            Ok(made) => Ok(Some(made.artifact.reference())),
             Err(Error::Invalid { field, why, .. }) => {
                 tracing::debug!(run = %run.name, "no job is made of this run: {field} {why}");
                 Ok(None)
@@ -57,15 +55,66 @@ impl Service {
         }
     }
 
+    /// Says why the server does not even try to make a job of a run.
+    async fn job_hindrance(&self, run: &Run) -> Result<Option<String>> {
+        if run.trace_id.is_some() {
+            return Ok(Some("it was launched from a job or an image itself".to_owned()));
+        }
+        let kind = run.job_type.as_deref().unwrap_or_default();
+        if NO_JOB_TYPES.contains(&kind) {
+            return Ok(Some(format!("runs of the type `{kind}` are no work of their own")));
+        }
+        for (relation, verb) in [(Relation::Output, "made"), (Relation::Input, "used")] {
+            let others = self.store.lineage_artifacts(run.id.as_str(), relation).await?;
+            if let Some(other) = others.iter().find(|a| a.collection.type_name == job::ARTIFACT_TYPE) {
+                return Ok(Some(format!("it {verb} the job `{}` itself", other.reference())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the job that a run ran or became, or says why there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn job_of_run(&self, run: &Run) -> Result<RunJob> {
+        let view = self.run_view(run).await?;
+        if view.job.is_some() {
+            return Ok(RunJob { job: view.job, why: None });
+        }
+        for relation in [Relation::Output, Relation::Input] {
+            let others = self.store.lineage_artifacts(run.id.as_str(), relation).await?;
+            if let Some(own) = others.iter().find(|a| a.collection.type_name == job::ARTIFACT_TYPE) {
+                return Ok(RunJob { job: Some(own.reference()), why: None });
+            }
+        }
+        let why = match self.job_hindrance(run).await? {
+            Some(why) => why,
+            None if !run.state.is_ended() => format!("it is {}, and a job is made when a run ends", run.state),
+            None => match self.run_parts(run, &FromRun::default()).await {
+                Err(Error::Invalid { why, .. }) => why,
+                Err(e) => return Err(e),
+                Ok(_) => "its client never said that it was complete; `lanza job create run` makes the job".to_owned(),
+            },
+        };
+        Ok(RunJob { job: None, why: Some(why) })
+    }
+
+    /// What a job of this run would be made of.
+    async fn run_parts(&self, run: &Run, wanted: &FromRun) -> Result<(Material, Source, Vec<String>, String)> {
+        let material = self.run_material(run).await?;
+        let (source, entry) = self.run_source(run, &material, wanted.source.as_deref()).await?;
+        let python = self.run_python(&material).await?;
+        Ok((material, source, entry, python))
+    }
+
     /// Makes a job version of a run. Equal content makes no new version.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming what the run lacks; [`Error::Forbidden`].
-    pub async fn job_from_run(&self, actor: &Actor, run: &Run, wanted: FromRun) -> Result<Artifact> {
+    pub async fn job_from_run(&self, actor: &Actor, run: &Run, wanted: FromRun) -> Result<Made> {
         self.project_writable(actor, &run.entity, &run.project).await?;
-        let material = self.run_material(run).await?;
-        let (source, entry) = self.run_source(run, &material, wanted.source.as_deref()).await?;
-        let python = self.run_python(&material).await?;
+        let (material, source, entry, python) = self.run_parts(run, &wanted).await?;
         let (default_name, tag) = match &source {
             Source::Image { image } => (job::default_image_name(image), job::image_and_tag(image).1),
             Source::Git { remote, .. } => (job::default_git_name(remote, &entry.join("/")), None),
@@ -98,12 +147,12 @@ impl Service {
             run: Some(run.name.clone()),
             type_name: job::ARTIFACT_TYPE.into(),
             collection: wanted.name.unwrap_or(default_name),
-            aliases: tag.map(str::to_owned).into_iter().collect(),
+            aliases: tag.filter(|t| job::is_tag_alias(t)).map(str::to_owned).into_iter().collect(),
             made_of_run: true,
             ..ArtifactRequest::default()
         };
-        let made = self.artifact_write(actor, request, files).await?;
-        self.store.run_set_job(&run.id, &made.reference()).await?;
+        let made = self.job_write(actor, request, files).await?;
+        self.store.run_set_job(&run.id, &made.artifact.reference()).await?;
         Ok(made)
     }
 
@@ -201,7 +250,7 @@ impl Service {
 }
 
 /// The values of a config document, without the client's own section.
-fn config_values(config: &str) -> Map<String, Value> {
+pub(super) fn config_values(config: &str) -> Map<String, Value> {
     let mut values = lenient::object(config);
     values.remove("_wandb");
     values

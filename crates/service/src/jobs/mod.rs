@@ -1,24 +1,34 @@
 //! Jobs: a view over artifacts of type `job`.
 
+mod code;
+mod create;
 mod diff;
 mod from_run;
+mod inputs;
+mod learn;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::HashMap;
 
 use lanza_api::artifact::{Job, JobVersion};
 use lanza_model::{
-    id::ProjectId,
+    id::{ArtifactId, ProjectId},
     job::{self, FROZEN_REQUIREMENTS, JOB_FILE, JobFile, Source},
     spec::JobReference,
 };
-use lanza_store::artifacts::{Artifact, Collection, Membership};
+use lanza_store::artifacts::{Artifact, Collection, Membership, Relation};
 use serde_json::{Value, json};
 
 use crate::{Actor, Error, Result, Service};
 
+pub use code::Begun as CodeBegun;
+pub use create::{Made, Outcome};
 pub use from_run::FromRun;
 
+/// How many of its runs a version shows.
+const RUNS: usize = 100;
 /// Largest job file and list of requirements that is read, in bytes.
 const FILE_LIMIT: i64 = 4 << 20;
 
@@ -31,6 +41,10 @@ pub struct ResolvedJob {
     pub reference: String,
     /// What the job is.
     pub file: JobFile,
+    /// Metadata of the version: schemas and types of its inputs.
+    pub metadata: Value,
+    /// Row id of the run that it was made of, if any.
+    pub made_of: Option<String>,
     /// Id of the artifact that holds the code, if it is a code job whose code the caller sees.
     pub code_artifact: Option<String>,
 }
@@ -70,7 +84,14 @@ impl Service {
             },
             _ => None,
         };
-        Ok(Some(ResolvedJob { artifact_id: artifact.id.to_string(), reference: name, file, code_artifact }))
+        Ok(Some(ResolvedJob {
+            artifact_id: artifact.id.to_string(),
+            reference: name,
+            file,
+            metadata: metadata_of(&artifact),
+            made_of: artifact.run_id,
+            code_artifact,
+        }))
     }
 
     /// Lists the jobs of a project by name, after `after`.
@@ -132,7 +153,43 @@ impl Service {
         let collection = self.job_collection(actor, entity, project, name).await?;
         let missing = || job_missing(&format!("{entity}/{project}/{name}:{word}"));
         let found = self.membership_find(actor, &collection, word).await?.ok_or_else(missing)?;
-        Ok(self.job_version_views(&[found]).await?.remove(0))
+        let artifact = found.artifact.id.clone();
+        let mut view = self.job_version_views(&[found]).await?.remove(0);
+        self.job_version_runs(&artifact, &mut view).await?;
+        Ok(view)
+    }
+
+    /// Adds the runs of a version, and what its own run knows of the inputs.
+    async fn job_version_runs(&self, artifact: &ArtifactId, view: &mut JobVersion) -> Result<()> {
+        let mut made_of = None;
+        for relation in [Relation::Job, Relation::Output] {
+            for id in self.store.lineage_runs(artifact, relation).await? {
+                if made_of.is_none() {
+                    made_of = self.run_by_row(&id).await?;
+                }
+            }
+        }
+        let used = self.store.lineage_runs(artifact, Relation::Input).await?;
+        for id in used.iter().rev().take(RUNS) {
+            // A client that makes the job of its own run also says that the run uses it.
+            match self.run_by_row(id).await? {
+                Some(run) if made_of.as_ref().is_none_or(|m| m.id != run.id) => view.runs.push(run.name),
+                _ => {}
+            }
+        }
+        if let Some(run) = made_of {
+            let defaults = Value::Object(from_run::config_values(&run.config));
+            view.inputs = inputs::form(&view.metadata, &view.input_types, Some(&defaults));
+            view.made_of = Some(run.name);
+        }
+        Ok(())
+    }
+
+    async fn run_by_row(&self, id: &str) -> Result<Option<lanza_store::runs::Run>> {
+        match id.parse() {
+            Ok(id) => Ok(self.store.run_by_id(&id).await?),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn job_project(&self, actor: &Actor, entity: &str, project: &str) -> Result<ProjectId> {
@@ -191,6 +248,7 @@ impl Service {
         let requirements =
             self.artifact_file_read(artifact, FROZEN_REQUIREMENTS, FILE_LIMIT).await?.unwrap_or_default();
         let requirements = String::from_utf8_lossy(&requirements);
+        let metadata = metadata_of(artifact);
         let own = aliases.get(artifact.id.as_str()).into_iter().flatten();
         Ok(JobVersion {
             id: artifact.id.to_string(),
@@ -202,8 +260,14 @@ impl Service {
             entrypoint: file.as_ref().map(|f| f.entrypoint.clone()).unwrap_or_default(),
             python: file.as_ref().and_then(|f| f.python.clone()),
             input_types: raw["input_types"].clone(),
-            output_types: raw["output_types"].clone(),
-            metadata: metadata_of(artifact),
+            inputs: inputs::form(&metadata, &raw["input_types"], None),
+            output_types: match &metadata["output_types"] {
+                Value::Null => raw["output_types"].clone(),
+                learned => learned.clone(),
+            },
+            metadata,
+            made_of: None,
+            runs: Vec::new(),
             requirements: requirements.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect(),
             created_at: artifact.created_at,
             author: Some(artifact.author.clone()),
@@ -246,23 +310,4 @@ pub(crate) fn merge_job_metadata(old: Option<&str>, new: &str) -> String {
 
 fn job_missing(id: &str) -> Error {
     Error::NotFound { what: "job", id: id.to_owned(), code: lanza_model::code::JOB_NOT_FOUND }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_update_without_types_erases_none() {
-        let old = json!({"input_schemas": {"@wandb.config": {"type": "object"}}, "_partial": true}).to_string();
-        let new = json!({"input_types": {}, "output_types": {"wb_type": "unknown"}}).to_string();
-        let merged: Value = serde_json::from_str(&merge_job_metadata(Some(&old), &new)).expect("JSON");
-        assert_eq!(merged["input_schemas"]["@wandb.config"]["type"], "object");
-        assert_eq!(merged.get("_partial"), None);
-        let newer = json!({"input_schemas": {"@wandb.config": {"type": "array"}}}).to_string();
-        assert_eq!(merge_job_metadata(Some(&old), &newer), newer);
-        assert_eq!(merge_job_metadata(None, &newer), newer);
-    }
 }
