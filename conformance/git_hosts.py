@@ -62,7 +62,7 @@ def repository(folder: Path, name: str) -> dict[str, str]:
 
 
 class HttpHost:
-    """Serves `<folder>/*.git`, read only. `requests` are the paths asked for; `cut` answers that break off in the middle."""
+    """Serves `<folder>/*.git`, read only. `requests` are the paths asked for; `cut` answers break off in the middle."""
 
     def __init__(self, folder: Path, login: tuple[str, str] | None = None, plain: bool = False):
         self.folder = folder
@@ -174,7 +174,7 @@ class SshHost:
         only = folder / "git-only"
         only.write_text(
             f'#!/bin/sh\ncd "{repositories}" && exec git-shell -c '
-            "\"$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed \"s#'/*#'#\")\"\n"
+            '"$(printf %s "$SSH_ORIGINAL_COMMAND" | sed "s#\'/*#\'#")"\n'
         )
         only.chmod(0o700)
         public = (folder / "client_key.pub").read_text()

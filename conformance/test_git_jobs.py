@@ -55,7 +55,9 @@ def push(account, project, api):
         count += 1
         described = {
             "_version": "v0", "source_type": "repo", "runtime": "", "input_types": {}, "output_types": {},
-            "source": {"git": {"remote": remote, "commit": commit}, "entrypoint": list(entry), "notebook": False, **source},
+            "source": {
+                "git": {"remote": remote, "commit": commit}, "entrypoint": list(entry), "notebook": False, **source,
+            },
         }  # fmt: skip
         name = f"git-{count}"
         with wandb.init(entity=account.name, project=project) as run:
@@ -91,7 +93,9 @@ def credentials(host) -> dict:
     return {"credentials": {host.place: {"username": USER, "password_env": "GIT_TOKEN"}}}
 
 
-def test_https_by_the_agents_config_branch_tag_commit_and_default(account, project, agent, push, environment, https, config):
+def test_https_by_the_agents_config_branch_tag_commit_and_default(
+    account, project, agent, push, environment, https, config
+):
     environment |= https.environment | {"GIT_TOKEN": PASSWORD}
     remote, made = f"{https.url}/job.git", https.made
     wanted = {
@@ -212,7 +216,10 @@ def test_ssh_with_a_key_and_known_hosts(account, project, agent, push, environme
 
     nobody = tmp_path / "known_hosts"
     nobody.write_text("")
-    for key, hosts, word in ((ssh.other_key, ssh.known_hosts, "git_login_failed"), (ssh.key, nobody, "git_host_unknown")):
+    for key, hosts, word in (
+        (ssh.other_key, ssh.known_hosts, "git_login_failed"),
+        (ssh.key, nobody, "git_host_unknown"),
+    ):
         item = push(remote, "trunk")
         wrong = {"credentials": {"127.0.0.1": {"ssh_key": str(key), "known_hosts": str(hosts)}}}
         running = agent(project, options=config(wrong))
@@ -330,8 +337,8 @@ def test_the_commit_is_in_the_run_of_the_real_client(account, project, agent, pu
     script = "import wandb\nwith wandb.init() as run:\n    run.log({'a': 1})\n"
     patch = "diff --git a/train.py b/train.py\nnew file mode 100644\n--- /dev/null\n+++ b/train.py\n@@ -0,0 +1,3 @@\n"
     patch += "".join(f"+{line}\n" for line in script.splitlines())
-    patch += "diff --git a/requirements.txt b/requirements.txt\nnew file mode 100644\n--- /dev/null\n+++ b/requirements.txt\n"
-    patch += "@@ -0,0 +1 @@\n+wandb==0.31.0\n"
+    patch += "diff --git a/requirements.txt b/requirements.txt\nnew file mode 100644\n--- /dev/null\n"
+    patch += "+++ b/requirements.txt\n@@ -0,0 +1 @@\n+wandb==0.31.0\n"
     item = push(f"{https.url}/job.git", "feature/x", entry=("python", "train.py"), patch=patch)
     agent(project, options=config(credentials(https)))
     ended = account.ended(item, 300)
