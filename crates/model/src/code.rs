@@ -248,6 +248,38 @@ pub const ARCHIVE_HOSTILE: Code = Code {
     page: include_str!("../../../docs/errors/LZ0105.md"),
 };
 
+/// The git host refused the log-in.
+pub const GIT_LOGIN_FAILED: Code = Code {
+    word: "git_login_failed",
+    help: "LZ0106",
+    hint: "Give the agent credentials for that host, or correct them.",
+    page: include_str!("../../../docs/errors/LZ0106.md"),
+};
+
+/// The identity of the git host cannot be verified.
+pub const GIT_HOST_UNKNOWN: Code = Code {
+    word: "git_host_unknown",
+    help: "LZ0107",
+    hint: "Add the host's key to known_hosts, or its CA to the trusted ones.",
+    page: include_str!("../../../docs/errors/LZ0107.md"),
+};
+
+/// There is no such repository, branch, tag or commit.
+pub const GIT_NOT_FOUND: Code = Code {
+    word: "git_not_found",
+    help: "LZ0108",
+    hint: "Check the address and the reference of the job.",
+    page: include_str!("../../../docs/errors/LZ0108.md"),
+};
+
+/// The job's uncommitted changes do not apply.
+pub const PATCH_FAILED: Code = Code {
+    word: "patch_failed",
+    help: "LZ0109",
+    hint: "Commit the changes and make the job again.",
+    page: include_str!("../../../docs/errors/LZ0109.md"),
+};
+
 /// The requirements cannot be installed.
 pub const INSTALL_FAILED: Code = Code {
     word: "install_failed",
@@ -270,6 +302,14 @@ pub const IMAGE_MISSING: Code = Code {
     help: "LZ0112",
     hint: "Check the name, and the agent's registry log-in.",
     page: include_str!("../../../docs/errors/LZ0112.md"),
+};
+
+/// The image to build on can neither be pulled nor is it here.
+pub const BASE_IMAGE_MISSING: Code = Code {
+    word: "base_image_missing",
+    help: "LZ0113",
+    hint: "Check the name of the base image, and the agent's registry log-in.",
+    page: include_str!("../../../docs/errors/LZ0113.md"),
 };
 
 /// There is nothing to run.
@@ -304,12 +344,68 @@ pub const BUILD_TIMEOUT: Code = Code {
     page: include_str!("../../../docs/errors/LZ0117.md"),
 };
 
+/// There is no space left on the agent's disk.
+pub const NO_SPACE: Code = Code {
+    word: "no_space",
+    help: "LZ0118",
+    hint: "Make room on the agent's disk, for instance with `lanza agent prune`.",
+    page: include_str!("../../../docs/errors/LZ0118.md"),
+};
+
+/// A required package does not exist for this Python.
+pub const PACKAGE_MISSING: Code = Code {
+    word: "package_missing",
+    help: "LZ0119",
+    hint: "Correct the name or version in the requirements, or use another Python version.",
+    page: include_str!("../../../docs/errors/LZ0119.md"),
+};
+
 /// The command could not be started.
 pub const SPAWN_FAILED: Code = Code {
     word: "spawn_failed",
     help: "LZ0120",
     hint: "Check the entry point.",
     page: include_str!("../../../docs/errors/LZ0120.md"),
+};
+
+/// A package without a wheel could not be compiled.
+pub const PACKAGE_BUILD_FAILED: Code = Code {
+    word: "package_build_failed",
+    help: "LZ0121",
+    hint: "Use a version that has a wheel for this Python, or install the compiler it needs.",
+    page: include_str!("../../../docs/errors/LZ0121.md"),
+};
+
+/// A step of the Dockerfile failed.
+pub const IMAGE_BUILD_FAILED: Code = Code {
+    word: "image_build_failed",
+    help: "LZ0122",
+    hint: "Read the end of the build log; correct the Dockerfile and make the job again.",
+    page: include_str!("../../../docs/errors/LZ0122.md"),
+};
+
+/// The registry refused the log-in.
+pub const REGISTRY_LOGIN_FAILED: Code = Code {
+    word: "registry_login_failed",
+    help: "LZ0123",
+    hint: "Log the agent's user in with `docker login`, or correct the credentials.",
+    page: include_str!("../../../docs/errors/LZ0123.md"),
+};
+
+/// The built image could not be pushed.
+pub const PUSH_FAILED: Code = Code {
+    word: "push_failed",
+    help: "LZ0124",
+    hint: "See the log of phase `push`.",
+    page: include_str!("../../../docs/errors/LZ0124.md"),
+};
+
+/// The package index does not answer.
+pub const INDEX_UNAVAILABLE: Code = Code {
+    word: "index_unavailable",
+    help: "LZ0125",
+    hint: "Check the way from the agent's machine to the package index.",
+    page: include_str!("../../../docs/errors/LZ0125.md"),
 };
 
 /// The job ended with an error.
@@ -423,14 +519,26 @@ pub const ALL: &[Code] = &[
     FETCH_FAILED,
     GIT_REFUSED,
     ARCHIVE_HOSTILE,
+    GIT_LOGIN_FAILED,
+    GIT_HOST_UNKNOWN,
+    GIT_NOT_FOUND,
+    PATCH_FAILED,
     INSTALL_FAILED,
     PYTHON_MISSING,
     IMAGE_MISSING,
+    BASE_IMAGE_MISSING,
     ENTRY_POINT_MISSING,
     JOB_UNSUPPORTED,
     CONFIG_REFUSED,
     BUILD_TIMEOUT,
+    NO_SPACE,
+    PACKAGE_MISSING,
     SPAWN_FAILED,
+    PACKAGE_BUILD_FAILED,
+    IMAGE_BUILD_FAILED,
+    REGISTRY_LOGIN_FAILED,
+    PUSH_FAILED,
+    INDEX_UNAVAILABLE,
     EXIT_CODE,
     SIGNAL,
     NO_INIT,
