@@ -3,6 +3,8 @@
 //! Everything that takes time is a task in one set: the attempts, the claim and the heartbeat that are under way, the
 //! watchers. Their ends are the loop's events.
 
+mod start;
+
 use std::{
     collections::{HashMap, HashSet},
     io,
@@ -14,9 +16,8 @@ use std::{
 };
 
 use lanza_api::{
-    Client, ClientError,
+    ClientError,
     agent::{Agent, AgentCommand, Claim, Claimed, Heartbeat, HeartbeatAnswer, Held, Lease, Register},
-    entity::Me,
 };
 use lanza_model::{Target as Kind, code};
 use tokio::{
@@ -26,23 +27,16 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
+use self::start::refusal;
 use crate::{
     Control, Error, Options, Slots,
     attempt::{Attempt, Done, Intent},
-    build::python::Pythons,
-    command,
-    context::{Context, Served},
+    context::Context,
     courier::chain,
     garbage,
     journal::Journal,
     prepare::is_scheduler,
-    state_dir::{Identity, StateDir},
-    target::{
-        Target,
-        docker::{DockerTarget, Engine},
-        process::ProcessTarget,
-        watcher::Watcher,
-    },
+    state_dir::Identity,
 };
 
 /// How long a claim waits for an item.
@@ -55,8 +49,6 @@ const HEARTBEAT_REPEAT: Duration = Duration::from_secs(1);
 const ACKNOWLEDGED_GATHER: Duration = Duration::from_millis(100);
 /// Waits between tries while the server is away; the last one repeats.
 const RETRY_MS: [u64; 5] = [200, 500, 1_000, 2_000, 4_000];
-/// How long the engine may take to say that it is there.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 /// Wait before an attempt whose journal could not be written is taken up again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(10);
 /// How long the last words may take when the agent leaves.
@@ -129,52 +121,7 @@ struct AgentLoop {
 
 /// See [`crate::run`].
 pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<Control>) -> Result<(), Error> {
-    let state = StateDir::open(&options.state_dir)?;
-    let identity = state.identity()?;
-    command::kill_leftovers(&identity.state);
-    let client = Client::new(&options.base_url, Some(options.key.clone())).map_err(Error::Server)?;
-    let journals = garbage::read_all(&state)?;
-    let engine = Engine::of_environment(&options.environment);
-    let targets = targets(&options, engine.as_ref(), &journals, identity.agent.as_deref()).await;
-    let known = identity.agent.clone();
-    let entity = entity(&options, &client, &identity, known.is_some()).await?;
-    if identity.entity.as_ref().is_some_and(|e| *e != entity) && !journals.is_empty() {
-        let owner = format!("an agent of the entity `{}`", identity.entity.unwrap_or_default());
-        return Err(Error::StateForeign { dir: options.state_dir.clone(), owner });
-    }
-    let queues = if options.queues.is_empty() { vec!["default".to_owned()] } else { options.queues.clone() };
-    let ctx = Arc::new(Context {
-        pythons: Pythons::new(state.environments(), options.environment.clone()),
-        mark: identity.state.clone(),
-        clock: options.clock.clone(),
-        acknowledged: Arc::default(),
-        client,
-        state,
-        engine,
-        targets: targets
-            .into_iter()
-            .map(|(kind, target)| (kind, Served { watcher: Arc::new(Watcher::new(target.clone())), target }))
-            .collect(),
-        options,
-    });
-    let mut kinds: Vec<Kind> = ctx.targets.keys().copied().collect();
-    kinds.sort_unstable();
-    let mut agent = AgentLoop {
-        identity,
-        entity,
-        queues,
-        targets: kinds,
-        agent: known,
-        attempts: HashMap::new(),
-        tasks: JoinSet::new(),
-        owners: HashMap::new(),
-        claim: None,
-        busy: HashSet::new(),
-        failures: 0,
-        ending: Ending::Not,
-        refused: None,
-        ctx,
-    };
+    let (mut agent, journals) = start::prepare(options).await?;
     for served in agent.ctx.targets.values().cloned().collect::<Vec<_>>() {
         agent.tasks.spawn(async move {
             served.watcher.run().await;
@@ -188,60 +135,6 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
     }
     agent.register();
     agent.run(&mut control).await
-}
-
-/// Returns the targets that this machine can serve. One that does not answer is served nevertheless when an attempt on
-/// it is in the journal.
-async fn targets(
-    options: &Options,
-    engine: Option<&Engine>,
-    journals: &[Journal],
-    agent: Option<&str>,
-) -> Vec<(Kind, Arc<dyn Target>)> {
-    let process: Arc<dyn Target> = Arc::new(ProcessTarget::new(options.supervisor.clone()));
-    let mut targets = vec![(Kind::Process, process)];
-    if let Some(engine) = engine {
-        let target = DockerTarget::new(engine.clone());
-        match timeout(ENGINE_PATIENCE, engine.connect()).await {
-            Ok(Ok(_)) => {
-                let held = journals.iter().map(|j| (j.state.lease.item.clone(), j.state.lease.attempt)).collect();
-                if let Some(agent) = agent
-                    && let Err(e) = target.sweep(agent, &held).await
-                {
-                    warn!("cannot look for forgotten containers: {e}");
-                }
-                targets.push((Kind::Docker, Arc::new(target)));
-            }
-            _ if journals.iter().any(|j| j.state.lease.target == Kind::Docker) => {
-                targets.push((Kind::Docker, Arc::new(target)));
-            }
-            Ok(Err(e)) => info!("no target `docker` here: {e}"),
-            Err(_) => info!("no target `docker` here: Docker does not answer"),
-        }
-    }
-    targets
-}
-
-/// Returns the entity to serve; a known agent need not ask the server.
-async fn entity(options: &Options, client: &Client, identity: &Identity, known: bool) -> Result<String, Error> {
-    if let Some(entity) = &options.entity {
-        return Ok(entity.clone());
-    }
-    if let (true, Some(entity)) = (known, &identity.entity) {
-        return Ok(entity.clone());
-    }
-    let me: Me = client.get("/me").await.map_err(refusal)?;
-    Ok(me.entity)
-}
-
-/// Sorts an error of the first request.
-fn refusal(error: ClientError) -> Error {
-    match error {
-        ClientError::Refused { status, problem } if status < 500 && status != 429 && problem.code != "unknown" => {
-            Error::Refused { code: problem.code, message: problem.message, hint: problem.hint }
-        }
-        other => Error::Server(other),
-    }
 }
 
 impl AgentLoop {

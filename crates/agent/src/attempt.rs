@@ -407,7 +407,7 @@ impl Attempt {
             }
             Status::Absent => Some(self.vanished()),
             Status::Ended(exit) => {
-                if let Some(since) = self.served.target.started_at(&self.handle).await {
+                if let Some(since) = exit.since {
                     self.running_since(since).await;
                 }
                 Some(outcome(exit, self.progress.journal.state.last_phase()))
@@ -463,7 +463,8 @@ impl Attempt {
     async fn finish(&mut self) -> Result<(), Cut> {
         let Some(outcome) = self.progress.journal.state.outcome.clone() else { return Ok(()) };
         if self.progress.journal.state.starting.is_some() {
-            self.clean().await;
+            // It has ended; this removes what it left, once its log is whole.
+            self.stop_for_sure(Duration::ZERO).await;
         }
         self.progress.begin(Phase::Upload).await;
         self.progress.courier.flush().await;
@@ -479,23 +480,11 @@ impl Attempt {
         Ok(())
     }
 
-    async fn clean(&self) {
-        let mut failures = 0;
-        while let Err(Unanswered(why)) = self.served.target.clean(&self.handle).await {
-            if failures == 0 {
-                warn!(item.id = %self.handle.item, "cannot clean up after the workload yet: {why}");
-            }
-            failures += 1;
-            sleep(TARGET_RETRY).await;
-        }
-    }
-
     /// Ends what belongs to somebody else.
     async fn forget(&mut self) -> io::Result<()> {
         info!(item.id = %self.handle.item, attempt = self.handle.attempt, "the item is not this agent's any more");
         if self.progress.journal.state.starting.is_some() {
             self.stop_for_sure(FORGET_GRACE).await;
-            self.clean().await;
         }
         self.progress.journal.append(Entry::Forgotten).await?;
         self.tidy(false);
@@ -597,7 +586,14 @@ mod tests {
 
     #[test]
     fn every_exit_has_its_meaning() {
-        let exit = |code, signal, out_of_memory, failure| Exit { code, signal, out_of_memory, failure, at: Time(1) };
+        let exit = |code, signal, out_of_memory, failure| Exit {
+            code,
+            signal,
+            out_of_memory,
+            failure,
+            since: None,
+            at: Time(1),
+        };
         let reason = || Reason::new(code::SUPERVISOR_LOST, "x");
         for (given, ending, word) in [
             (exit(Some(0), None, false, None), Ending::Finished, None),

@@ -7,7 +7,7 @@ use lanza_model::item::Ending as Ended;
 use serde_json::json;
 
 use super::*;
-use crate::{fake_server::FakeServer, journal::tests::lease as plain_lease, target::proc};
+use crate::{fake_server::FakeServer, journal::tests::lease as plain_lease, state_dir::StateDir, target::proc};
 
 fn environment() -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> = std::env::vars().collect();

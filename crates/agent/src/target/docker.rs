@@ -36,7 +36,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Container, Exit, Handle, Launch, StartError, Status, Target, Unanswered, docker_tar};
+use super::{Container, EARLIER_GRACE, Exit, Handle, Launch, StartError, Status, Target, Unanswered, docker_tar};
 
 /// Label of the item.
 pub(crate) const ITEM: &str = "lanza.item";
@@ -47,8 +47,6 @@ pub(crate) const AGENT: &str = "lanza.agent";
 /// Label of what phase `build` makes for itself; its value is the environment's key.
 pub(crate) const BUILD: &str = "lanza.build";
 
-/// How often containers are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Limit of a request that should be quick.
 const QUICK: Duration = Duration::from_secs(30);
 
@@ -129,18 +127,12 @@ fn start_error(what: &str, code: lanza_model::Code, error: &DockerError) -> Star
 }
 
 impl DockerTarget {
-    /// Serves the engine; `environment` is the agent's own.
-    pub(crate) fn new(engine: Engine) -> Self {
+    /// Serves the engine; `changed` hears when a container has ended.
+    pub(crate) fn new(engine: Engine, changed: Arc<Notify>) -> Self {
         let init = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/libexec/docker"]
             .iter()
             .any(|d| Path::new(d).join("docker-init").exists());
-        Self {
-            engine,
-            init,
-            logs: parking_lot::Mutex::default(),
-            began: parking_lot::Mutex::default(),
-            changed: Arc::default(),
-        }
+        Self { engine, init, logs: parking_lot::Mutex::default(), began: parking_lot::Mutex::default(), changed }
     }
 
     async fn list(&self, label: &str) -> Result<Vec<ContainerSummary>, Unanswered> {
@@ -188,14 +180,53 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Removes the containers of the item's other attempts, whoever made them.
-    async fn remove_others(&self, handle: &Handle) -> Result<(), Unanswered> {
+    /// Ends and removes the containers of the item's earlier attempts, whoever made them.
+    async fn end_earlier(&self, handle: &Handle) -> Result<(), Unanswered> {
         for other in self.list(&format!("{ITEM}={}", handle.item)).await? {
-            if label(&other, ATTEMPT) != Some(handle.attempt)
+            if label(&other, ATTEMPT).is_some_and(|a| a < handle.attempt)
                 && let Some(id) = other.id
             {
+                self.end(&id, EARLIER_GRACE).await?;
                 self.remove(&id).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Ends a container: its stop signal, after `grace` KILL. Returns when it does not run any more.
+    async fn end(&self, id: &str, grace: Duration) -> Result<(), Unanswered> {
+        let docker = self.engine.connect().await?;
+        let running = |c: &ContainerInspectResponse| {
+            c.state.as_ref().is_some_and(|s| s.running.unwrap_or(false) || s.restarting.unwrap_or(false))
+        };
+        let Some(found) = self.inspect(id).await?.filter(running) else { return Ok(()) };
+        let term =
+            found.config.and_then(|c| c.stop_signal).filter(|s| !s.is_empty()).unwrap_or_else(|| "SIGTERM".into());
+        let mut kill_at = Some(Instant::now() + grace);
+        let signal = async |name: &str| {
+            let options = KillContainerOptionsBuilder::default().signal(name).build();
+            match timeout(QUICK, docker.kill_container(id, Some(options))).await {
+                Err(_) => Err(Unanswered("Docker does not stop the container".into())),
+                // It ended in between.
+                Ok(Err(e)) if !matches!(status_code(&e), Some(404 | 409)) => {
+                    Err(unanswered("Docker does not stop the container", &e))
+                }
+                Ok(_) => Ok(()),
+            }
+        };
+        if !grace.is_zero() {
+            signal(&term).await?;
+        }
+        let patience = Instant::now() + grace + Duration::from_secs(60);
+        while self.inspect(id).await?.as_ref().is_some_and(running) {
+            if kill_at.is_some_and(|at| Instant::now() >= at) {
+                kill_at = None;
+                signal("SIGKILL").await?;
+            }
+            if Instant::now() > patience {
+                return Err(Unanswered("the container did not end after KILL".into()));
+            }
+            sleep(Duration::from_millis(50)).await;
         }
         Ok(())
     }
@@ -319,6 +350,7 @@ fn status_of(state: &ContainerState) -> Status {
                 signal,
                 out_of_memory: state.oom_killed.unwrap_or(false) && number != Some(0),
                 failure,
+                since: time(&state.started_at),
                 at: time(&state.finished_at).unwrap_or_else(now),
             })
         }
@@ -348,7 +380,7 @@ impl Target for DockerTarget {
             id
         } else {
             if handle.attempt > 1 {
-                self.remove_others(handle).await.map_err(StartError::Unanswered)?;
+                self.end_earlier(handle).await.map_err(StartError::Unanswered)?;
             }
             self.create(launch, container).await?
         };
@@ -386,56 +418,9 @@ impl Target for DockerTarget {
     }
 
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered> {
-        let Some(id) = self.find(handle).await? else { return Ok(()) };
-        let docker = self.engine.connect().await?;
-        let running = |c: &ContainerInspectResponse| {
-            c.state.as_ref().is_some_and(|s| s.running.unwrap_or(false) || s.restarting.unwrap_or(false))
-        };
-        let Some(found) = self.inspect(&id).await? else { return Ok(()) };
-        if !running(&found) {
-            if matches!(found.state.as_ref().and_then(|s| s.status), Some(ContainerStateStatusEnum::CREATED)) {
-                // It may not start later.
-                return self.remove(&id).await;
-            }
-            return Ok(());
-        }
-        let term =
-            found.config.and_then(|c| c.stop_signal).filter(|s| !s.is_empty()).unwrap_or_else(|| "SIGTERM".into());
-        self.follow(handle, &id);
-        let mut kill_at = Some(Instant::now() + grace);
-        let signal = async |name: &str| {
-            let options = KillContainerOptionsBuilder::default().signal(name).build();
-            match docker.kill_container(&id, Some(options)).await {
-                // It ended in between.
-                Err(e) if !matches!(status_code(&e), Some(404 | 409)) => {
-                    Err(unanswered("Docker does not stop the container", &e))
-                }
-                _ => Ok(()),
-            }
-        };
-        if !grace.is_zero() {
-            signal(&term).await?;
-        }
-        let patience = Instant::now() + grace + Duration::from_secs(60);
-        loop {
-            match self.inspect(&id).await? {
-                Some(c) if running(&c) => {}
-                _ => return Ok(()),
-            }
-            if kill_at.is_some_and(|at| Instant::now() >= at) {
-                kill_at = None;
-                signal("SIGKILL").await?;
-            }
-            if Instant::now() > patience {
-                return Err(Unanswered("the container did not end after KILL".into()));
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn clean(&self, handle: &Handle) -> Result<(), Unanswered> {
         if let Some(id) = self.find(handle).await? {
             self.follow(handle, &id);
+            self.end(&id, grace).await?;
             let follower = self.logs.lock().followers.get(handle).cloned();
             if let Some(mut follower) = follower {
                 // The sender goes when the task is gone, which is an end as well.
@@ -446,14 +431,6 @@ impl Target for DockerTarget {
         self.logs.lock().followers.remove(handle);
         self.began.lock().remove(handle);
         Ok(())
-    }
-
-    async fn started_at(&self, handle: &Handle) -> Option<Time> {
-        self.began.lock().get(handle).copied()
-    }
-
-    async fn changed(&self) {
-        let _ = timeout(LOOK_EVERY, self.changed.notified()).await;
     }
 }
 

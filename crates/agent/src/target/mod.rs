@@ -18,6 +18,13 @@ use async_trait::async_trait;
 use lanza_model::{Reason, clock::Time};
 use serde::{Deserialize, Serialize};
 
+/// Names the item in a workload's environment.
+pub(crate) const ITEM: &str = "LANZA_ITEM";
+/// Names the attempt in a workload's environment.
+pub(crate) const ATTEMPT: &str = "LANZA_ATTEMPT";
+/// Time between TERM and KILL for what an earlier attempt of the same item left behind.
+pub(crate) const EARLIER_GRACE: Duration = Duration::from_secs(5);
+
 /// Names one attempt's workload on its target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Handle {
@@ -37,7 +44,7 @@ impl Handle {
 
     /// The marks in the workload's environment by which its processes are known.
     pub(crate) fn marks(&self) -> [String; 2] {
-        [format!("LANZA_ITEM={}", self.item), format!("LANZA_ATTEMPT={}", self.attempt)]
+        [format!("{ITEM}={}", self.item), format!("{ATTEMPT}={}", self.attempt)]
     }
 }
 
@@ -78,6 +85,8 @@ pub(crate) struct Exit {
     pub(crate) out_of_memory: bool,
     /// It never ran, or nobody knows how it ended.
     pub(crate) failure: Option<Reason>,
+    /// When it began to run, if it did and the target remembers.
+    pub(crate) since: Option<Time>,
     pub(crate) at: Time,
 }
 
@@ -114,23 +123,16 @@ pub(crate) enum StartError {
 /// A kind of place where workloads run.
 #[async_trait]
 pub(crate) trait Target: Send + Sync {
-    /// Starts the workload, unless it has been started before; goes on where an earlier start broke off. However many
+    /// Ends what is left of earlier attempts of the item, whoever made them, and starts the workload, unless it has been
+    /// started before; goes on where an earlier start broke off. However many
     /// starts of one handle there are, and whoever is killed between them, the workload runs once.
     async fn start(&self, launch: &Launch) -> Result<(), StartError>;
 
     /// Asks how the workloads are, all at once, each with its own answer.
     async fn observe(&self, handles: &[Handle]) -> Vec<Result<Status, Unanswered>>;
 
-    /// Ends the workload: TERM, after `grace` KILL; returns when it is verified that nothing of it runs, and makes sure
-    /// that it cannot start later. One that does not run is fine.
+    /// Ends the workload: TERM, after `grace` KILL. Returns when it is verified that nothing of it runs or is left on the
+    /// target and that its log is complete in the attempt's folder, and makes sure that it cannot start later. One that
+    /// has ended or was never started is fine.
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered>;
-
-    /// Removes what an ended workload left on the target, once its log is complete in the attempt's folder.
-    async fn clean(&self, handle: &Handle) -> Result<(), Unanswered>;
-
-    /// Returns when a workload began to run, if the target remembers.
-    async fn started_at(&self, handle: &Handle) -> Option<Time>;
-
-    /// Waits until asking again is worth while.
-    async fn changed(&self);
 }

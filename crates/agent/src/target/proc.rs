@@ -81,6 +81,19 @@ pub(crate) fn has_environment(pid: u32, entries: &[String]) -> bool {
     entries.iter().all(|wanted| environ.split(|b| *b == 0).any(|entry| entry == wanted.as_bytes()))
 }
 
+/// Returns the value of `name` in the environment that `pid` was started with.
+pub(crate) fn environment(pid: u32, name: &str) -> Option<String> {
+    let environ = fs::read(Path::new("/proc").join(pid.to_string()).join("environ")).ok()?;
+    let mut entries = environ.split(|b| *b == 0).filter_map(|e| std::str::from_utf8(e).ok()?.split_once('='));
+    entries.find(|(n, _)| *n == name).map(|(_, value)| value.to_owned())
+}
+
+/// Whether `pid` belongs to the user of this process.
+pub(crate) fn is_own(pid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

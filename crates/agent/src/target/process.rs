@@ -1,8 +1,10 @@
 //! Target `process`: a workload as a process of this machine, below a supervisor of ours.
 
 use std::{
-    path::Path,
+    collections::HashSet,
+    path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,29 +24,32 @@ use tokio::{
 };
 
 use super::{
-    Exit, Handle, Launch, StartError, Status, Target, Unanswered, proc,
+    ATTEMPT, EARLIER_GRACE, Exit, Handle, ITEM, Launch, StartError, Status, Target, Unanswered, proc,
     supervisor::{BEGIN, Begin, EXIT, ExitRecord, SPEC, STARTED, STOP, Spec, Started, StopOrder},
     supervisor::{read_file, take_begin, write_file},
 };
 
-/// How often workloads are looked at while nothing else says that one has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the folder is looked at while a supervisor starts.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a supervisor may take to say that its workload runs.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long processes may take to end after KILL.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs workloads below a supervisor each.
 pub(crate) struct ProcessTarget {
     supervisor: Vec<String>,
-    ended: std::sync::Arc<Notify>,
+    changed: Arc<Notify>,
     /// Waits for the supervisors that this agent started, so that they do not stay as zombies.
     children: parking_lot::Mutex<JoinSet<()>>,
 }
 
 impl ProcessTarget {
-    /// `supervisor` is the command that runs [`super::supervisor::supervise`].
-    pub(crate) fn new(supervisor: Vec<String>) -> Self {
-        Self { supervisor, ended: std::sync::Arc::default(), children: parking_lot::Mutex::default() }
+    /// `supervisor` is the command that runs [`super::supervisor::supervise`]; `changed` hears when one has ended.
+    pub(crate) fn new(supervisor: Vec<String>, changed: Arc<Notify>) -> Self {
+        Self { supervisor, changed, children: parking_lot::Mutex::default() }
     }
 
     async fn spawn(&self, launch: &Launch) -> Result<(), String> {
@@ -61,13 +66,13 @@ impl ProcessTarget {
             .stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| format!("cannot start the supervisor {program}: {e}"))?;
         let said = child.stdout.take();
-        let ended = self.ended.clone();
+        let changed = self.changed.clone();
         {
             let mut children = self.children.lock();
             while children.try_join_next().is_some() {}
             children.spawn(async move {
                 let _ = child.wait().await;
-                ended.notify_waiters();
+                changed.notify_waiters();
             });
         }
         if let Some(said) = said {
@@ -102,6 +107,9 @@ impl Target for ProcessTarget {
         if dir.join(BEGIN).exists() {
             return Ok(());
         }
+        if launch.handle.attempt > 1 {
+            end_earlier(&launch.handle).await.map_err(StartError::Unanswered)?;
+        }
         let (program, args) =
             launch.command.split_first().ok_or_else(|| fail("there is no command to start".into()))?;
         let folder = launch.folder.clone().unwrap_or_else(|| dir.clone());
@@ -131,6 +139,11 @@ impl Target for ProcessTarget {
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered> {
         let dir = &handle.dir;
         let unanswered = |e: std::io::Error| Unanswered(format!("cannot use {}: {e}", dir.display()));
+        // It holds the environment of the workload.
+        let _spec = RemovedAtEnd(dir.join(SPEC));
+        if let Status::Ended(_) = look(handle)? {
+            return Ok(());
+        }
         // Whoever has not begun may not begin from here.
         if take_begin(dir, &Begin { supervisor: None, boot: proc::boot_id() }).map_err(unanswered)? {
             return Ok(());
@@ -148,18 +161,60 @@ impl Target for ProcessTarget {
             }
         }
     }
+}
 
-    async fn clean(&self, handle: &Handle) -> Result<(), Unanswered> {
-        let _ = std::fs::remove_file(handle.dir.join(SPEC));
+/// A file that goes when the work with it is over.
+struct RemovedAtEnd(PathBuf);
+
+impl Drop for RemovedAtEnd {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Ends what earlier attempts of the item left on this machine: an agent whose state folder is gone leaves processes that
+/// nobody else looks after.
+async fn end_earlier(handle: &Handle) -> Result<(), Unanswered> {
+    let item = [format!("{ITEM}={}", handle.item)];
+    let earlier = || {
+        let found = proc::all().into_iter().filter(|p| !p.zombie && p.id.pid != std::process::id());
+        let of_item = found.filter(|p| proc::is_own(p.id.pid) && proc::has_environment(p.id.pid, &item));
+        of_item
+            .filter(|p| {
+                let attempt = proc::environment(p.id.pid, ATTEMPT).and_then(|a| a.parse::<u32>().ok());
+                attempt.is_some_and(|a| a < handle.attempt)
+            })
+            .collect()
+    };
+    if end(earlier, EARLIER_GRACE).await {
         Ok(())
+    } else {
+        Err(Unanswered("processes of an earlier attempt do not end after KILL".into()))
     }
+}
 
-    async fn started_at(&self, handle: &Handle) -> Option<Time> {
-        read_file::<Started>(&handle.dir.join(STARTED)).ok().flatten().map(|s| s.at)
-    }
-
-    async fn changed(&self) {
-        let _ = tokio::time::timeout(LOOK_EVERY, self.ended.notified()).await;
+/// Ends the processes that `find` finds: TERM, after `grace` KILL. Returns whether there is none any more.
+async fn end(find: impl Fn() -> Vec<proc::Process>, grace: Duration) -> bool {
+    let begun = Instant::now();
+    let mut told = HashSet::new();
+    loop {
+        let left = find();
+        if left.is_empty() {
+            return true;
+        }
+        let waited = begun.elapsed();
+        if waited > grace + KILL_PATIENCE {
+            return false;
+        }
+        for process in left {
+            let signal = if waited >= grace { Signal::KILL } else { Signal::TERM };
+            if (signal == Signal::KILL || told.insert((process.id.pid, process.id.start)))
+                && let Some(pid) = Pid::from_raw(process.id.pid as i32)
+            {
+                let _ = kill_process(pid, signal);
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -171,7 +226,8 @@ fn look(handle: &Handle) -> Result<Status, Unanswered> {
     // Asked before the record is read: a supervisor that ends in between has written it.
     let alive = begin.boot == proc::boot_id() && proc::is_alive(supervisor);
     if let Some(exit) = read_file::<ExitRecord>(&dir.join(EXIT)).map_err(unanswered)? {
-        return Ok(Status::Ended(ended(exit)));
+        let started = read_file::<Started>(&dir.join(STARTED)).map_err(unanswered)?;
+        return Ok(Status::Ended(ended(exit, started.map(|s| s.at))));
     }
     let started = read_file::<Started>(&dir.join(STARTED)).map_err(unanswered)?;
     if alive {
@@ -191,11 +247,12 @@ fn look(handle: &Handle) -> Result<Status, Unanswered> {
         signal: None,
         out_of_memory: false,
         failure: Some(Reason::new(code::SUPERVISOR_LOST, why)),
+        since: started.map(|s| s.at),
         at: SystemClock.now(),
     }))
 }
 
-fn ended(exit: ExitRecord) -> Exit {
+fn ended(exit: ExitRecord, since: Option<Time>) -> Exit {
     Exit {
         code: exit.code,
         signal: exit.signal,
@@ -203,6 +260,7 @@ fn ended(exit: ExitRecord) -> Exit {
         failure: exit
             .error
             .map(|e| Reason::new(code::SPAWN_FAILED, format!("the command of the job could not be started: {e}"))),
+        since,
         at: exit.at,
     }
 }
@@ -284,7 +342,7 @@ mod tests {
         let dir = folder.path().join("attempt");
         fs::create_dir_all(dir.join("logs")).unwrap();
         let handle = Handle { item: uuid::Uuid::now_v7().simple().to_string(), attempt: 1, dir };
-        Fixture { folder, target: ProcessTarget::new(supervisor()), handle }
+        Fixture { folder, target: ProcessTarget::new(supervisor(), Arc::default()), handle }
     }
 
     impl Fixture {
@@ -371,7 +429,7 @@ mod tests {
     async fn a_workload_starts_once_however_often_it_is_started() {
         let f = fixture();
         let launch = f.launch("echo x >> $OUT/witness; sleep 0.3");
-        let again = ProcessTarget::new(supervisor());
+        let again = ProcessTarget::new(supervisor(), Arc::default());
         // Two agents' worth of starts race each other, as after a crash between start and journal.
         let (a, b) = tokio::join!(f.target.start(&launch), again.start(&launch));
         assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
@@ -431,6 +489,31 @@ mod tests {
         let exit = f.end().await;
         assert_eq!(exit.failure.unwrap().code, "supervisor_lost");
         assert_eq!(f.marked(), Vec::<u32>::new());
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_attempt_left_on_the_machine_is_ended_before_the_next_one_starts() {
+        let mut f = fixture();
+        f.start(
+            "(trap 'echo saved > $OUT/saved; exit' TERM; while :; do sleep 0.05; done) & \
+             setsid sh -c \"trap '' TERM; echo r > $OUT/ready; while :; do sleep 0.1; done\"",
+        )
+        .await;
+        f.file("ready").await;
+        let first = f.handle.marks();
+        // The folder of the agent that looked after it is gone.
+        fs::remove_dir_all(&f.handle.dir).unwrap();
+        f.handle.attempt = 2;
+        f.handle.dir = f.folder.path().join("another-state");
+        fs::create_dir_all(f.handle.dir.join("logs")).unwrap();
+        let mut launch = f.launch("tr '\\0' '\\n' < /proc/self/environ | grep -c ATTEMPT=2; exit 3");
+        launch.environment.retain(|(n, _)| n != ATTEMPT);
+        launch.environment.push((ATTEMPT.to_owned(), "2".to_owned()));
+        f.target.start(&launch).await.unwrap();
+        let alive: Vec<_> = proc::all().into_iter().filter(|p| proc::has_environment(p.id.pid, &first)).collect();
+        assert!(alive.iter().all(|p| p.zombie), "the earlier attempt runs beside the next one: {alive:?}");
+        assert_eq!(f.end().await.code, Some(3));
+        assert_eq!(f.file("saved").await, "saved\n", "KILL came without TERM");
     }
 
     #[tokio::test]

@@ -1,11 +1,17 @@
 //! Asks a target about all of its workloads at once, and tells each attempt about its own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 
 use super::{Handle, Status, Target, Unanswered};
+
+/// How often workloads are asked about while nothing says that one has changed.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The newest answer about one workload; none before the first.
 pub(crate) type Observation = Option<Result<Status, Unanswered>>;
@@ -15,12 +21,15 @@ pub(crate) struct Watcher {
     target: Arc<dyn Target>,
     watched: Mutex<HashMap<Handle, watch::Sender<Observation>>>,
     added: Notify,
+    /// The target knows that something has changed.
+    changed: Arc<Notify>,
 }
 
 impl Watcher {
-    /// Watches workloads of `target`; [`Self::run`] does the asking.
-    pub(crate) fn new(target: Arc<dyn Target>) -> Self {
-        Self { target, watched: Mutex::default(), added: Notify::new() }
+    /// Watches workloads of `target`, which says by `changed` that asking at once is worth while; [`Self::run`] does the
+    /// asking.
+    pub(crate) fn new(target: Arc<dyn Target>, changed: Arc<Notify>) -> Self {
+        Self { target, watched: Mutex::default(), added: Notify::new(), changed }
     }
 
     /// Asks about `handle` from now on, until the receiver is dropped.
@@ -58,7 +67,8 @@ impl Watcher {
                 }
             }
             tokio::select! {
-                () = self.target.changed() => {}
+                () = self.changed.notified() => {}
+                () = sleep(LOOK_EVERY) => {}
                 () = self.added.notified() => {}
             }
         }

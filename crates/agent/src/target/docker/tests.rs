@@ -77,7 +77,7 @@ impl Fixture {
     }
 
     fn target(&self) -> DockerTarget {
-        DockerTarget::new(self.engine.clone())
+        DockerTarget::new(self.engine.clone(), Arc::default())
     }
 
     async fn end(&self, target: &DockerTarget) -> Exit {
@@ -126,7 +126,7 @@ async fn code_is_writable_and_exit_code_and_log_are_whole_after_a_new_agent() {
     next.start(&f.launch(script)).await.unwrap();
     let exit = f.end(&next).await;
     assert_eq!((exit.code, exit.signal, exit.failure), (Some(9), None, None));
-    next.clean(&f.handle).await.unwrap();
+    next.stop(&f.handle, Duration::ZERO).await.unwrap();
     assert!(f.is_gone(&next).await);
     let expected = (0..3000).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n") + "\n";
     let log = f.log();
@@ -136,17 +136,15 @@ async fn code_is_writable_and_exit_code_and_log_are_whole_after_a_new_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stop_kills_what_ignores_term_and_clean_removes_it() {
+async fn stop_kills_what_ignores_term_and_removes_it_with_its_log_kept() {
     let Some(f) = fixture().await else { return };
     let target = f.target();
     target.start(&f.launch("trap '' TERM; echo up; while :; do sleep 1; done")).await.unwrap();
     target.stop(&f.handle, Duration::from_millis(500)).await.unwrap();
-    assert_eq!(f.end(&target).await.signal, Some(9));
-    target.clean(&f.handle).await.unwrap();
     assert!(f.is_gone(&target).await);
+    assert_eq!(f.log(), "up\n");
     // Again is fine.
     target.stop(&f.handle, Duration::ZERO).await.unwrap();
-    target.clean(&f.handle).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +162,36 @@ async fn a_container_that_was_made_and_not_started_is_taken_up_or_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_an_earlier_attempt_is_ended_before_the_next_one_starts() {
+    let Some(mut f) = fixture().await else { return };
+    let target = f.target();
+    fs::create_dir(f.folder.path().join("saved")).unwrap();
+    let mut launch = f.launch("trap 'echo saved > /saved/term; exit' TERM; echo up; while :; do sleep 0.1; done");
+    let host = launch.container.as_mut().unwrap().body.host_config.get_or_insert_default();
+    host.binds = Some(vec![format!("{}:/saved", f.folder.path().join("saved").display())]);
+    launch.container.as_mut().unwrap().body.user = None;
+    target.start(&launch).await.unwrap();
+    for _ in 0..600 {
+        if f.log().contains("up") {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    let first = f.handle.clone();
+    f.handle.attempt = 2;
+    let mut launch = f.launch("exit 3");
+    let labels = launch.container.as_mut().unwrap().body.labels.as_mut().unwrap();
+    labels.insert(ATTEMPT.to_owned(), "2".to_owned());
+    // Another agent, that knows nothing of the first attempt.
+    let next = f.target();
+    next.start(&launch).await.unwrap();
+    assert!(next.find(&first).await.unwrap().is_none());
+    assert_eq!(fs::read_to_string(f.folder.path().join("saved/term")).unwrap(), "saved\n", "KILL came without TERM");
+    assert_eq!(f.end(&next).await.code, Some(3));
+    next.stop(&f.handle, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_is_not_there_is_a_failed_start() {
     let Some(f) = fixture().await else { return };
     let target = f.target();
@@ -172,7 +200,6 @@ async fn a_command_that_is_not_there_is_a_failed_start() {
     let Err(StartError::Failed(reason)) = target.start(&launch).await else { panic!("it started") };
     assert!(reason.message.contains("no-such-command"), "{}", reason.message);
     target.stop(&f.handle, Duration::ZERO).await.unwrap();
-    target.clean(&f.handle).await.unwrap();
     assert!(f.is_gone(&target).await);
 }
 
