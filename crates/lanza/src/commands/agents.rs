@@ -1,4 +1,4 @@
-//! `lanza agent list|show|drain|stop`: the agents of an entity.
+//! `lanza agent list|show|drain|stop|prune`: the agents of an entity.
 
 use lanza_api::{
     agent::{Agent, AgentAnswer},
@@ -7,7 +7,7 @@ use lanza_api::{
 use lanza_model::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
-use super::print_list;
+use super::{agent_prune, print_list};
 use crate::{
     args::{AgentCommand, OneAgent},
     config::Config,
@@ -38,6 +38,7 @@ pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
         }
         AgentCommand::Drain(agent) => steer(&agent, &config, "drain").await,
         AgentCommand::Stop(agent) => steer(&agent, &config, "stop").await,
+        AgentCommand::Prune(args) => agent_prune::run(args, &config).await,
     }
 }
 

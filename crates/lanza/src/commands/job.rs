@@ -1,8 +1,14 @@
 //! `lanza job …`.
 
+mod create;
+mod needs;
+mod pack;
+mod repository;
+mod show;
+
 use lanza_api::{
     Client,
-    artifact::{Job, JobAnswer, JobVersion, JobVersionAnswer},
+    artifact::{Job, JobAnswer, JobDiffAnswer, JobVersion, JobVersionAnswer},
     client::segment,
 };
 use lanza_model::{
@@ -12,7 +18,7 @@ use lanza_model::{
 
 use super::{print_list, project};
 use crate::{
-    args::{JobCommand, OneJob},
+    args::{JobCommand, JobDescribe, JobDiff, OneJob},
     config::Config,
     exit::{self, Failure, Outcome},
     output::{
@@ -33,10 +39,10 @@ pub(crate) async fn run(command: JobCommand, config: Config) -> Outcome {
             let json = job.scope.scope.print.json;
             if let Some(alias) = alias {
                 let answer: JobVersionAnswer = client.get(&format!("{path}/versions/{}", segment(&alias))).await?;
-                if json { output::json(&answer)? } else { output::data(&version(&answer.version))? }
+                if json { output::json(&answer)? } else { output::data(&show::describe(&answer.version))? }
             } else {
                 let answer: JobAnswer = client.get(&path).await?;
-                if json { output::json(&answer)? } else { output::data(&show(&answer.job))? }
+                if json { output::json(&answer)? } else { output::data(&of_job(&answer.job))? }
             }
             Ok(exit::DONE)
         }
@@ -45,7 +51,43 @@ pub(crate) async fn run(command: JobCommand, config: Config) -> Outcome {
             let path = format!("{path}/versions");
             print_list(&client, &path, usize::MAX, &job.scope.scope.print, "the job has no version", versions).await
         }
+        JobCommand::Create(args) => create::run(*args, config).await,
+        JobCommand::Describe(args) => describe(args, config).await,
+        JobCommand::Diff(args) => diff(args, config).await,
     }
+}
+
+async fn describe(args: JobDescribe, config: Config) -> Outcome {
+    let (client, path, alias) = find(&args.job, &config).await?;
+    let word = args.version.or(alias).unwrap_or_else(|| "latest".to_owned());
+    let answer: JobVersionAnswer = client.get(&format!("{path}/versions/{}", segment(&word))).await?;
+    if args.job.scope.scope.print.json {
+        output::json(&answer)?;
+    } else {
+        output::data(&show::describe(&answer.version))?;
+    }
+    Ok(exit::DONE)
+}
+
+async fn diff(args: JobDiff, config: Config) -> Outcome {
+    let (client, path, alias) = find(&args.job, &config).await?;
+    let (from, to) = match (alias, args.second) {
+        (None, Some(second)) => (args.first, second),
+        (Some(alias), None) => (alias, args.first),
+        (None, None) => (args.first, "latest".to_owned()),
+        (Some(_), Some(_)) => return Err(Failure::usage("two versions are compared, and three are named")),
+    };
+    let answer: JobDiffAnswer = client.get(&format!("{path}/diff?from={}&to={}", segment(&from), segment(&to))).await?;
+    if args.job.scope.scope.print.json {
+        output::json(&answer)?;
+    } else {
+        let text = show::diff(&answer.diff);
+        if text.is_empty() {
+            output::say(&format!("{} and {} are the same", answer.diff.from, answer.diff.to));
+        }
+        output::data(&text)?;
+    }
+    Ok(exit::DONE)
 }
 
 /// Returns the path of a job and the alias that was named with it.
@@ -78,7 +120,7 @@ fn list(jobs: &[Job]) -> String {
     table(&["job", "latest", "source", "command", "python", "made"], rows)
 }
 
-fn show(job: &Job) -> String {
+fn of_job(job: &Job) -> String {
     let mut text = fields(&[
         ("job", format!("{}/{}/{}", job.entity, job.project, job.name)),
         ("description", job.description.clone()),
@@ -87,29 +129,9 @@ fn show(job: &Job) -> String {
     ]);
     if let Some(latest) = &job.latest {
         text.push('\n');
-        text.push_str(&version(latest));
+        text.push_str(&show::describe(latest));
     }
     text
-}
-
-fn version(version: &JobVersion) -> String {
-    let shown = |value: &serde_json::Value| match value {
-        serde_json::Value::Null => String::new(),
-        value => serde_json::to_string_pretty(value).unwrap_or_default(),
-    };
-    fields(&[
-        ("version", version.reference.clone()),
-        ("aliases", version.aliases.join(", ")),
-        ("source", version.source_type.clone()),
-        ("", shown(&version.source)),
-        ("command", version.entrypoint.join(" ")),
-        ("python", version.python.clone().unwrap_or_default()),
-        ("inputs", shown(&version.input_types)),
-        ("outputs", shown(&version.output_types)),
-        ("packages", version.requirements.len().to_string()),
-        ("made", version.created_at.to_string()),
-        ("author", version.author.clone().unwrap_or_default()),
-    ])
 }
 
 fn versions(versions: &[JobVersion]) -> String {

@@ -168,7 +168,7 @@ fn set(object: &mut Map<String, Value>, key: &str, value: Value) -> Result<(), F
 }
 
 /// Splits a command as a shell does: blanks, quotes, backslashes; no variables.
-fn words(command: &str) -> Result<Vec<String>, Failure> {
+pub(super) fn words(command: &str) -> Result<Vec<String>, Failure> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = command.chars();

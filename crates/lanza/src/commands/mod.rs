@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod agent;
+mod agent_prune;
 mod agents;
 mod dev;
 mod doctor;

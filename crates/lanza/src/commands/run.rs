@@ -3,6 +3,7 @@
 use lanza_api::{
     Client,
     client::segment,
+    job::RunJobAnswer,
     run::{Run, RunAnswer, RunFile},
 };
 use lanza_model::clock::{Clock as _, SystemClock};
@@ -33,7 +34,8 @@ pub(crate) async fn run(command: RunCommand, config: Config) -> Outcome {
             if run.scope.scope.print.json {
                 output::json(&answer)?;
             } else {
-                output::data(&show(&answer.run))?;
+                let told: RunJobAnswer = client.get(&format!("{path}/job")).await?;
+                output::data(&show(&answer.run, told.job.why))?;
             }
             Ok(exit::DONE)
         }
@@ -101,7 +103,7 @@ fn list(runs: &[Run]) -> String {
     table(&["run", "name", "state", "author", "job", "made"], rows)
 }
 
-fn show(run: &Run) -> String {
+fn show(run: &Run, no_job: Option<String>) -> String {
     let values = |object: &serde_json::Map<String, Value>| {
         let lines: Vec<String> = object.iter().map(|(k, v)| format!("{k} = {v}")).collect();
         lines.join("\n")
@@ -116,7 +118,7 @@ fn show(run: &Run) -> String {
         ("made", run.created_at.to_string()),
         ("ended", run.ended_at.map_or_else(String::new, |t| t.to_string())),
         ("host", run.host.clone().unwrap_or_default()),
-        ("job", run.job.clone().unwrap_or_default()),
+        ("job", run.job.clone().or_else(|| no_job.map(|why| format!("none: {why}"))).unwrap_or_default()),
         ("item", run.item.clone().unwrap_or_default()),
         ("git", run.git.as_ref().filter(|g| !g.is_null()).map_or_else(String::new, ToString::to_string)),
         ("tags", run.tags.join(", ")),
