@@ -77,6 +77,8 @@ impl Service {
             file[PYTHON_CHOSEN] = true.into();
         }
         let mut aliases = new.aliases.clone();
+        // Also where the content is that of an older version: what was made last is what is meant.
+        aliases.push("latest".to_owned());
         aliases.extend(tag.filter(|t| !aliases.contains(t)));
         let request = ArtifactRequest {
             entity: entity.to_owned(),

@@ -147,7 +147,7 @@ impl Service {
             run: Some(run.name.clone()),
             type_name: job::ARTIFACT_TYPE.into(),
             collection: wanted.name.unwrap_or(default_name),
-            aliases: tag.filter(|t| job::is_tag_alias(t)).map(str::to_owned).into_iter().collect(),
+            aliases: tag.filter(|t| job::is_tag_alias(t)).into_iter().chain(["latest"]).map(str::to_owned).collect(),
             made_of_run: true,
             ..ArtifactRequest::default()
         };

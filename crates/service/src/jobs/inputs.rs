@@ -22,8 +22,8 @@ impl Service {
         let mut fields = violations(&job.metadata, &job.file.input_types, overrides, None);
         // What is required may come from the run that the job was made of. That is read only when it matters.
         if fields.iter().any(|f| f.rule == "required")
-            && let Some(id) = &job.made_of
-            && let Some(run) = self.run_by_row(id).await?
+            && let Ok(id) = job.artifact_id.parse()
+            && let Some(run) = self.job_maker(&id).await?
         {
             let known = Value::Object(super::from_run::config_values(&run.config));
             fields = violations(&job.metadata, &job.file.input_types, overrides, Some(&known));

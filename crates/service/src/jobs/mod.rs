@@ -43,8 +43,6 @@ pub struct ResolvedJob {
     pub file: JobFile,
     /// Metadata of the version: schemas and types of its inputs.
     pub metadata: Value,
-    /// Row id of the run that it was made of, if any.
-    pub made_of: Option<String>,
     /// Id of the artifact that holds the code, if it is a code job whose code the caller sees.
     pub code_artifact: Option<String>,
 }
@@ -89,7 +87,6 @@ impl Service {
             reference: name,
             file,
             metadata: metadata_of(&artifact),
-            made_of: artifact.run_id,
             code_artifact,
         }))
     }
@@ -161,17 +158,9 @@ impl Service {
 
     /// Adds the runs of a version, and what its own run knows of the inputs.
     async fn job_version_runs(&self, artifact: &ArtifactId, view: &mut JobVersion) -> Result<()> {
-        let mut made_of = None;
-        for relation in [Relation::Job, Relation::Output] {
-            for id in self.store.lineage_runs(artifact, relation).await? {
-                if made_of.is_none() {
-                    made_of = self.run_by_row(&id).await?;
-                }
-            }
-        }
+        let made_of = self.job_maker(artifact).await?;
         let used = self.store.lineage_runs(artifact, Relation::Input).await?;
         for id in used.iter().rev().take(RUNS) {
-            // A client that makes the job of its own run also says that the run uses it.
             match self.run_by_row(id).await? {
                 Some(run) if made_of.as_ref().is_none_or(|m| m.id != run.id) => view.runs.push(run.name),
                 _ => {}
@@ -183,6 +172,20 @@ impl Service {
             view.made_of = Some(run.name);
         }
         Ok(())
+    }
+
+    /// Returns the run that a version was made of, if it is still there. A client that makes the job of its own run says
+    /// only that the run uses it; unlike other users of the job it was not launched.
+    async fn job_maker(&self, artifact: &ArtifactId) -> Result<Option<lanza_store::runs::Run>> {
+        for relation in [Relation::Job, Relation::Output, Relation::Input] {
+            for id in self.store.lineage_runs(artifact, relation).await?.iter().take(RUNS) {
+                match self.run_by_row(id).await? {
+                    Some(run) if relation != Relation::Input || run.trace_id.is_none() => return Ok(Some(run)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn run_by_row(&self, id: &str) -> Result<Option<lanza_store::runs::Run>> {
