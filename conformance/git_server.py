@@ -41,6 +41,7 @@ class GitServer:
         work = self.folder / f"work-{name}"
         work.mkdir()
         for path, text in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text)
         git = ("git", "-C", work, "-c", "user.name=Ada", "-c", "user.email=ada@example.com")
         _run("git", "init", "-q", "-b", "main", work)
