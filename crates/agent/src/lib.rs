@@ -28,6 +28,7 @@ mod target;
 mod target_config;
 mod workload_env;
 
+pub use build::prune::{Piece, PruneOptions, Pruned, prune};
 pub use error::Error;
 pub use launch_config::{ConfigError, LaunchConfig};
 pub use options::{Options, Slots};

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     attempt::Progress,
-    build::requirements::Requirements,
+    build::{READY, broken, image::touch, requirements::Requirements},
     command::{Commands, say},
     context::Context,
     source::{self, Fetched, artifact::Artifacts},
@@ -104,10 +104,6 @@ pub(crate) async fn prepare(ctx: &Context, progress: &mut Progress, handle: &Han
 fn no_entry_point(job: Option<&str>) -> Reason {
     let job = job.unwrap_or("the launch");
     Reason::new(code::ENTRY_POINT_MISSING, format!("`{job}` has no entry point, and the launch gives none"))
-}
-
-fn broken(what: &str, error: &std::io::Error) -> Reason {
-    Reason::new(code::AGENT_FAILED, format!("the agent cannot {what}: {error}"))
 }
 
 async fn fetch(ctx: &Context, progress: &Progress, handle: &Handle, work: &Path) -> Result<Fetched, Reason> {
@@ -266,7 +262,7 @@ async fn python(
     let requirements = Requirements::of_job(root, fetched.frozen.as_deref());
     let commands = commands(ctx, handle.dir.join("logs").join("build.log"), Phase::Build);
     let pythons = &ctx.pythons;
-    let minor = source_python(root).or_else(|| fetched.job.python.clone());
+    let minor = wanted_python(&fetched.job, root);
     let interpreter = match pythons.interpreter(&commands, minor.as_deref()).await {
         Ok(found) => found,
         Err(reason) => {
@@ -280,6 +276,9 @@ async fn python(
         progress.begin(Phase::Build).await;
         pythons.build(&commands, &interpreter, requirements.as_ref(), &fetched.digest, root).await?
     };
+    if let Some(folder) = found.folder.parent() {
+        touch(&folder.join(READY), ctx);
+    }
     for warning in found.warnings {
         progress.warn(warning).await;
     }
@@ -289,10 +288,18 @@ async fn python(
     Ok(found.folder)
 }
 
+/// Returns the Python version of a job: a flag's, else the source's, else the one that it was made with.
+fn wanted_python(job: &JobFile, root: &Path) -> Option<String> {
+    if job.python_chosen && job.python.is_some() {
+        return job.python.clone();
+    }
+    source_python(root).or_else(|| job.python.clone())
+}
+
 /// Returns the Python version that the source asks for.
 fn source_python(root: &Path) -> Option<String> {
     ["runtime.txt", ".python-version"].iter().find_map(|name| {
-        let text = std::fs::read_to_string(root.join(name)).ok()?;
+        let text = std::fs::read_to_string(source::inside(root, name)?).ok()?;
         lanza_model::job::python_minor(text.lines().next()?)
     })
 }

@@ -1,52 +1,53 @@
 //! Images for target `docker`.
 //!
-//! An environment image `lanza-env:DIGEST` holds a base image and the job's requirements, and no code: the code is laid
-//! over it when the container is made, so a code-only edit builds nothing. A job with a Dockerfile of its own is built
-//! whole. Both go through the `docker` command, which has the log-ins that people have set up.
+//! An environment image holds a base image and the job's requirements, and no code: the code is laid over it when the
+//! container is made, so a code-only edit builds nothing. A job with a Dockerfile of its own is built whole. Both go
+//! through the `docker` command, which has the log-ins that people have set up: `docker buildx` where it is there, else
+//! the classic builder. Where the agent's config names a destination, what is built is pushed there, and what is there
+//! already is pulled instead of built.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::UNIX_EPOCH,
 };
 
 use bollard::models::ImageInspect;
-use lanza_model::{Reason, code};
-use rustix::fs::{FlockOperation, flock};
+use lanza_model::{Phase, Reason, code};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::requirements::{Origin, Requirements};
+use super::{
+    broken,
+    context::{self, Ignore},
+    diagnose,
+    dockerfile::{self, INDEX_VARIABLES, Plan},
+    lock,
+    registry::{Found, Registries},
+    requirements::Requirements,
+};
 use crate::{
+    attempt::Progress,
     command::{Commands, Ended},
+    context::Context,
+    prepare::commands,
     source::artifact::hex,
     state_dir::{make_dir, remove_dir},
     target::{
-        Unanswered,
+        Handle, Unanswered,
         docker::{AGENT, BUILD, Engine},
         supervisor::{read_file, write_file},
     },
 };
-
-/// Home of the user that jobs run as in environment images; the code lies below it.
-pub(crate) const HOME: &str = "/home/lanza";
-/// User and group that jobs run as in environment images.
-pub(crate) const USER: u64 = 1000;
-
-const LAST_LINES: usize = 12;
-
-/// Variables of the agent that say where packages come from and mean the same inside of a build.
-const INDEX_VARIABLES: &[&str] = &["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "PIP_PRE"];
 
 /// An image that is here.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     /// Name to run it by.
     pub(crate) name: String,
-    /// Digest of the environment, for environment images.
+    /// Key of what was built; none for images that were made elsewhere.
     pub(crate) digest: Option<String>,
     /// Whether it was there before.
     pub(crate) cached: bool,
@@ -56,26 +57,106 @@ pub(crate) struct Image {
     pub(crate) warnings: Vec<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
+/// What the agent remembers of an image that it built or found. Its time is that of the last use.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Name of the image.
+    #[serde(default)]
+    pub(crate) image: String,
     packages: Vec<String>,
     #[serde(default)]
     failed: Vec<String>,
+    #[serde(default)]
+    no_python: bool,
+    /// The destination has it.
+    #[serde(default)]
+    pushed: bool,
 }
 
-/// Makes and finds images.
+/// What an environment is made of.
+pub(crate) struct Wanted<'a> {
+    /// Image to build on.
+    pub(crate) base: String,
+    pub(crate) requirements: Option<&'a Requirements>,
+    /// Digest of the code, for requirements that point into it.
+    pub(crate) code: &'a str,
+    /// Folder of the code.
+    pub(crate) source: &'a Path,
+    /// User and group that jobs run as.
+    pub(crate) user: u64,
+}
+
+/// Makes and finds images for one attempt.
 pub(crate) struct Images<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) handle: &'a Handle,
     pub(crate) engine: &'a Engine,
-    pub(crate) commands: &'a Commands<'a>,
-    /// Where records of environments are kept.
-    pub(crate) records: &'a Path,
     /// The agent's id, a label of every container that is made on the way.
-    pub(crate) agent: &'a str,
+    pub(crate) agent: String,
     /// `linux/amd64`, where the config asks for one.
-    pub(crate) platform: Option<&'a str>,
+    pub(crate) platform: Option<String>,
+    /// Repository that built images are pushed to.
+    pub(crate) destination: Option<String>,
+    /// Docker's config with the agent's own log-ins.
+    docker_config: Option<PathBuf>,
 }
 
-impl Images<'_> {
+impl<'a> Images<'a> {
+    /// Prepares to make images; [`Images::close`] takes away what this lays down.
+    pub(crate) fn new(
+        ctx: &'a Context,
+        handle: &'a Handle,
+        engine: &'a Engine,
+        agent: &str,
+        platform: Option<String>,
+        destination: Option<String>,
+    ) -> Result<Self, Reason> {
+        let mut images =
+            Self { ctx, handle, engine, agent: agent.to_owned(), platform, destination, docker_config: None };
+        let commands = images.commands(Phase::Build);
+        images.docker_config = images
+            .registries(&commands)
+            .docker_config(&images.folder().join("docker"))
+            .map_err(|why| Reason::new(code::REGISTRY_LOGIN_FAILED, why))?;
+        Ok(images)
+    }
+
+    /// Removes log-ins and build contexts from the attempt's folder.
+    pub(crate) fn close(&self) {
+        if let Err(e) = remove_dir(&self.folder()) {
+            tracing::warn!("cannot remove {}: {e}", self.folder().display());
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.handle.dir.join("build")
+    }
+
+    fn commands(&self, phase: Phase) -> Commands<'a> {
+        commands(self.ctx, self.handle.dir.join("logs").join(format!("{phase}.log")), phase)
+    }
+
+    fn registries<'c>(&'c self, commands: &'c Commands<'c>) -> Registries<'c> {
+        let own = &self.ctx.options.config.lanza.registry_credentials;
+        Registries { own, environment: &self.ctx.options.environment, commands }
+    }
+
+    fn docker(&self) -> Command {
+        let mut command = Command::new("docker");
+        if let Some(folder) = &self.docker_config {
+            command.env("DOCKER_CONFIG", folder);
+        }
+        command
+    }
+
+    fn records(&self) -> PathBuf {
+        self.ctx.state.environments()
+    }
+
+    fn record_path(&self, key: &str) -> PathBuf {
+        self.records().join(format!("image-{key}.json"))
+    }
+
     /// Returns what the engine knows of an image that is here.
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>, Reason> {
         let unavailable = |Unanswered(why): Unanswered| Reason::new(code::TARGET_UNAVAILABLE, why);
@@ -90,260 +171,361 @@ impl Images<'_> {
         }
     }
 
-    /// Brings an image; returns whether that worked.
-    pub(crate) async fn pull(&self, name: &str) -> Result<bool, Reason> {
-        if name.starts_with('-') {
-            return Err(Reason::new(code::IMAGE_MISSING, format!("`{name}` is not the name of an image")));
-        }
-        self.commands.say(&format!("pulling {name}"));
-        let mut command = Command::new("docker");
+    /// Brings an image; an error says why that did not work. `missing` is the code for one that is not to be had.
+    pub(crate) async fn pull(&self, name: &str, phase: Phase, missing: lanza_model::Code) -> Result<(), Reason> {
+        dockerfile::check_base(name).map_err(|r| Reason::new(missing, r.message))?;
+        let commands = self.commands(phase);
+        commands.say(&format!("pulling {name}"));
+        let mut command = self.docker();
         command.arg("pull");
-        if let Some(platform) = self.platform {
+        if let Some(platform) = &self.platform {
             command.args(["--platform", platform]);
         }
-        match self.commands.run(command.arg("--").arg(name), None).await {
-            Ok(Ended::Exit(status)) => Ok(status.success()),
+        let before = commands.log_length();
+        let what = format!("the image `{name}` cannot be pulled");
+        match commands.run(command.arg("--").arg(name), None).await {
+            Ok(Ended::Exit(status)) if status.success() => Ok(()),
+            Ok(Ended::Exit(_)) => {
+                let text = commands.log_since(before);
+                Err(diagnose::reason(&what, diagnose::pull(&text, missing), &text))
+            }
             Ok(Ended::TimedOut) => {
-                self.commands.say("the pull took too long");
-                Ok(false)
+                Err(Reason::new(missing, format!("{what}: it took longer than {} s", commands.timeout.as_secs())))
             }
-            Err(e) => {
-                self.commands.say(&format!("the command `docker` cannot be run: {e}"));
-                Ok(false)
-            }
+            Err(e) => Err(Reason::new(missing, format!("{what}: the command `docker` cannot be run ({e})"))),
         }
     }
 
-    /// Returns an image that is here, or brings it.
-    async fn here_or_pull(&self, name: &str) -> Result<ImageInspect, Reason> {
-        if let Some(found) = self.inspect(name).await? {
-            return Ok(found);
+    /// Finds the environment image of a job, or makes it.
+    pub(crate) async fn environment(&self, progress: &mut Progress, wanted: &Wanted<'_>) -> Result<Image, Reason> {
+        dockerfile::check_base(&wanted.base)?;
+        let mut begun = false;
+        if self.inspect(&wanted.base).await?.is_none() {
+            progress.begin(Phase::Build).await;
+            begun = true;
+            self.pull(&wanted.base, Phase::Build, code::BASE_IMAGE_MISSING).await?;
         }
-        let pulled = self.pull(name).await?;
-        match self.inspect(name).await? {
-            Some(found) if pulled => Ok(found),
-            _ => Err(self.missing(name)),
-        }
+        let Some(base) = self.inspect(&wanted.base).await? else {
+            return Err(Reason::new(code::BASE_IMAGE_MISSING, format!("there is no image `{}`", wanted.base)));
+        };
+        let key = self.key(&base, wanted);
+        let name = self.destination.as_ref().map_or_else(|| format!("lanza-env:{key}"), |d| format!("{d}:{key}"));
+        self.provide(progress, &key, &name, begun, async |lock, commands| {
+            let folder = self.folder().join("context");
+            let prepared = remove_dir(&folder).and_then(|()| make_dir(&folder));
+            prepared.map_err(|e| broken("make the folder of the build", &e))?;
+            let buildx = self.has_buildx(commands).await;
+            let plan = Plan {
+                base: &wanted.base,
+                requirements: wanted.requirements,
+                user: wanted.user,
+                key: &key,
+                cache_mounts: buildx,
+            };
+            write_context(&folder, &plan, wanted.source).map_err(|e| broken("write the build context", &e))?;
+            commands.say(&format!("building the environment {key} on {}", wanted.base));
+            let file = folder.join("Dockerfile");
+            self.build(commands, Build { name: &name, file: &file, context: &folder, buildx, environment: true }, lock)
+                .await
+        })
+        .await
     }
 
-    /// The image is neither here nor to be had.
-    pub(crate) fn missing(&self, name: &str) -> Reason {
-        let lines = self.commands.last_lines(3);
-        Reason::new(code::IMAGE_MISSING, format!("the image `{name}` can neither be pulled nor is it here:\n{lines}"))
-    }
-
-    /// Returns the key of an environment and the inspected base; none when the base is not here.
-    async fn key(&self, base: &str, requirements: Option<&Requirements>, code: &str) -> Result<Option<String>, Reason> {
-        let Some(found) = self.inspect(base).await? else { return Ok(None) };
+    /// Returns the digest of everything that decides what is in an environment.
+    fn key(&self, base: &ImageInspect, wanted: &Wanted<'_>) -> String {
+        let text = |t: &Option<String>| t.clone().unwrap_or_default();
         let mut digest = Sha256::new();
         digest.update(format!(
-            "image 1 {} {}/{}\n",
-            found.id.unwrap_or_default(),
-            found.os.unwrap_or_default(),
-            found.architecture.unwrap_or_default()
+            "image 2 {} {}/{} user {}\n",
+            text(&base.id),
+            text(&base.os),
+            text(&base.architecture),
+            wanted.user
         ));
-        if let Some(requirements) = requirements {
-            digest.update(requirements.digest(code));
+        if let Some(requirements) = wanted.requirements {
+            digest.update(requirements.digest(wanted.code));
             for name in INDEX_VARIABLES {
-                if let Some(value) = self.commands.environment.get(*name) {
+                if let Some(value) = self.ctx.options.environment.get(*name) {
                     digest.update(format!("\n{name}={value}"));
                 }
             }
         }
-        Ok(Some(hex(&digest.finalize())))
+        hex(&digest.finalize())
     }
 
-    /// Returns the environment image if it is here.
-    pub(crate) async fn find(
+    /// Finds the image of a job that has a Dockerfile of its own, or builds it. `name` makes its name of the key.
+    pub(crate) async fn whole(
         &self,
-        base: &str,
-        requirements: Option<&Requirements>,
-        code: &str,
-    ) -> Result<Option<Image>, Reason> {
-        match self.key(base, requirements, code).await? {
-            Some(key) => self.ready(&key, true).await,
-            None => Ok(None),
+        progress: &mut Progress,
+        file: &Path,
+        context: &Path,
+        tag: impl Fn(&str) -> String,
+    ) -> Result<Image, Reason> {
+        let text = fs::read_to_string(file).map_err(|e| broken("read the Dockerfile", &e))?;
+        let text = if self.ctx.options.config.lanza.drop_syntax_lines {
+            dockerfile::without_syntax_lines(&text)
+        } else {
+            text
+        };
+        let (ignore, ignore_file) = Ignore::of(context, file);
+        let root = context.to_owned();
+        let files = tokio::task::spawn_blocking(move || context::digest(&root, &ignore))
+            .await
+            .map_err(io::Error::other)
+            .and_then(|r| r)
+            .map_err(|e| broken("read the build context", &e))?;
+        let platform = self.platform.as_deref().unwrap_or("native");
+        let key = hex(&Sha256::digest(format!("whole 2 {platform}\n{files}\n{text}")));
+        let name = self.destination.as_ref().map_or_else(|| tag(&key), |d| format!("{d}:{key}"));
+        self.provide(progress, &key, &name, false, async |lock, commands| {
+            let folder = self.folder().join("dockerfile");
+            let copy = folder.join("Dockerfile");
+            remove_dir(&folder)
+                .and_then(|()| make_dir(&folder))
+                .and_then(|()| fs::write(&copy, &text))
+                .and_then(|()| match &ignore_file {
+                    // Builders look for it beside the Dockerfile first.
+                    Some(ignore) => fs::copy(ignore, folder.join("Dockerfile.dockerignore")).map(|_| ()),
+                    None => Ok(()),
+                })
+                .map_err(|e| broken("write the Dockerfile", &e))?;
+            let buildx = self.has_buildx(commands).await;
+            commands.say(&format!("building {name}"));
+            self.build(commands, Build { name: &name, file: &copy, context, buildx, environment: false }, lock).await
+        })
+        .await
+    }
+
+    /// Returns the image `name` for `key`: the one that is here, else that of the destination, else a new one.
+    async fn provide(
+        &self,
+        progress: &mut Progress,
+        key: &str,
+        name: &str,
+        mut begun: bool,
+        build: impl AsyncFnOnce(&File, &Commands<'_>) -> Result<(), Reason>,
+    ) -> Result<Image, Reason> {
+        if let Some(found) = self.ready(key, name, true).await? {
+            self.push(progress, key, name).await?;
+            return Ok(found);
+        }
+        if self.is_in_destination(name).await? {
+            progress.begin(Phase::Pull).await;
+            self.pull(name, Phase::Pull, code::IMAGE_MISSING).await?;
+            if let Some(found) = self.ready(key, name, true).await? {
+                self.remember(key, |r| r.pushed = true);
+                return Ok(found);
+            }
+        }
+        if !begun {
+            progress.begin(Phase::Build).await;
+            begun = true;
+        }
+        debug_assert!(begun);
+        let commands = self.commands(Phase::Build);
+        let path = self.records().join(format!("image-{key}.lock"));
+        let lock = lock::take(&commands, &path).await.map_err(|e| broken("lock the image", &e))?;
+        if let Some(found) = self.ready(key, name, true).await? {
+            return Ok(found);
+        }
+        build(&lock, &commands).await?;
+        let made = self.ready(key, name, false).await?;
+        drop(lock);
+        self.push(progress, key, name).await?;
+        made.ok_or_else(|| Reason::new(code::AGENT_FAILED, "the image vanished after it was built"))
+    }
+
+    /// Asks the registry before anything is built: a refused log-in is told at once.
+    async fn is_in_destination(&self, name: &str) -> Result<bool, Reason> {
+        if self.destination.is_none() {
+            return Ok(false);
+        }
+        let commands = self.commands(Phase::Build);
+        match self.registries(&commands).find(name).await {
+            Found::Yes => Ok(true),
+            Found::No => Ok(false),
+            Found::Refused(why) => Err(Reason::new(code::REGISTRY_LOGIN_FAILED, why)),
+            Found::Unknown(why) => {
+                commands.say(&format!("cannot ask the registry for {name}: {why}"));
+                Ok(false)
+            }
         }
     }
 
-    async fn ready(&self, key: &str, cached: bool) -> Result<Option<Image>, Reason> {
-        let name = format!("lanza-env:{key}");
-        if self.inspect(&name).await?.is_none() {
-            return Ok(None);
+    /// Pushes an image that the destination does not have.
+    async fn push(&self, progress: &mut Progress, key: &str, name: &str) -> Result<(), Reason> {
+        if self.destination.is_none() || self.recorded(key).is_some_and(|r| r.pushed) {
+            return Ok(());
         }
-        let path = self.records.join(format!("image-{key}.json"));
-        let record = if let Some(record) = read_file::<Record>(&path).ok().flatten() {
-            record
-        } else {
-            // Another agent built it, or this one was killed before it could ask.
-            let record = self.look_inside(&name, key).await;
-            let _ = write_file(&path, &record, false);
-            record
+        if !self.is_in_destination(name).await? {
+            progress.begin(Phase::Push).await;
+            let commands = self.commands(Phase::Push);
+            commands.say(&format!("pushing {name}"));
+            let before = commands.log_length();
+            let what = format!("the image `{name}` cannot be pushed");
+            match commands.run(self.docker().args(["push", "--", name]), None).await {
+                Ok(Ended::Exit(status)) if status.success() => {}
+                Ok(Ended::Exit(_)) => {
+                    let text = commands.log_since(before);
+                    return Err(diagnose::reason(&what, diagnose::push(&text), &text));
+                }
+                Ok(Ended::TimedOut) => {
+                    let limit = commands.timeout.as_secs();
+                    return Err(Reason::new(code::PUSH_FAILED, format!("{what}: it took longer than {limit} s")));
+                }
+                Err(e) => return Err(broken("run the command `docker`", &e)),
+            }
+        }
+        self.remember(key, |r| r.pushed = true);
+        Ok(())
+    }
+
+    fn recorded(&self, key: &str) -> Option<Record> {
+        read_file(&self.record_path(key)).ok().flatten()
+    }
+
+    /// Changes the record of an image. It can be made again from the image, so a failure does no harm.
+    fn remember(&self, key: &str, change: impl FnOnce(&mut Record)) {
+        let mut record = self.recorded(key).unwrap_or_default();
+        change(&mut record);
+        let _ = write_file(&self.record_path(key), &record, false);
+    }
+
+    async fn ready(&self, key: &str, name: &str, cached: bool) -> Result<Option<Image>, Reason> {
+        let Some(found) = self.inspect(name).await? else { return Ok(None) };
+        let path = self.record_path(key);
+        let environment = found.config.and_then(|c| c.labels).is_some_and(|l| l.get(BUILD).is_some_and(|k| k == key));
+        let record = match self.recorded(key) {
+            Some(record) if record.image == name => record,
+            _ => {
+                // Another agent built it, or this one was killed before it could ask.
+                let mut record = if environment { self.look_inside(name, key).await } else { Record::default() };
+                name.clone_into(&mut record.image);
+                let _ = write_file(&path, &record, false);
+                record
+            }
         };
-        let warnings = if record.failed.is_empty() {
-            Vec::new()
-        } else {
+        touch(&path, self.ctx);
+        let mut warnings = Vec::new();
+        if !record.failed.is_empty() {
             let failed = record.failed.join(", ");
-            vec![format!("packages of the job's frozen list that cannot be installed here: {failed}")]
-        };
-        Ok(Some(Image { name, digest: Some(key.to_owned()), cached, packages: record.packages, warnings }))
+            warnings.push(format!("packages of the job's frozen list that cannot be installed here: {failed}"));
+        }
+        if record.no_python {
+            warnings.push("the base image has no Python, so the job's packages are not installed".into());
+        }
+        Ok(Some(Image {
+            name: name.to_owned(),
+            digest: Some(key.to_owned()),
+            cached,
+            packages: record.packages,
+            warnings,
+        }))
     }
 
     async fn look_inside(&self, image: &str, key: &str) -> Record {
-        let mut command = Command::new("docker");
+        let commands = self.commands(Phase::Build);
+        let mut command = self.docker();
         command.args(["run", "--rm", "--network", "none"]);
         // An agent that is killed between "make" and "start" leaves the container; the next one knows it by these.
         command.args(["--label", &format!("{AGENT}={}", self.agent), "--label", &format!("{BUILD}={key}")]);
         command.args(["--entrypoint", "cat", image, "/opt/lanza/report.txt"]);
-        let text = match self.commands.output(&mut command).await {
+        let text = match commands.output(&mut command).await {
             Ok((status, text)) if status.success() => text,
             _ => String::new(),
         };
         let lines = |prefix: &str| {
             text.lines().filter_map(|l| l.strip_prefix(prefix)).map(|l| l.trim().to_owned()).collect::<Vec<_>>()
         };
-        Record { packages: lines("package "), failed: lines("failed ") }
+        Record {
+            packages: lines("package "),
+            failed: lines("failed "),
+            no_python: text.lines().any(|l| l == "no-python"),
+            ..Record::default()
+        }
     }
 
-    /// Makes the environment image, unless somebody else does so first.
-    pub(crate) async fn build(
-        &self,
-        base: &str,
-        requirements: Option<&Requirements>,
-        code: &str,
-        source: &Path,
-        folder: &Path,
-    ) -> Result<Image, Reason> {
-        self.here_or_pull(base).await?;
-        let key = self.key(base, requirements, code).await?.ok_or_else(|| self.missing(base))?;
-        let broken = |e: io::Error| Reason::new(code::AGENT_FAILED, format!("cannot prepare the build: {e}"));
-        let lock = self.lock(&key).await.map_err(broken)?;
-        if let Some(found) = self.ready(&key, true).await? {
-            return Ok(found);
+    async fn has_buildx(&self, commands: &Commands<'_>) -> bool {
+        // Its absence is said at length, which is no news of this job.
+        let quiet = Commands { environment: commands.environment.clone(), log: "/dev/null".into(), ..*commands };
+        let asked = quiet.output(self.docker().args(["buildx", "version"])).await;
+        // Older versions of the command answer an unknown word with their general help, and success.
+        asked.is_ok_and(|(status, out)| status.success() && out.contains("buildx"))
+    }
+
+    async fn build(&self, commands: &Commands<'_>, build: Build<'_>, lock: &File) -> Result<(), Reason> {
+        let mut command = self.docker();
+        if build.buildx {
+            command.args(["buildx", "build", "--load", "--progress", "plain"]);
+            if !commands.environment.contains_key("BUILDX_BUILDER") {
+                // Another builder would not see the images of this engine.
+                command.env("BUILDX_BUILDER", "default");
+            }
+        } else {
+            command.args(["build", "--force-rm"]).env("DOCKER_BUILDKIT", "0");
         }
-        remove_dir(folder).and_then(|()| make_dir(folder)).map_err(broken)?;
-        let local = requirements.is_some_and(|r| r.local);
-        write_context(folder, base, requirements, local).map_err(broken)?;
-        if local {
-            copy_tree(source, &folder.join("code")).map_err(broken)?;
+        command.args(["--tag", build.name]);
+        if let Some(platform) = &self.platform {
+            command.args(["--platform", platform]);
         }
-        self.commands.say(&format!("building the environment {key} on {base}"));
-        let tag = format!("lanza-env:{key}");
-        let mut command = Command::new("docker");
-        command.args(["build", "--force-rm", "--tag", &tag]);
-        for name in INDEX_VARIABLES {
-            if self.commands.environment.contains_key(*name) {
+        if build.environment {
+            for name in INDEX_VARIABLES.iter().filter(|n| commands.environment.contains_key(**n)) {
                 // Without a value, so that it is taken from the environment and not seen in the process list.
                 command.args(["--build-arg", name]);
             }
         }
-        self.docker_build(&mut command, folder, &lock).await?;
-        drop(lock);
-        self.ready(&key, false)
-            .await?
-            .ok_or_else(|| Reason::new(code::AGENT_FAILED, "the image vanished after it was built"))
-    }
-
-    /// Builds a job that has its own Dockerfile.
-    pub(crate) async fn build_whole(&self, tag: &str, dockerfile: &Path, context: &Path) -> Result<Image, Reason> {
-        let cached = self.inspect(tag).await?.is_some();
-        if !cached {
-            let key = hex(&Sha256::digest(tag));
-            let broken = |e: io::Error| Reason::new(code::AGENT_FAILED, format!("cannot prepare the build: {e}"));
-            let lock = self.lock(&key).await.map_err(broken)?;
-            if self.inspect(tag).await?.is_none() {
-                self.commands.say(&format!("building {tag}"));
-                let mut command = Command::new("docker");
-                command.args(["build", "--force-rm", "--tag", tag, "--file"]).arg(dockerfile);
-                self.docker_build(&mut command, context, &lock).await?;
-            }
+        for name in commands.environment.keys().filter(|n| n.to_ascii_lowercase().ends_with("_proxy")) {
+            command.args(["--build-arg", name]);
         }
-        Ok(Image { name: tag.to_owned(), digest: None, cached, packages: Vec::new(), warnings: Vec::new() })
-    }
-
-    async fn docker_build(&self, command: &mut Command, context: &Path, lock: &File) -> Result<(), Reason> {
-        if let Some(platform) = self.platform {
-            command.args(["--platform", platform]);
-        }
-        match self.commands.run(command.arg(context), Some(lock)).await {
+        command.arg("--file").arg(build.file).arg(build.context);
+        let before = commands.log_length();
+        let what = if build.environment { "the environment cannot be built" } else { "the image cannot be built" };
+        match commands.run(&mut command, Some(lock)).await {
             Ok(Ended::Exit(status)) if status.success() => Ok(()),
             Ok(Ended::Exit(_)) => {
-                let lines = self.commands.last_lines(LAST_LINES);
-                Err(Reason::new(code::INSTALL_FAILED, format!("the image cannot be built:\n{lines}")))
+                let text = commands.log_since(before);
+                Err(diagnose::reason(what, diagnose::build(&text, build.environment), &text))
             }
-            Ok(Ended::TimedOut) => Err(Reason::new(
-                code::BUILD_TIMEOUT,
-                format!("the image was not built within {} s", self.commands.timeout.as_secs()),
-            )),
-            Err(e) => Err(Reason::new(code::AGENT_FAILED, format!("the command `docker` cannot be run: {e}"))),
+            Ok(Ended::TimedOut) => {
+                let (limit, last) = (commands.timeout.as_secs(), commands.last_lines(1));
+                let why = format!("the image was not built within {limit} s; last it said: {last}");
+                Err(Reason::new(code::BUILD_TIMEOUT, why))
+            }
+            Err(e) => Err(broken("run the command `docker`", &e)),
         }
-    }
-
-    async fn lock(&self, key: &str) -> io::Result<File> {
-        let path = self.records.join(format!("image-{key}.lock"));
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
-        let mut said = false;
-        while let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if e != rustix::io::Errno::WOULDBLOCK {
-                return Err(e.into());
-            }
-            if !said {
-                self.commands.say("waiting for another build of the same image");
-                said = true;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(file)
     }
 }
 
-fn write_context(folder: &Path, base: &str, requirements: Option<&Requirements>, local: bool) -> io::Result<()> {
-    let (text, lines, constraints) = match requirements {
+/// One call of a builder.
+struct Build<'a> {
+    name: &'a str,
+    file: &'a Path,
+    context: &'a Path,
+    buildx: bool,
+    environment: bool,
+}
+
+/// Notes that something is used now.
+pub(crate) fn touch(path: &Path, ctx: &Context) {
+    let now = UNIX_EPOCH + std::time::Duration::from_millis(u64::try_from(ctx.clock.now().0).unwrap_or(0));
+    let touched = File::options().append(true).open(path).and_then(|f| f.set_modified(now));
+    if let Err(e) = touched {
+        tracing::warn!("cannot note the use of {}: {e}", path.display());
+    }
+}
+
+fn write_context(folder: &Path, plan: &Plan<'_>, source: &Path) -> io::Result<()> {
+    let (text, lines, constraints) = match plan.requirements {
         Some(r) => (r.text(), r.lines.join("\n") + "\n", r.constraints.join("\n")),
         None => (String::new(), String::new(), String::new()),
     };
     fs::write(folder.join("requirements.txt"), text)?;
     fs::write(folder.join("lines.txt"), lines)?;
     fs::write(folder.join("constraints.txt"), constraints)?;
-    fs::write(folder.join("Dockerfile"), dockerfile(base, requirements, local))
-}
-
-/// Returns the Dockerfile of an environment. No line is specific to a builder, so the classic one and BuildKit both take
-/// it.
-fn dockerfile(base: &str, requirements: Option<&Requirements>, local: bool) -> String {
-    use std::fmt::Write;
-    const PIP: &str = "python -m pip install --no-cache-dir --no-input --disable-pip-version-check --progress-bar off";
-    let mut text = format!("FROM {base}\nUSER root\n");
-    for name in INDEX_VARIABLES {
-        let _ = writeln!(text, "ARG {name}");
+    if plan.requirements.is_some_and(|r| r.local) {
+        copy_tree(source, &folder.join("code"))?;
     }
-    let _ = writeln!(
-        text,
-        "RUN mkdir -p {HOME} /opt/lanza && chown {USER}:{USER} {HOME} && touch /opt/lanza/report.txt && \
-         {{ grep -q ':{USER}:' /etc/passwd || echo 'lanza:x:{USER}:{USER}::{HOME}:/bin/sh' >> /etc/passwd; }}"
-    );
-    if let Some(requirements) = requirements {
-        text.push_str("COPY requirements.txt lines.txt constraints.txt /opt/lanza/\n");
-        if local {
-            text.push_str("COPY code /opt/lanza/code\nWORKDIR /opt/lanza/code\n");
-        }
-        let whole = format!("{PIP} -r /opt/lanza/requirements.txt -c /opt/lanza/constraints.txt");
-        if requirements.origin == Origin::Frozen {
-            let options = requirements.options.join(" ");
-            let _ = writeln!(
-                text,
-                "RUN {whole} || while IFS= read -r line; do {PIP} {options} \"$line\" || \
-                 echo \"failed $line\" >> /opt/lanza/report.txt; done < /opt/lanza/lines.txt"
-            );
-        } else {
-            let _ = writeln!(text, "RUN {whole}");
-        }
-        text.push_str(
-            "RUN python -m pip freeze --disable-pip-version-check | sed 's/^/package /' >> /opt/lanza/report.txt\n",
-        );
-    }
-    let _ = writeln!(text, "ENV HOME={HOME} PYTHONUNBUFFERED=1\nUSER {USER}\nWORKDIR {HOME}");
-    text
+    fs::write(folder.join("Dockerfile"), dockerfile::environment(plan))
 }
 
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
@@ -358,62 +540,4 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns the tag of a job that is built whole: one repository per job, one tag per content.
-pub(crate) fn whole_tag(entity: &str, project: &str, job: &str, digest: &str) -> String {
-    let part = |text: &str| {
-        let text: String =
-            text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let text = text.split('-').filter(|p| !p.is_empty()).collect::<Vec<_>>().join("-");
-        if text.is_empty() { "x".to_owned() } else { text }
-    };
-    format!("{}/{}/{}:{digest}", part(entity), part(project), part(job))
-}
-
-/// Returns the Dockerfile and the build context of a job that is built whole; none when an environment will do.
-pub(crate) fn dockerfile_of(
-    root: &Path,
-    given: Option<&str>,
-    of_job: Option<&str>,
-    command: &[String],
-) -> Result<Option<(PathBuf, PathBuf)>, Reason> {
-    if let Some(name) = given.or(of_job) {
-        let path = crate::source::below(root, name).filter(|p| p.is_file());
-        let path = path.ok_or_else(|| {
-            Reason::new(code::SOURCE_MISSING, format!("the Dockerfile `{name}` is not in the job's code"))
-        })?;
-        return Ok(Some((path, root.to_owned())));
-    }
-    let beside = command.iter().filter_map(|w| crate::source::below(root, w)).find(|p| p.is_file());
-    let folder = beside.as_deref().and_then(Path::parent).unwrap_or(root);
-    let path = folder.join("Dockerfile.wandb");
-    Ok(path.is_file().then(|| (path, folder.to_owned())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dockerfile_of_the_job_is_found_in_the_documented_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        fs::create_dir(root.join("sub")).unwrap();
-        fs::write(root.join("sub/train.py"), "").unwrap();
-        let command = ["python".to_owned(), "sub/train.py".to_owned()];
-        let of = |given, job| dockerfile_of(root, given, job, &command);
-        assert_eq!(of(None, None).unwrap(), None);
-        fs::write(root.join("sub/Dockerfile.wandb"), "").unwrap();
-        assert_eq!(of(None, None).unwrap(), Some((root.join("sub/Dockerfile.wandb"), root.join("sub"))));
-        fs::write(root.join("D"), "").unwrap();
-        assert_eq!(of(None, Some("D")).unwrap(), Some((root.join("D"), root.to_owned())));
-        assert!(of(Some("E"), Some("D")).unwrap_err().message.contains("`E`"));
-        assert!(of(Some("../D"), None).is_err());
-    }
-
-    #[test]
-    fn tags_are_legal_names() {
-        assert_eq!(whole_tag("Acme_X", "my proj", "job-https___h_r.git_", "ab"), "acme-x/my-proj/job-https-h-r-git:ab");
-    }
 }

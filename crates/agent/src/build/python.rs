@@ -9,21 +9,22 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use lanza_model::{Reason, code, job::python_minor};
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::syncfs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::requirements::{Origin, Requirements};
+use super::{
+    broken, diagnose, lock,
+    requirements::{Origin, Requirements},
+};
 use crate::{
     command::{Commands, Ended},
     source::artifact::hex,
@@ -31,8 +32,8 @@ use crate::{
     target::supervisor::{read_file, write_file},
 };
 
-/// Lines of the installer that go into the reason.
-const LAST_LINES: usize = 12;
+/// The record of a finished environment. It is touched by every use.
+pub(crate) const READY: &str = "ready.json";
 
 /// Variables of the agent that say where packages come from; they are part of the key.
 const INDEX_VARIABLES: &[&str] = &[
@@ -92,7 +93,15 @@ pub(crate) struct Pythons {
 
 impl Pythons {
     /// `environments` is the folder of all environments, `agent` the agent's own environment.
+    ///
+    /// Removes what an earlier life left half made, so nobody may build here yet.
     pub(crate) fn new(environments: PathBuf, agent: BTreeMap<String, String>) -> Self {
+        for entry in fs::read_dir(&environments).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.join(READY).exists() {
+                let _ = remove_dir(&path);
+            }
+        }
         Self { environments, agent, known: Mutex::default() }
     }
 
@@ -183,7 +192,7 @@ impl Pythons {
 
     fn ready(&self, key: &str, cached: bool) -> Option<Environment> {
         let folder = self.environments.join(key);
-        let ready: Ready = read_file(&folder.join("ready.json")).ok().flatten()?;
+        let ready: Ready = read_file(&folder.join(READY)).ok().flatten()?;
         let folder = folder.join("venv");
         // The program is a link to the interpreter, which may have been removed.
         folder.join("bin").join("python").exists().then(|| Environment {
@@ -205,55 +214,28 @@ impl Pythons {
         source: &Path,
     ) -> Result<Environment, Reason> {
         let key = self.key(interpreter, requirements, code);
-        let failed = |what: &str, e: io::Error| Reason::new(code::AGENT_FAILED, format!("cannot {what}: {e}"));
-        let lock = self.lock(commands, &key).await.map_err(|e| failed("lock the environment", e))?;
+        let path = self.environments.join(format!("{key}.lock"));
+        let lock = lock::take(commands, &path).await.map_err(|e| broken("lock the environment", &e))?;
         if let Some(found) = self.ready(&key, true) {
             return Ok(found);
         }
         let folder = self.environments.join(&key);
-        remove_dir(&folder).and_then(|()| make_dir(&folder)).map_err(|e| failed("make the environment's folder", e))?;
+        remove_dir(&folder)
+            .and_then(|()| make_dir(&folder))
+            .map_err(|e| broken("make the environment's folder", &e))?;
         let build = Build { commands, lock: &lock, uv: self.uv(), venv: folder.join("venv"), source };
-        build.create(interpreter).await?;
-        let mut warnings = Vec::new();
-        if let Some(requirements) = requirements {
-            let list = folder.join("requirements.txt");
-            let constraints = folder.join("constraints.txt");
-            fs::write(&list, requirements.text())
-                .and_then(|()| fs::write(&constraints, requirements.constraints.join("\n")))
-                .map_err(|e| failed("write the requirements", e))?;
-            warnings = build.install(requirements, &list, &constraints).await?;
+        // One limit for all of it: a list that is tried line by line is no longer a minute or two.
+        let made = tokio::time::timeout(commands.timeout, build.make(interpreter, requirements, &folder)).await;
+        let made = made.unwrap_or_else(|_| Err(build.too_long()));
+        if let Err(reason) = made {
+            if let Err(e) = remove_dir(&folder) {
+                commands.say(&format!("cannot remove the half-made environment: {e}"));
+            }
+            return Err(reason);
         }
-        let packages = build.freeze().await;
-        let record = Ready { packages, warnings };
-        tokio::task::spawn_blocking(move || {
-            // The record must not reach the disk before the packages do.
-            syncfs(File::open(&folder)?)?;
-            write_file(&folder.join("ready.json"), &record, true)
-        })
-        .await
-        .map_err(io::Error::other)
-        .and_then(|r| r)
-        .map_err(|e| failed("finish the environment", e))?;
         drop(lock);
         self.ready(&key, false)
             .ok_or_else(|| Reason::new(code::AGENT_FAILED, "the environment vanished after it was made"))
-    }
-
-    async fn lock(&self, commands: &Commands<'_>, key: &str) -> io::Result<File> {
-        let path = self.environments.join(format!("{key}.lock"));
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
-        let mut said = false;
-        while let Err(e) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if e != rustix::io::Errno::WOULDBLOCK {
-                return Err(e.into());
-            }
-            if !said {
-                commands.say("waiting for another build of the same environment");
-                said = true;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(file)
     }
 }
 
@@ -303,15 +285,52 @@ impl Build<'_> {
     async fn run(&self, command: &mut Command) -> Result<bool, Reason> {
         match self.commands.run(command.current_dir(self.source), Some(self.lock)).await {
             Ok(Ended::Exit(status)) => Ok(status.success()),
-            Ok(Ended::TimedOut) => Err(Reason::new(
-                code::BUILD_TIMEOUT,
-                format!("the environment was not built within {} s", self.commands.timeout.as_secs()),
-            )),
-            Err(e) => Err(Reason::new(code::AGENT_FAILED, format!("the installer cannot be run: {e}"))),
+            Ok(Ended::TimedOut) => Err(self.too_long()),
+            Err(e) => Err(broken("run the installer", &e)),
         }
     }
 
+    fn too_long(&self) -> Reason {
+        let limit = self.commands.timeout.as_secs();
+        let last = self.commands.last_lines(1);
+        Reason::new(
+            code::BUILD_TIMEOUT,
+            format!("the environment was not built within {limit} s; last it said: {last}"),
+        )
+    }
+
+    /// Makes the environment, and its record when all else is on the disk.
+    async fn make(
+        &self,
+        interpreter: &Interpreter,
+        requirements: Option<&Requirements>,
+        folder: &Path,
+    ) -> Result<(), Reason> {
+        self.create(interpreter).await?;
+        let mut warnings = Vec::new();
+        if let Some(requirements) = requirements {
+            let list = folder.join("requirements.txt");
+            let constraints = folder.join("constraints.txt");
+            fs::write(&list, requirements.text())
+                .and_then(|()| fs::write(&constraints, requirements.constraints.join("\n")))
+                .map_err(|e| broken("write the requirements", &e))?;
+            warnings = self.install(requirements, &list, &constraints).await?;
+        }
+        let record = Ready { packages: self.freeze().await, warnings };
+        let folder = folder.to_owned();
+        tokio::task::spawn_blocking(move || {
+            // The record must not reach the disk before the packages do.
+            syncfs(File::open(&folder)?)?;
+            write_file(&folder.join(READY), &record, true)
+        })
+        .await
+        .map_err(io::Error::other)
+        .and_then(|r| r)
+        .map_err(|e| broken("finish the environment", &e))
+    }
+
     async fn create(&self, interpreter: &Interpreter) -> Result<(), Reason> {
+        let before = self.commands.log_length();
         self.commands.say(&format!("making an environment with Python {}", interpreter.version));
         let made = match &self.uv {
             Some(uv) => {
@@ -323,11 +342,9 @@ impl Build<'_> {
         if made {
             return Ok(());
         }
-        let lines = self.commands.last_lines(LAST_LINES);
-        Err(Reason::new(
-            code::INSTALL_FAILED,
-            format!("Python {} cannot make a virtual environment:\n{lines}", interpreter.version),
-        ))
+        let what = format!("Python {} cannot make a virtual environment", interpreter.version);
+        let text = self.commands.log_since(before);
+        Err(diagnose::reason(&what, diagnose::installer(&text), &text))
     }
 
     fn installer(&self) -> Command {
@@ -350,12 +367,15 @@ impl Build<'_> {
         list: &Path,
         constraints: &Path,
     ) -> Result<Vec<String>, Reason> {
+        let before = self.commands.log_length();
         if self.run(self.installer().arg("-r").arg(list).arg("-c").arg(constraints)).await? {
             return Ok(Vec::new());
         }
-        let lines = self.commands.last_lines(LAST_LINES);
-        if requirements.origin == Origin::Source {
-            return Err(Reason::new(code::INSTALL_FAILED, format!("the requirements cannot be installed:\n{lines}")));
+        let text = self.commands.log_since(before);
+        let found = diagnose::installer(&text);
+        // A full disk or an index that is away is no matter of single packages.
+        if requirements.origin == Origin::Source || [code::NO_SPACE, code::INDEX_UNAVAILABLE].contains(&found.0) {
+            return Err(diagnose::reason("the requirements cannot be installed", found, &text));
         }
         self.commands.say("the list as a whole cannot be installed; trying its packages one by one");
         let mut failed = Vec::new();

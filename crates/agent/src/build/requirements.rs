@@ -4,12 +4,13 @@ use std::{fs, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use crate::source::{artifact::hex, below};
+use super::pyproject;
+use crate::source::{artifact::hex, inside};
 
 /// Where the list came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// `requirements.txt` of the source: it must install.
+    /// `requirements.txt` or `pyproject.toml` of the source: it must install.
     Source,
     /// The frozen list of the run or folder that the job was made from: packages that do not install become warnings.
     Frozen,
@@ -30,11 +31,23 @@ pub(crate) struct Requirements {
 }
 
 impl Requirements {
-    /// Reads the list of a job: the source's `requirements.txt`, else the frozen one; none when there is neither.
+    /// Reads the list of a job: the source's `requirements.txt`, else the dependencies of its `pyproject.toml` (in the
+    /// versions of `uv.lock`), else the frozen one; none when there is none of them.
     pub(crate) fn of_job(folder: &Path, frozen: Option<&str>) -> Option<Self> {
-        let found = match fs::read_to_string(folder.join("requirements.txt")) {
-            Ok(text) => Self::parse(Origin::Source, &text, folder),
-            Err(_) => Self::parse(Origin::Frozen, frozen?, folder),
+        let found = if let Some(text) = include(folder, "requirements.txt") {
+            Self::parse(Origin::Source, &text, folder)
+        } else if let Some(lines) =
+            include(folder, "pyproject.toml").and_then(|text| pyproject::dependencies(&text)).filter(|l| !l.is_empty())
+        {
+            let mut found = Self::parse(Origin::Source, &lines.join("\n"), folder);
+            if let Some(lock) = include(folder, "uv.lock") {
+                found.constraints.extend(pyproject::locked(&lock));
+                found.constraints.sort();
+                found.constraints.dedup();
+            }
+            found
+        } else {
+            Self::parse(Origin::Frozen, frozen?, folder)
         };
         (!found.lines.is_empty()).then_some(found)
     }
@@ -120,7 +133,7 @@ fn without_comment(line: &str) -> &str {
 }
 
 fn include(folder: &Path, file: &str) -> Option<String> {
-    fs::read_to_string(below(folder, file)?).ok()
+    fs::read_to_string(inside(folder, file)?).ok()
 }
 
 fn is_local(line: &str) -> bool {
@@ -201,5 +214,21 @@ mod tests {
         fs::remove_file(folder.path().join("requirements.txt")).unwrap();
         assert_eq!(Requirements::of_job(folder.path(), Some("a==1")).unwrap().origin, Origin::Frozen);
         assert_eq!(Requirements::of_job(folder.path(), None), None);
+
+        fs::write(folder.path().join("pyproject.toml"), "[project]\ndependencies = [\"b>=1\", \"A\"]\n").unwrap();
+        let plain = Requirements::of_job(folder.path(), Some("a==1")).unwrap();
+        assert_eq!((plain.origin, plain.lines.join(" ")), (Origin::Source, "a b>=1".into()));
+        fs::write(
+            folder.path().join("uv.lock"),
+            "[[package]]\nname = \"b\"\nversion = \"2\"\nsource = { registry = \"https://h/simple\" }\n",
+        )
+        .unwrap();
+        let locked = Requirements::of_job(folder.path(), None).unwrap();
+        assert_eq!(locked.constraints, ["b==2"]);
+        assert_ne!(locked.digest(""), plain.digest(""));
+
+        // What the agent's own user may read is not the job's.
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("requirements.txt")).unwrap();
+        assert_eq!(Requirements::of_job(folder.path(), None).unwrap(), locked);
     }
 }

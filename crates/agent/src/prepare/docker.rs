@@ -8,11 +8,12 @@ use lanza_model::{Phase, Reason, code};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Failed, Job, broken, commands, folders, no_entry_point, source_python};
+use super::{Failed, Job, broken, folders, no_entry_point, wanted_python};
 use crate::{
     attempt::Progress,
     build::{
-        image::{HOME, Image, Images, dockerfile_of, whole_tag},
+        dockerfile::{self, HOME},
+        image::{Image, Images, Wanted},
         requirements::Requirements,
     },
     command::say,
@@ -29,6 +30,8 @@ use crate::{
 
 /// Where an item's scratch folder is in its containers.
 const SCRATCH: &str = "/lanza/scratch";
+/// User and group that jobs run as where nobody says otherwise.
+const USER: u64 = 1000;
 
 pub(super) async fn prepare(
     ctx: &Context,
@@ -42,39 +45,17 @@ pub(super) async fn prepare(
     let extra = docker_options::apply(&job.config.options, &mut body)?;
     let engine = ctx.engine.as_ref().ok_or_else(|| Reason::new(code::TARGET_UNAVAILABLE, "there is no Docker here"))?;
     let log = |phase: Phase| handle.dir.join("logs").join(format!("{phase}.log"));
-    let records = ctx.state.environments();
-    let platform = extra.platform.as_deref();
-    let agent = progress.agent().to_owned();
-
-    let mut code = None;
-    let image = match (&job.image, &job.fetched) {
-        (Some(image), _) => {
-            progress.begin(Phase::Pull).await;
-            let commands = commands(ctx, log(Phase::Pull), Phase::Pull);
-            let images = Images { engine, commands: &commands, records: &records, agent: &agent, platform };
-            pulled(&images, progress, image, extra.pull.as_deref()).await?
-        }
-        (None, Some(fetched)) => {
-            if job.command.is_empty() {
-                return Err(no_entry_point(lease.job.as_deref()));
-            }
-            let commands = commands(ctx, log(Phase::Build), Phase::Build);
-            let images = Images { engine, commands: &commands, records: &records, agent: &agent, platform };
-            let (image, folder) = built(ctx, progress, handle, &images, fetched, &job).await?;
-            code = folder;
-            image
-        }
-        (None, None) => return Err(no_entry_point(lease.job.as_deref())),
+    let text = |block: &Map<String, Value>, key: &str| {
+        block.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned)
     };
-    let inspected = Images {
-        engine,
-        commands: &commands(ctx, log(Phase::Start), Phase::Start),
-        records: &records,
-        agent: &agent,
-        platform,
-    }
-    .inspect(&image.name)
-    .await?;
+    let builder = &ctx.options.config.builder;
+    let platform = extra.platform.clone().or_else(|| text(builder, "platform"));
+    let destination = text(builder, "destination").map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
+    let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), destination)?;
+    let ready = ready(ctx, progress, &images, &job, extra.pull.as_deref()).await;
+    images.close();
+    let Ready { image, mut code, own_command } = ready?;
+    let inspected = images.inspect(&image.name).await?;
     if let Some(code) = &mut code {
         let of_image = inspected.and_then(|i| i.config?.user);
         code.owner = owner(body.user.as_deref().filter(|u| !u.is_empty()).or(of_image.as_deref()));
@@ -91,7 +72,7 @@ pub(super) async fn prepare(
         .iter()
         .map(|w| if source::notebook::is_notebook(w) { source::notebook::script_name(w) } else { w.clone() })
         .collect();
-    set_command(&mut body, &lease.overrides, command, extra.entrypoint, extra.command, job.image.is_some());
+    set_command(&mut body, &lease.overrides, command, extra.entrypoint, extra.command, own_command);
 
     let base_url = reach_server(&mut body, &ctx.options.base_url);
     let host = body.host_config.get_or_insert_default();
@@ -117,8 +98,115 @@ pub(super) async fn prepare(
         command: Vec::new(),
         environment: environment.into_iter().collect(),
         folder: None,
-        container: Some(Container { body: Box::new(body), name: extra.name, platform: extra.platform, code }),
+        container: Some(Container { body: Box::new(body), name: extra.name, platform, code }),
     })
+}
+
+/// What a container is made of.
+struct Ready {
+    image: Image,
+    /// Code to lay over it.
+    code: Option<Code>,
+    /// The image has a command, so the job need not.
+    own_command: bool,
+}
+
+/// Brings, finds or builds the image.
+async fn ready(
+    ctx: &Context,
+    progress: &mut Progress,
+    images: &Images<'_>,
+    job: &Job<'_>,
+    pull: Option<&str>,
+) -> Result<Ready, Failed> {
+    let lease = progress.lease().clone();
+    if let Some(image) = &job.image {
+        progress.begin(Phase::Pull).await;
+        return Ok(Ready { image: pulled(images, progress, image, pull).await?, code: None, own_command: true });
+    }
+    let Some(fetched) = &job.fetched else { return Err(no_entry_point(lease.job.as_deref())) };
+    let (root, _) = folders(Some(&fetched.job), &lease.overrides, job.work)?;
+    let given = lease.overrides.get("dockerfile").and_then(Value::as_str);
+    let own = dockerfile::of_job(&root, given, fetched.job.dockerfile.as_deref(), &job.command)?;
+    if let Some((file, context)) = own {
+        let reference = lease.job.as_deref().and_then(|j| lanza_model::spec::JobReference::parse(j).ok());
+        let name = reference.map_or_else(|| "job".to_owned(), |r| r.name);
+        let tag = |key: &str| dockerfile::whole_tag(&lease.run_entity, &lease.run_project, &name, key);
+        let image = images.whole(progress, &file, &context, tag).await?;
+        say_environment(progress, &image).await;
+        return Ok(Ready { image, code: None, own_command: job.command.is_empty() });
+    }
+    if job.command.is_empty() {
+        return Err(no_entry_point(lease.job.as_deref()));
+    }
+    if fetched.job.notebook || job.command.iter().any(|w| source::notebook::is_notebook(w)) {
+        source::notebook::convert_all(&root, &job.command)?;
+    }
+    let code = Some(Code { from: root.clone(), to: format!("{HOME}/src").into(), owner: None });
+    let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
+    let base = base_image(ctx, fetched, &job.config.builder, &root);
+    let image = if ctx.options.config.builder.get("type").and_then(Value::as_str) == Some("noop") {
+        unbuilt(images, progress, &base, requirements.is_some()).await?
+    } else {
+        let wanted = Wanted {
+            base,
+            requirements: requirements.as_ref(),
+            code: &fetched.digest,
+            source: &root,
+            user: user_id(&lease.spec)?,
+        };
+        images.environment(progress, &wanted).await?
+    };
+    say_environment(progress, &image).await;
+    Ok(Ready { image, code, own_command: false })
+}
+
+async fn say_environment(progress: &mut Progress, image: &Image) {
+    for warning in &image.warnings {
+        progress.warn(warning.clone()).await;
+    }
+    progress
+        .environment(ItemEnvironment {
+            digest: image.digest.clone().unwrap_or_default(),
+            cached: image.cached,
+            packages: image.packages.clone(),
+        })
+        .await;
+}
+
+/// Returns the base image as it is, for agents that build nothing.
+async fn unbuilt(
+    images: &Images<'_>,
+    progress: &mut Progress,
+    base: &str,
+    wants_packages: bool,
+) -> Result<Image, Failed> {
+    let mut cached = true;
+    if images.inspect(base).await?.is_none() {
+        progress.begin(Phase::Pull).await;
+        images.pull(base, Phase::Pull, code::BASE_IMAGE_MISSING).await?;
+        cached = false;
+    }
+    let found = images.inspect(base).await?.and_then(|i| i.id);
+    let mut warnings = Vec::new();
+    if wants_packages {
+        warnings.push(format!(
+            "this agent builds nothing (`builder.type: noop`), so the job's packages must be in the base image `{base}`"
+        ));
+    }
+    let digest = found.map(|id| id.trim_start_matches("sha256:").to_owned());
+    Ok(Image { name: base.to_owned(), digest, cached, packages: Vec::new(), warnings })
+}
+
+/// Returns the user that the launch asks for.
+fn user_id(spec: &Map<String, Value>) -> Result<u64, Reason> {
+    match spec.get("docker").and_then(|d| d.get("user_id")) {
+        None | Some(Value::Null) => Ok(USER),
+        Some(value) => {
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok()).filter(|n| *n < 1 << 31);
+            number.ok_or_else(|| Reason::new(code::CONFIG_REFUSED, format!("docker.user_id: `{value}` is no user id")))
+        }
+    }
 }
 
 /// Brings the image of an image job: pulled, or the local one where that fails.
@@ -134,11 +222,17 @@ async fn pulled(
         Some("missing") => here.is_none(),
         _ => true,
     };
-    let pulled = wanted && images.pull(name).await?;
-    let found = if pulled { images.inspect(name).await? } else { here };
-    let Some(found) = found else { return Err(images.missing(name)) };
+    let mut failed = None;
+    if wanted && let Err(reason) = images.pull(name, Phase::Pull, code::IMAGE_MISSING).await {
+        failed = Some(reason);
+    }
+    let found = if wanted && failed.is_none() { images.inspect(name).await? } else { here };
+    let Some(found) = found else {
+        let missing = || Reason::new(code::IMAGE_MISSING, format!("the image `{name}` is not here"));
+        return Err(failed.unwrap_or_else(missing));
+    };
     let mut warnings = Vec::new();
-    if wanted && !pulled {
+    if failed.is_some() {
         warnings.push(format!("the image `{name}` cannot be pulled; the local one is used"));
     }
     for warning in &warnings {
@@ -148,58 +242,13 @@ async fn pulled(
     progress
         .source(ItemSource { kind: "image".into(), commit: None, image: digest.or_else(|| Some(name.to_owned())) })
         .await;
-    Ok(Image { name: name.to_owned(), digest: None, cached: !pulled, packages: Vec::new(), warnings })
-}
-
-/// Finds or builds the image of a job with code, and says which code is laid over it.
-async fn built(
-    ctx: &Context,
-    progress: &mut Progress,
-    handle: &Handle,
-    images: &Images<'_>,
-    fetched: &Fetched,
-    job: &Job<'_>,
-) -> Result<(Image, Option<Code>), Failed> {
-    let lease = progress.lease().clone();
-    let (root, _) = folders(Some(&fetched.job), &lease.overrides, job.work)?;
-    let given = lease.overrides.get("dockerfile").and_then(Value::as_str);
-    if let Some((dockerfile, context)) = dockerfile_of(&root, given, fetched.job.dockerfile.as_deref(), &job.command)? {
-        progress.begin(Phase::Build).await;
-        let reference = lease.job.as_deref().and_then(|j| lanza_model::spec::JobReference::parse(j).ok());
-        let name = reference.map_or_else(|| "job".to_owned(), |r| r.name);
-        let text = std::fs::read(&dockerfile).map_err(|e| broken("read the Dockerfile", &e))?;
-        let digest = crate::source::artifact::hex(&<sha2::Sha256 as sha2::Digest>::digest(
-            [fetched.digest.as_bytes(), b"\0", &text].concat(),
-        ));
-        let tag = whole_tag(&lease.run_entity, &lease.run_project, &name, &digest);
-        let image = images.build_whole(&tag, &dockerfile, &context).await?;
-        return Ok((image, None));
-    }
-    if fetched.job.notebook || job.command.iter().any(|w| source::notebook::is_notebook(w)) {
-        source::notebook::convert_all(&root, &job.command)?;
-    }
-    let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
-    let base = base_image(ctx, fetched, &job.config.builder, &root);
-    let found = if let Some(found) = images.find(&base, requirements.as_ref(), &fetched.digest).await? {
-        found
-    } else {
-        progress.begin(Phase::Build).await;
-        let folder = handle.dir.join("build");
-        let built = images.build(&base, requirements.as_ref(), &fetched.digest, &root, &folder).await;
-        let _ = crate::state_dir::remove_dir(&folder);
-        built?
-    };
-    for warning in &found.warnings {
-        progress.warn(warning.clone()).await;
-    }
-    progress
-        .environment(ItemEnvironment {
-            digest: found.digest.clone().unwrap_or_default(),
-            cached: found.cached,
-            packages: found.packages.clone(),
-        })
-        .await;
-    Ok((found, Some(Code { from: root, to: format!("{HOME}/src").into(), owner: None })))
+    Ok(Image {
+        name: name.to_owned(),
+        digest: None,
+        cached: !wanted || failed.is_some(),
+        packages: Vec::new(),
+        warnings,
+    })
 }
 
 /// Returns the image to build on: the queue's word, the job's, the agent's, else the plain Python image.
@@ -211,7 +260,7 @@ fn base_image(ctx: &Context, fetched: &Fetched, builder: &Map<String, Value>, ro
         .or_else(|| fetched.job.base_image.clone())
         .or_else(|| text(ctx.options.config.builder.get("base_image")))
         .unwrap_or_else(|| {
-            let python = source_python(root).or_else(|| fetched.job.python.clone());
+            let python = wanted_python(&fetched.job, root);
             format!("python:{}-slim", python.as_deref().unwrap_or("3.12"))
         })
 }

@@ -24,6 +24,8 @@ use crate::{courier::chain, state_dir::make_dir};
 const PARALLEL: usize = 8;
 /// How often a request that may succeed later is tried.
 const TRIES: u32 = 8;
+/// How many files an artifact may have.
+const MOST_FILES: usize = 200_000;
 /// How deep references to other artifacts are followed.
 const REFERENCE_PREFIX: &str = "wandb-artifact://";
 
@@ -65,7 +67,14 @@ impl Artifacts<'_> {
     /// Puts all files of the artifact `id` into `folder`; returns a digest of names and contents.
     pub(crate) async fn unpack(&self, id: &str, folder: &Path) -> Result<String, Failed> {
         let mut files = self.list(id).await?;
+        if files.len() > MOST_FILES {
+            return Err(Failed::new(
+                code::ARCHIVE_HOSTILE,
+                format!("it has {} files, and at most {MOST_FILES} are taken", files.len()),
+            ));
+        }
         self.resolve(&mut files).await?;
+        fits_on_disk(folder, &files)?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let mut plan = Vec::with_capacity(files.len());
         let mut digest = Sha256::new();
@@ -89,7 +98,7 @@ impl Artifacts<'_> {
             .await
             .map_err(io::Error::other)
             .and_then(|r| r)
-            .map_err(|e| Failed::new(code::FETCH_FAILED, format!("cannot write the files: {e}")))?;
+            .map_err(|e| unwritable("the files", &e))?;
         Ok(hex(&digest.finalize()))
     }
 
@@ -156,16 +165,19 @@ impl Artifacts<'_> {
     }
 
     async fn download(&self, file: &ArtifactFile, blob: &Path, md5: &str) -> Result<(), Download> {
-        let local =
-            |e: io::Error| Download::Failed(Failed::new(code::FETCH_FAILED, format!("cannot write the cache: {e}")));
+        let local = |e: io::Error| Download::Failed(unwritable("the cache", &e));
         let url =
             if file.url.starts_with('/') { format!("{}{}", self.client.base(), file.url) } else { file.url.clone() };
         let mut stream = self.client.download(&url).await.map_err(Download::Client)?;
         let temporary = Temporary(blob.with_extension(format!("tmp-{}", Uuid::new_v4().simple())));
         let mut out = tokio::fs::File::create(&temporary.0).await.map_err(local)?;
         let mut hash = Md5::new();
+        let mut left = u64::try_from(file.size_bytes).unwrap_or(0);
         while let Some(bytes) = stream.next().await {
             let bytes = bytes.map_err(Download::Client)?;
+            left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+                Download::Failed(Failed::new(code::FETCH_FAILED, format!("`{}` is longer than it says", file.path)))
+            })?;
             hash.update(&bytes);
             out.write_all(&bytes).await.map_err(local)?;
         }
@@ -195,6 +207,26 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
+}
+
+fn unwritable(what: &str, error: &io::Error) -> Failed {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    Failed::new(if full { code::NO_SPACE } else { code::FETCH_FAILED }, format!("cannot write {what}: {error}"))
+}
+
+/// Checks before anything is written that all of it has room: one content may be listed under many names.
+fn fits_on_disk(folder: &Path, files: &[ArtifactFile]) -> Result<(), Failed> {
+    let wanted: u64 = files.iter().map(|f| u64::try_from(f.size_bytes).unwrap_or(0)).fold(0, u64::saturating_add);
+    let there = folder.ancestors().find(|p| p.exists()).unwrap_or(folder);
+    let Ok(disk) = rustix::fs::statvfs(there) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if wanted <= free {
+        return Ok(());
+    }
+    Err(Failed::new(
+        code::NO_SPACE,
+        format!("its {} files have {} MiB, and {} MiB are free", files.len(), wanted >> 20, free >> 20),
+    ))
 }
 
 fn md5_of(file: &ArtifactFile) -> Result<String, Failed> {
