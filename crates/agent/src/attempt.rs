@@ -16,7 +16,7 @@ use lanza_api::{
     agent::{Lease, PhaseReport},
     item::{ItemEnvironment, ItemSource, Outcome},
 };
-use lanza_model::{Phase, Reason, clock::Time, code, item::Ending};
+use lanza_model::{Phase, Reason, Target, clock::Time, code, item::Ending};
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, info, warn};
 
@@ -292,7 +292,10 @@ impl Attempt {
             Some(Err(reason)) => return Ok(self.failed(reason)),
             Some(Ok(launch)) => launch,
         };
-        write_file(&self.handle.dir.join(LAUNCH), &launch, true)?;
+        if let Err(e) = write_file(&self.handle.dir.join(LAUNCH), &launch, true) {
+            let code = if e.kind() == io::ErrorKind::StorageFull { code::NO_SPACE } else { code::AGENT_FAILED };
+            return Ok(self.failed(Reason::new(code, format!("the agent cannot write down what it starts: {e}"))));
+        }
         self.progress.journal.append(Entry::Starting { boot }).await?;
         self.start_and_follow(&launch).await
     }
@@ -532,11 +535,12 @@ impl Attempt {
 
     /// The target has no trace of a workload that was started.
     fn vanished(&self) -> Outcome {
-        let known = if self.resumed { "while the agent was away" } else { "while it ran" };
-        self.failed(Reason::new(
-            code::SUPERVISOR_LOST,
-            format!("the workload disappeared from the target {known}, or the machine was restarted"),
-        ))
+        let when = if self.resumed { "while the agent was away" } else { "while it ran" };
+        let how = match self.progress.lease().target {
+            Target::Docker => format!("the job's container was removed {when}, and not by this agent"),
+            _ => format!("the job's processes disappeared {when}, or the machine was restarted before they began"),
+        };
+        self.failed(Reason::new(code::SUPERVISOR_LOST, how))
     }
 }
 
@@ -572,12 +576,25 @@ fn outcome(exit: Exit, phase: Option<Phase>) -> Outcome {
         (None, Some(n), _) => {
             (Ending::Failed, Some(Reason::new(code::EXIT_CODE, format!("the job exited with code {n}"))))
         }
-        (None, None, Some(n)) => {
-            (Ending::Failed, Some(Reason::new(code::SIGNAL, format!("the job was killed by signal {n}"))))
-        }
+        (None, None, Some(n)) => (Ending::Failed, Some(Reason::new(code::SIGNAL, killed_by(n)))),
         (None, None, None) => (Ending::Failed, Some(Reason::new(code::AGENT_FAILED, "nobody knows how the job ended"))),
     };
     Outcome { ending, exit_code: exit.code, signal: exit.signal, reason, phase, ended_at: exit.at }
+}
+
+/// Says by which signal a job ended, and what that mostly means.
+fn killed_by(signal: i32) -> String {
+    let meaning = match signal {
+        4 => " (SIGILL): it was built for another processor",
+        6 => " (SIGABRT): it gave up by itself; the log may say why",
+        7 => " (SIGBUS): it ran out of shared memory or of disk, or a file that it had mapped was cut",
+        8 => " (SIGFPE): it divided by zero",
+        9 => " (SIGKILL), which this agent did not send: mostly the machine had run out of memory",
+        11 => " (SIGSEGV): a library that is not Python crashed",
+        15 => " (SIGTERM), which this agent did not send: somebody asked it to end",
+        _ => "",
+    };
+    format!("the job was killed by signal {signal}{meaning}")
 }
 
 #[cfg(test)]

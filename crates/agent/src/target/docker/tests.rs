@@ -192,6 +192,28 @@ async fn a_container_of_an_earlier_attempt_is_ended_before_the_next_one_starts()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_needs_more_than_its_memory_ran_out_of_it() {
+    let Some(mut f) = fixture().await else { return };
+    let target = f.target();
+    // Whether the job itself is killed, or a child of it whose end it tells as its own.
+    for (attempt, script) in ["exec python3 -c 'b\"x\" * (256 << 20)'", "python3 -c 'b\"x\" * (256 << 20)' || exit 1"]
+        .into_iter()
+        .enumerate()
+    {
+        f.handle.attempt = u32::try_from(attempt).unwrap() + 1;
+        let mut launch = f.launch(script);
+        let body = &mut launch.container.as_mut().unwrap().body;
+        body.labels.as_mut().unwrap().insert(ATTEMPT.to_owned(), f.handle.attempt.to_string());
+        let host = body.host_config.get_or_insert_default();
+        (host.memory, host.memory_swap) = (Some(64 << 20), Some(64 << 20));
+        target.start(&launch).await.unwrap();
+        let exit = f.end(&target).await;
+        assert!(exit.out_of_memory, "{exit:?} {}", f.log());
+        target.stop(&f.handle, Duration::ZERO).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_is_not_there_is_a_failed_start() {
     let Some(f) = fixture().await else { return };
     let target = f.target();
