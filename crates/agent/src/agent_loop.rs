@@ -36,7 +36,7 @@ use crate::{
     garbage,
     journal::Journal,
     prepare::is_scheduler,
-    state_dir::Identity,
+    state_dir::{Identity, remove_dir},
 };
 
 /// How long a claim waits for an item.
@@ -345,12 +345,16 @@ impl AgentLoop {
             Ok(journal) => self.adopt(journal, false),
             Err(e) => {
                 error!(item.id = %key.0, "cannot write the journal, so the item goes back: {e}");
+                let _ = remove_dir(&dir);
                 let client = self.ctx.client.clone();
                 self.tasks.spawn(async move {
                     let _ = client.attempt_return(&agent, &key.0, key.1).await;
-                    sleep(JOURNAL_RETRY).await;
                     Event::Never
                 });
+                // It would only be offered again.
+                if !self.busy.contains(&Chore::Claim) {
+                    self.again(Chore::Claim, JOURNAL_RETRY);
+                }
             }
         }
     }

@@ -18,11 +18,18 @@ use lanza_api::{
     item::{ItemEnvironment, ItemSource, Outcome},
 };
 use lanza_model::{Phase, clock::Time};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::state_dir::make_dir;
 
 const FILE: &str = "journal.jsonl";
+/// What is set aside on the disk for the entries to come, so that an attempt that has begun can be carried to its end
+/// though the disk is full by then, bytes.
+const RESERVED: u64 = 32 << 10;
 
 /// One line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -173,6 +180,7 @@ impl Journal {
         let entry = Entry::Leased { agent: agent.to_owned(), lease: Box::new(lease.clone()), at };
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(dir.join(FILE))?;
         write(&file, &entry)?;
+        reserve(&file)?;
         File::open(dir)?.sync_all()?;
         if let Some(parent) = dir.parent() {
             File::open(parent)?.sync_all()?;
@@ -236,9 +244,22 @@ impl Journal {
 fn write(file: &File, entry: &Entry) -> io::Result<()> {
     let mut line = serde_json::to_vec(entry).map_err(io::Error::other)?;
     line.push(b'\n');
-    let mut file = file;
-    file.write_all(&line)?;
+    let length = file.metadata()?.len();
+    let mut out = file;
+    out.write_all(&line).inspect_err(|_| {
+        // So that the next entry does not join on to half a line.
+        let _ = file.set_len(length);
+    })?;
     if entry.decides() { file.sync_data() } else { Ok(()) }
+}
+
+/// Sets space aside behind the end of the file. File systems that cannot are left alone; a full one is an error.
+fn reserve(file: &File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    match fallocate(file, FallocateFlags::KEEP_SIZE, length, RESERVED) {
+        Err(e @ (Errno::NOSPC | Errno::DQUOT)) => Err(e.into()),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

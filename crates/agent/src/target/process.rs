@@ -22,15 +22,19 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+use tracing::warn;
 
 use super::{
     ATTEMPT, EARLIER_GRACE, Exit, Handle, ITEM, Launch, StartError, Status, Target, Unanswered, proc,
-    supervisor::{BEGIN, Begin, EXIT, ExitRecord, SPEC, STARTED, STOP, Spec, Started, StopOrder},
+    supervisor::{BEGIN, Begin, EXIT, ExitRecord, FAILED, SPEC, STARTED, STOP, Spec, Started, StopOrder},
     supervisor::{read_file, take_begin, write_file},
 };
 
 /// How often the folder is looked at while a supervisor starts.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How the system puts it.
+const NO_SPACE: &str = "No space left on device";
 
 /// How long a supervisor may take to say that its workload runs.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -75,12 +79,20 @@ impl ProcessTarget {
                 changed.notify_waiters();
             });
         }
+        let mut failed = None;
         if let Some(said) = said {
             // One line when the workload runs; the end of the stream when it could not be started, or another
             // supervisor was there first.
             let mut lines = BufReader::new(said).lines();
-            let started =
-                async { while lines.next_line().await.is_ok_and(|l| l.is_some_and(|l| !l.ends_with("started"))) {} };
+            let started = async {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if let Some(why) = line.strip_prefix(FAILED) {
+                        failed = Some(why.to_owned());
+                    } else if line.ends_with("started") {
+                        return;
+                    }
+                }
+            };
             // The supervisor of a killed agent can begin while this one has not come so far.
             let begun = async {
                 while !dir.join(BEGIN).exists() {
@@ -95,14 +107,23 @@ impl ProcessTarget {
             };
             let _ = tokio::time::timeout(START_PATIENCE, either).await;
         }
-        Ok(())
+        if dir.join(BEGIN).exists() {
+            return Ok(());
+        }
+        let why = failed.unwrap_or_default();
+        Err(format!("the supervisor ended before it started the workload: {why}")
+            .trim_end_matches([':', ' '])
+            .to_owned())
     }
 }
 
 #[async_trait]
 impl Target for ProcessTarget {
     async fn start(&self, launch: &Launch) -> Result<(), StartError> {
-        let fail = |why: String| StartError::Failed(Box::new(Reason::new(code::SPAWN_FAILED, why)));
+        let fail = |why: String| {
+            let code = if why.contains(NO_SPACE) { code::NO_SPACE } else { code::SPAWN_FAILED };
+            StartError::Failed(Box::new(Reason::new(code, why)))
+        };
         let dir = &launch.handle.dir;
         if dir.join(BEGIN).exists() {
             return Ok(());
@@ -123,13 +144,7 @@ impl Target for ProcessTarget {
             log: launch.handle.run_log(),
         };
         write_file(&dir.join(SPEC), &spec, false).map_err(|e| fail(format!("cannot write {SPEC}: {e}")))?;
-        self.spawn(launch).await.map_err(fail)?;
-        if dir.join(BEGIN).exists() {
-            Ok(())
-        } else {
-            let said = std::fs::read_to_string(dir.join("supervisor-error.txt")).unwrap_or_default();
-            Err(fail(format!("the supervisor ended before it started the workload {}", said.trim()).trim().to_owned()))
-        }
+        self.spawn(launch).await.map_err(fail)
     }
 
     async fn observe(&self, handles: &[Handle]) -> Vec<Result<Status, Unanswered>> {
@@ -145,11 +160,19 @@ impl Target for ProcessTarget {
             return Ok(());
         }
         // Whoever has not begun may not begin from here.
-        if take_begin(dir, &Begin { supervisor: None, boot: proc::boot_id() }).map_err(unanswered)? {
+        if !dir.join(BEGIN).exists()
+            && take_begin(dir, &Begin { supervisor: None, boot: proc::boot_id() }).map_err(unanswered)?
+        {
             return Ok(());
         }
         let order = StopOrder { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) };
-        write_file(&dir.join(STOP), &order, false).map_err(unanswered)?;
+        if let Err(e) = write_file(&dir.join(STOP), &order, false) {
+            // The disk may be full, and this workload may be what fills it: so the agent does what it cannot order.
+            warn!(item.id = %handle.item, "cannot order the supervisor to stop the workload: {e}");
+            let marks = handle.marks();
+            let marked = || proc::all().into_iter().filter(|p| !p.zombie && proc::has_environment(p.id.pid, &marks));
+            end(|| marked().collect(), grace).await;
+        }
         let patience = Instant::now() + grace + Duration::from_secs(60);
         loop {
             match look(handle)? {

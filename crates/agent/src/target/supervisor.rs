@@ -19,7 +19,7 @@ use std::{
     io::{self, Write},
     os::{
         fd::OwnedFd,
-        unix::{fs::OpenOptionsExt, process::CommandExt, process::ExitStatusExt},
+        unix::{fs::FileExt, fs::OpenOptionsExt, process::CommandExt, process::ExitStatusExt},
     },
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -49,6 +49,9 @@ pub(crate) const STARTED: &str = "started.json";
 pub(crate) const STOP: &str = "stop.json";
 /// How it ended.
 pub(crate) const EXIT: &str = "exit.json";
+
+/// Begins the line by which a supervisor tells the agent why it gives up before it has begun.
+pub(crate) const FAILED: &str = "failed: ";
 
 /// How long descendants may take to end by themselves after the workload's main process, before TERM.
 const LINGER: Duration = Duration::from_millis(500);
@@ -125,6 +128,45 @@ pub(crate) fn write_file<T: Serialize>(path: &Path, value: &T, durable: bool) ->
     Ok(())
 }
 
+/// Space on the disk for the record of how the workload ended, taken while there is some: what is known then must not be
+/// lost to a disk that the workload has filled.
+struct Reserve {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reserve {
+    /// Length of the record with its padding, which JSON ignores, bytes.
+    const LENGTH: usize = 4096;
+
+    fn take(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(format!("exit.tmp{}", std::process::id()));
+        let mut file = private(&path)?;
+        let taken = file.write_all(&[b' '; Self::LENGTH]).and_then(|()| file.sync_all());
+        if let Err(e) = taken {
+            let _ = fs::remove_file(&path);
+            return Err(e);
+        }
+        Ok(Self { file, path })
+    }
+
+    fn give_back(self) {
+        let _ = fs::remove_file(self.path);
+    }
+
+    /// Writes the record whole or not at all.
+    fn write(self, to: &Path, record: &ExitRecord) -> io::Result<()> {
+        let bytes = serde_json::to_vec(record).map_err(io::Error::other)?;
+        self.file.write_all_at(&bytes, 0)?;
+        self.file.sync_all()?;
+        fs::rename(&self.path, to)?;
+        if let Some(folder) = to.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)
 }
@@ -132,9 +174,11 @@ fn private(path: &Path) -> io::Result<File> {
 /// Takes the one right to run the workload of `dir`; false when somebody else has it.
 pub(crate) fn take_begin(dir: &Path, begin: &Begin) -> io::Result<bool> {
     let temporary = dir.join(format!("begin.tmp{}", std::process::id()));
-    private(&temporary)?.write_all(&serde_json::to_vec(begin).map_err(io::Error::other)?)?;
-    let linked = fs::hard_link(&temporary, dir.join(BEGIN));
-    fs::remove_file(&temporary)?;
+    let bytes = serde_json::to_vec(begin).map_err(io::Error::other)?;
+    let linked = private(&temporary)
+        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|()| fs::hard_link(&temporary, dir.join(BEGIN)));
+    let _ = fs::remove_file(&temporary);
     match linked {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -148,8 +192,8 @@ pub fn supervise(dir: &Path) -> i32 {
     match run(dir) {
         Ok(()) => 0,
         Err(e) => {
-            // Nobody reads the output of a supervisor; the agent finds this file beside the others.
-            let _ = fs::write(dir.join("supervisor-error.txt"), format!("{e}\n"));
+            // For the agent that started it.
+            let _ = io::stdout().write_all(format!("\n{FAILED}{e}\n").as_bytes()).and_then(|()| io::stdout().flush());
             1
         }
     }
@@ -161,8 +205,13 @@ fn run(dir: &Path) -> io::Result<()> {
     set_child_subreaper(Some(getpid()))?;
     let Some(spec) = read_file::<Spec>(&dir.join(SPEC))? else { return Ok(()) };
     let me = proc::read(std::process::id()).ok_or_else(|| io::Error::other("no entry of its own in /proc"))?;
-    if !take_begin(dir, &Begin { supervisor: Some(me.id), boot: proc::boot_id() })? {
-        return Ok(());
+    let reserve = Reserve::take(dir)?;
+    match take_begin(dir, &Begin { supervisor: Some(me.id), boot: proc::boot_id() }) {
+        Ok(true) => {}
+        other => {
+            reserve.give_back();
+            return other.map(|_| ());
+        }
     }
     // Before the workload starts, so that no order is missed.
     let orders = watch(dir);
@@ -182,7 +231,7 @@ fn run(dir: &Path) -> io::Result<()> {
         Err(e) => ExitRecord { code: None, signal: None, error: Some(e.to_string()), at: SystemClock.now() },
     };
     let _ = fs::remove_file(dir.join(SPEC));
-    write_file(&dir.join(EXIT), &record, true)
+    reserve.write(&dir.join(EXIT), &record)
 }
 
 /// Standard output and error are one open file in append mode, so their bytes stand in the order in which they were
