@@ -126,7 +126,11 @@ def test_an_image_job(account, project, agent, docker, lanza_cli, follow, copied
     on_local_image(docker, folder / "Dockerfile")
     image = f"clusters-{project}:1.0"
     built = subprocess.run(
-        [docker, "build", ".", "-t", image, "--network", "host"], cwd=folder, capture_output=True, text=True, timeout=500
+        [docker, "build", ".", "-t", image, "--network", "host"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     if "No matching distribution" in built.stderr + built.stdout or "Max retries" in built.stderr + built.stdout:
         pytest.skip("builds reach no package index here")

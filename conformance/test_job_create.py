@@ -292,7 +292,9 @@ def test_a_run_that_becomes_no_job_says_why(account, project, lanza_cli, script,
     assert told["job"] is None and "logged no code" in told["why"]
 
 
-def test_a_launched_run_teaches_its_job_what_it_takes(account, project, create, described, agent, code_folder, lanza_cli):
+def test_a_launched_run_teaches_its_job_what_it_takes(
+    account, project, create, described, agent, code_folder, lanza_cli
+):
     account.queue(project)
     create("code", code_folder(SCRIPT), "-n", "taught", "-E", "train.py")
     agent(project).wait_for(project)

@@ -1,4 +1,4 @@
-"""What a job takes: schemas and types from every side that can give them, and launches that do not fit, at every door."""
+"""What a job takes: schemas and types from every side that gives them, and launches that do not fit, at every door."""
 
 import json
 
@@ -69,7 +69,9 @@ def test_rest_refuses_each_field_with_code_path_and_sentence(account, project, t
 
 def test_the_clients_commands_are_refused_too(account, project, typed, wandb_cli, lanza_cli):
     config = json.dumps({"overrides": {"run_config": BAD}})
-    stock = wandb_cli("launch", "-q", project, "-j", typed, "-p", project, "-e", account.name, "-c", config, check=False)
+    stock = wandb_cli(
+        "launch", "-q", project, "-j", typed, "-p", project, "-e", account.name, "-c", config, check=False
+    )
     assert stock.returncode != 0 or "rror" in stock.stdout, stock.stdout
     own = lanza_cli("launch", "-q", project, "-j", typed, "-p", project, "--set", "lr=5", check=False)
     assert own.returncode == 3
@@ -191,7 +193,11 @@ def test_types_of_the_first_run_are_checked(account, project, environment, scrip
     path = f"/entities/{account.name}/queues/{project}/items"
 
     def launch(run_config):
-        return {"job": f"{account.name}/{project}/job-first", "project": project, "overrides": {"run_config": run_config}}
+        return {
+            "job": f"{account.name}/{project}/job-first",
+            "project": project,
+            "overrides": {"run_config": run_config},
+        }
 
     bad = {"lr": "x", "name": 1, "flag": "yes", "layers": [1, "x"], "opt": {"beta": []}}
     body = account.rest.refused("POST", path, 422, json=launch(bad))

@@ -67,7 +67,7 @@ def test_the_name_is_that_of_the_setting_or_the_variable(account, project, scrip
 
 @pytest.mark.parametrize("kind", ["artifact", "repo", "image", None])
 def test_the_source_is_that_of_the_setting(account, project, makes_jobs, tmp_path, kind):
-    """The run has all three sources; the setting says which one the job gets, and the order is repo first without it."""
+    """The run has all three sources; the setting says which one the job gets. Without it git comes first."""
     remote = "https://git.example.com/acme/ml.git"
     text = source(project, f"job_source={kind!r}" if kind else "", 'run.log_code(".", name="mycode")')
     path = tmp_path / "train.py"
@@ -92,7 +92,9 @@ def test_the_source_is_that_of_the_setting(account, project, makes_jobs, tmp_pat
 
 
 def test_an_image_is_enough(account, project, script, makes_jobs):
-    script(source(project), env={**makes_jobs, "WANDB_DISABLE_GIT": "true", "WANDB_DOCKER": "host.example/team/tool:dev"})
+    script(
+        source(project), env={**makes_jobs, "WANDB_DISABLE_GIT": "true", "WANDB_DOCKER": "host.example/team/tool:dev"}
+    )
     found = made(account, project)
     assert list(found) == ["job-host.example_team_tool"]
     assert sorted(found["job-host.example_team_tool"]["aliases"]) == ["dev", "latest"]
@@ -106,7 +108,9 @@ def test_a_job_of_the_client_runs_on_our_agent(account, project, script, makes_j
     made(account, project)
     account.queue(project)
     agent(project).wait_for(project)
-    wandb_cli("launch", "-q", project, "-j", f"{account.name}/{project}/trainer:latest", "-p", project, "-e", account.name)
+    wandb_cli(
+        "launch", "-q", project, "-j", f"{account.name}/{project}/trainer:latest", "-p", project, "-e", account.name
+    )
     (item,) = account.rest.items("/items", entity=account.name, queue=project)
     ended = account.ended(item["id"], 240)
     assert ended["state"] == "finished", ended["reason"]
@@ -114,7 +118,7 @@ def test_a_job_of_the_client_runs_on_our_agent(account, project, script, makes_j
     assert jobs(account, project)["trainer"]["version"] == "v0"
 
 
-DOCUMENTED_RUN = '''
+DOCUMENTED_RUN = """
 import random
 import wandb
 
@@ -145,7 +149,7 @@ def run_training_run(epochs, lr):
 
 
 run_training_run(epochs=10, lr=0.01)
-'''
+"""
 
 
 @pytest.mark.parametrize("maker", ["server", "client"])
@@ -167,7 +171,8 @@ DOCUMENTED_COMMANDS = {
     "code": 'job create --project "{project}" -e "{entity}" --name "doc-code" code "src/code.py"',
     "folder": 'job create --project "{project}" -e "{entity}" --name "doc-folder" code src --entry-point "code.py"',
     "image": 'job create --project "{project}" --entity "{entity}" --name "doc-image" image image-name:tag',
-    "git": 'job create --project "{project}" --entity "{entity}" --name "doc-git" git {url} --entry-point "src/code.py"',
+    "git": 'job create --project "{project}" --entity "{entity}" --name "doc-git" git {url} '
+    '--entry-point "src/code.py"',
     "ref": 'job create --project "{project}" --entity "{entity}" --name "doc-ref" git {url} '
     '--entry-point "src/code.py" -g {commit}',
 }

@@ -15,13 +15,26 @@ def main(run: wandb.Run) -> None:
     iris = load_iris()
     points = StandardScaler().fit_transform(iris.data)
     for groups in range(2, run.config.most + 1):
-        model = KMeans(n_clusters=groups, n_init=run.config.restarts, random_state=run.config.seed).fit(points)
+        model = KMeans(
+            n_clusters=groups, n_init=run.config.restarts, random_state=run.config.seed
+        ).fit(points)
         silhouette = silhouette_score(points, model.labels_)
         agreement = adjusted_rand_score(iris.target, model.labels_)
-        run.log({"groups": groups, "inertia": model.inertia_, "silhouette": silhouette, "agreement": agreement})
-        print(f"{groups} groups: silhouette {silhouette:.3f}, agreement with the species {agreement:.3f}")
+        run.log(
+            {
+                "groups": groups,
+                "inertia": model.inertia_,
+                "silhouette": silhouette,
+                "agreement": agreement,
+            }
+        )
+        print(
+            f"{groups} groups: silhouette {silhouette:.3f}, agreement with the species {agreement:.3f}"
+        )
 
 
 if __name__ == "__main__":
-    with wandb.init(project=os.environ.get("WANDB_PROJECT", "clusters"), config=DEFAULTS) as run:
+    with wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "clusters"), config=DEFAULTS
+    ) as run:
         main(run)

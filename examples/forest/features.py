@@ -8,6 +8,10 @@ def names_and_split(test_fraction: float, seed: int):
     """Returns the names of the measurements and the data, split with the same share of each grower."""
     wine = load_wine()
     parts = train_test_split(
-        wine.data, wine.target, test_size=test_fraction, random_state=seed, stratify=wine.target
+        wine.data,
+        wine.target,
+        test_size=test_fraction,
+        random_state=seed,
+        stratify=wine.target,
     )
     return wine.feature_names, *parts

@@ -18,12 +18,16 @@ def train(run: wandb.Run) -> None:
     config = run.config
     x, y = load_diabetes(return_X_y=True)
     for alpha in np.geomspace(config.weakest, config.strongest, config.steps):
-        scores = cross_val_score(Ridge(alpha=alpha), x, y, cv=config.folds, scoring="r2")
+        scores = cross_val_score(
+            Ridge(alpha=alpha), x, y, cv=config.folds, scoring="r2"
+        )
         run.log({"alpha": alpha, "r2": scores.mean(), "r2_spread": scores.std()})
         print(f"alpha {alpha:9.4f}: r2 {scores.mean():.4f} ± {scores.std():.4f}")
 
 
 if __name__ == "__main__":
-    with wandb.init(project=os.environ.get("WANDB_PROJECT", "ridge"), config=DEFAULTS) as run:
+    with wandb.init(
+        project=os.environ.get("WANDB_PROJECT", "ridge"), config=DEFAULTS
+    ) as run:
         run.summary["image"] = BUILT.read_text().strip() if BUILT.exists() else "none"
         train(run)

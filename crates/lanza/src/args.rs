@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Look at runs.
     #[command(subcommand)]
     Run(RunCommand),
-    /// Look at jobs.
+    /// Make jobs and look at them.
     #[command(subcommand)]
     Job(JobCommand),
     /// List the projects of an entity.

@@ -152,6 +152,12 @@ impl Service {
             Some(name) => self.artifact_run_id(&project, name).await?,
             None => None,
         };
+        let mut metadata = request.metadata;
+        if request.type_name == job::ARTIFACT_TYPE
+            && let Some(text) = &metadata
+        {
+            metadata = Some(self.job_metadata_kept(&project, (&request.collection, &request.digest), text).await?);
+        }
         let new = NewArtifact {
             project_id: project,
             type_name: request.type_name,
@@ -160,7 +166,7 @@ impl Service {
             digest_algorithm: request.digest_algorithm,
             aliases,
             description: request.description,
-            metadata: request.metadata,
+            metadata,
             history_step: request.history_step,
             ttl_seconds: request.ttl_seconds,
             tags,

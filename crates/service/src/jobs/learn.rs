@@ -1,6 +1,7 @@
 //! A job made by hand learns its types from its first run.
 
 use lanza_model::{
+    id::ProjectId,
     input,
     job::{self, JOB_FILE, JobFile},
 };
@@ -10,7 +11,31 @@ use serde_json::{Value, json};
 use super::{FILE_LIMIT, from_run::config_values, merge_job_metadata, metadata_of, types};
 use crate::{Result, Service, lenient};
 
+/// How many versions are looked at for the one with the same content.
+const VERSIONS: i64 = 100;
+
 impl Service {
+    /// Returns the metadata that a client announces a job version with, and beside it what an equal version has learned:
+    /// the same command again says that the inputs are not known.
+    pub(crate) async fn job_metadata_kept(
+        &self,
+        project: &ProjectId,
+        (name, digest): (&str, &str),
+        new: &str,
+    ) -> Result<String> {
+        let Some(collection) = self.store.collection_by_name(project, name).await? else { return Ok(new.to_owned()) };
+        let versions = self.store.membership_list(&collection.id, None, VERSIONS).await?;
+        let Some(equal) = versions.into_iter().find(|m| m.artifact.digest == digest) else { return Ok(new.to_owned()) };
+        let merged = merge_job_metadata(equal.artifact.metadata.as_deref(), new);
+        Ok(match serde_json::from_str(&merged) {
+            Ok(Value::Object(mut merged)) if merged.contains_key("input_types") => {
+                merged.remove("_partial");
+                Value::Object(merged).to_string()
+            }
+            _ => merged,
+        })
+    }
+
     /// Notes the types of a launched run's config and summary in the metadata of its job, if that has none yet. The job
     /// file stays as it is.
     ///

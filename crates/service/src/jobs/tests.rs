@@ -226,6 +226,22 @@ async fn a_job_made_by_hand_learns_its_types_from_its_first_good_run() {
     assert_eq!(view.output_types["params"]["type_map"], json!({ "loss": { "wb_type": "number" } }));
     assert_eq!(view.metadata.get("_partial"), None);
     assert_eq!(view.input_types["params"]["type_map"], json!({}), "the job file stays as it is");
+    let project = w.service.artifact_project(&w.ana, "vision", "p").await.expect("read").expect("there");
+    let collection = w.service.collection_find(&w.ana, &project, "job-t").await.expect("read").expect("there");
+    let made = w.service.store.membership_list(&collection.id, None, 1);
+    let digest = made.await.expect("read").remove(0).artifact.digest;
+    let again = crate::artifacts::ArtifactRequest {
+        entity: "vision".into(),
+        project: "p".into(),
+        type_name: "job".into(),
+        collection: "job-t".into(),
+        digest,
+        metadata: Some(json!({ "_partial": true }).to_string()),
+        ..Default::default()
+    };
+    w.service.artifact_create(&w.ana, again).await.expect("found");
+    let kept = w.service.job_version_find(&w.ana, of, "v0").await.expect("shown");
+    assert_eq!(kept.metadata, view.metadata, "the client's command again erases nothing");
     w.run("later", Some(&item), json!({ "lr": "now a text" }), 0).await;
     let refused = w.push("job-t:v0", json!({ "run_config": { "lr": "x", "new": 1 } })).await.expect_err("known");
     assert!(refused.to_string().ends_with("`overrides.run_config.lr` must be a number, and is \"x\""), "{refused}");
