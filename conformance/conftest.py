@@ -177,8 +177,8 @@ def agent(account, environment, agent_state, tmp_path) -> Iterator:
     """Starts `lanza agent` for queues of the account. It is ended with SIGTERM and must obey."""
     started: list[Process] = []
 
-    def start(*queues, options=(), env=None):
-        arguments = [binary(), "agent", "-e", account.name, "--state", agent_state]
+    def start(*queues, options=(), env=None, state=None):
+        arguments = [binary(), "agent", "-e", account.name, "--state", state or agent_state]
         for queue in queues:
             arguments += ["-q", queue]
         process = Process([*arguments, *options], tmp_path / f"agent-{len(started)}.log", env or environment, tmp_path)

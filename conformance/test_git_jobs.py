@@ -67,9 +67,9 @@ def push(account, project, api):
             if patch:
                 with artifact.new_file("diff.patch") as file:
                     file.write(patch)
-            run.log_artifact(artifact)
+            version = run.log_artifact(artifact).wait().version
         path = f"/api/v1/entities/{account.name}/queues/{project}/items"
-        body = {"job": f"{account.name}/{project}/{name}:latest", "project": project, "overrides": overrides or {}}
+        body = {"job": f"{account.name}/{project}/{name}:{version}", "project": project, "overrides": overrides or {}}
         return account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
 
     return call

@@ -7,7 +7,7 @@ const LAST_LINES: usize = 8;
 
 type Rule = (Code, &'static [&'static str]);
 
-/// The first rule that fits counts; within one, the first line that fits is the cause.
+/// The first rule that fits counts; within one, the first of its words that is there names the cause.
 const SPACE: Rule = (code::NO_SPACE, &["no space left on device", "disk quota exceeded", "errno 28"]);
 
 const INSTALLER: &[Rule] = &[
@@ -37,10 +37,11 @@ const INSTALLER: &[Rule] = &[
             "could not build wheels",
             "failed to build `",
             "failed to build '",
-            "metadata-generation-failed",
             "failed to download and build",
-            "subprocess-exited-with-error",
+            "processing metadata for",
             "getting requirements to build wheel did not run successfully",
+            "metadata-generation-failed",
+            "subprocess-exited-with-error",
         ],
     ),
     (
@@ -54,9 +55,9 @@ const INSTALLER: &[Rule] = &[
             "there is no version of",
             "no wheels with a matching",
             "has no usable wheels",
-            "no solution found",
             "is not a supported wheel on this platform",
             "requires a different python",
+            "no solution found",
         ],
     ),
 ];
@@ -85,6 +86,12 @@ const BASE: &[&str] = &[
     "repository does not exist",
     "invalid reference format",
     "name unknown",
+    // The registry does not answer.
+    "/v2/\": dial tcp",
+    "/v2/\": net/http",
+    "/v2/\": context deadline exceeded",
+    "/v2/\": eof",
+    "failed to do request: head",
 ];
 
 /// Says why an installer failed.
@@ -94,6 +101,11 @@ pub(crate) fn installer(text: &str) -> (Code, String) {
         Some((found, _)) if found == code::PACKAGE_MISSING && text.contains("Retrying (Retry(") => {
             let retry = text.lines().rfind(|l| l.contains("Retrying (Retry(")).unwrap_or_default();
             (code::INDEX_UNAVAILABLE, tidy(retry))
+        }
+        // Where the metadata cannot be made, pip names the package at its beginning only.
+        Some((found, cause)) if found == code::PACKAGE_BUILD_FAILED && !cause.contains(['`', '\'']) => {
+            let package = text.lines().rev().find_map(|l| Some(tidy(l).strip_prefix("Collecting ")?.to_owned()));
+            (found, package.map_or_else(|| cause.clone(), |p| format!("{p}: {cause}")))
         }
         Some(found) => found,
         None => (code::INSTALL_FAILED, last_error(text)),
@@ -166,7 +178,9 @@ fn holds(line: &str, words: &[&str]) -> bool {
 }
 
 fn first(text: &str, rules: &[Rule]) -> Option<(Code, String)> {
-    rules.iter().find_map(|(code, words)| text.lines().find(|l| holds(l, words)).map(|l| (*code, tidy(l))))
+    // The words of a rule stand in the order of what they tell.
+    let line = |words: &[&str]| words.iter().find_map(|w| text.lines().find(|l| holds(l, &[w])));
+    rules.iter().find_map(|(code, words)| line(words).map(|l| (*code, tidy(l))))
 }
 
 /// The last line that looks like an error, else the last line.
@@ -222,7 +236,7 @@ mod tests {
                  ERROR: Could not find a version that satisfies the requirement a (from versions: none)",
                 "index_unavailable",
             ),
-            ("  × No solution found when resolving dependencies:\n  ╰─▶ Because nope was not found", "package_missing"),
+            ("  × No solution found when resolving dependencies:\n  ╰─▶ Because nope was not", "package_missing"),
             ("error: Failed to fetch: `https://h/simple/a/`\n  Caused by: dns error", "index_unavailable"),
             ("  error: command 'gcc' failed\nERROR: Failed building wheel for x", "package_build_failed"),
             ("  × Failed to build `x==1`\n  ├─▶ The build backend returned an error", "package_build_failed"),
@@ -231,6 +245,10 @@ mod tests {
         ] {
             assert_eq!(installer(text).0.word, word, "{text}");
         }
+        let uv = "  × No solution found when resolving dependencies:\n  ╰─▶ Because nope was not found in the package registry";
+        assert_eq!(installer(uv).1, "Because nope was not found in the package registry");
+        let pip = "Collecting a\nCollecting gravel==1 (from -r r.txt)\n  error: x\nerror: metadata-generation-failed\n";
+        assert_eq!(installer(pip).1, "gravel==1 (from -r r.txt): metadata-generation-failed");
         let (_, cause) = installer("x\nERROR: No matching distribution found for nope==1\n");
         assert_eq!(cause, "No matching distribution found for nope==1");
     }
@@ -243,6 +261,7 @@ mod tests {
                 false,
                 "base_image_missing",
             ),
+            ("Get \"https://r/v2/\": dial tcp: lookup r: no such host", false, "base_image_missing"),
             ("manifest for python:9 not found: manifest unknown: manifest unknown", true, "base_image_missing"),
             ("#2 ERROR: failed to authorize: 401 Unauthorized", false, "registry_login_failed"),
             ("The command '/bin/sh -c false' returned a non-zero code: 1", false, "image_build_failed"),

@@ -347,8 +347,27 @@ impl<'a> Images<'a> {
             Found::Refused(why) => Err(Reason::new(code::REGISTRY_LOGIN_FAILED, why)),
             Found::Unknown(why) => {
                 commands.say(&format!("cannot ask the registry for {name}: {why}"));
-                Ok(false)
+                self.ask_docker(&commands, name).await
             }
+        }
+    }
+
+    /// Asks the `docker` command for a manifest. It accepts certificates that we do not, self-signed ones for instance.
+    async fn ask_docker(&self, commands: &Commands<'_>, name: &str) -> Result<bool, Reason> {
+        let before = commands.log_length();
+        let mut command = self.docker();
+        // Older versions of the command hide it.
+        command.args(["manifest", "inspect", "--", name]).env("DOCKER_CLI_EXPERIMENTAL", "enabled");
+        let asked = commands.output(&mut command).await;
+        if asked.is_ok_and(|(status, _)| status.success()) {
+            return Ok(true);
+        }
+        let text = commands.log_since(before);
+        match diagnose::pull(&text, code::IMAGE_MISSING) {
+            found if found.0 == code::REGISTRY_LOGIN_FAILED => {
+                Err(diagnose::reason(&format!("the registry of `{name}` refused the log-in"), found, ""))
+            }
+            _ => Ok(false),
         }
     }
 

@@ -1,0 +1,162 @@
+"""What builds talk to: a package index that counts its requests, and a registry with TLS and a password."""
+
+import base64
+import hashlib
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from git_server import _run
+
+
+def wheel(name: str, version: str, size: int = 0) -> tuple[str, bytes]:
+    """A wheel with one module that knows its version, and `size` bytes that do not compress."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    if size:
+        block = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))
+        files[f"{name}.bin"] = (block * (size // len(block) + 1))[:size]
+    record = "".join(
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')},{len(data)}\n"
+        for path, data in files.items()
+    )
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for path, data in files.items():
+            archive.writestr(path, data)
+    return f"{name}-{version}-py3-none-any.whl", out.getvalue()
+
+
+def broken_source(name: str, version: str) -> tuple[str, bytes]:
+    """A source release whose build fails as one without a compiler does. It needs nothing from an index."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": "def build_wheel(*a, **k):\n    raise SystemExit('error: command gcc failed: no compiler')\n",
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return f"{name}-{version}.tar.gz", out.getvalue()
+
+
+class Index:
+    """A simple package index. `requests` are the paths asked for; with `hang` set it never answers."""
+
+    def __init__(self, address: str = "127.0.0.1"):
+        self.files: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.hang = False
+        self._closed = threading.Event()
+        index = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_HEAD(self):
+                self.do_GET()
+
+            def do_GET(self):
+                index.requests.append(self.path)
+                if index.hang:
+                    index._closed.wait(120)
+                    return
+                parts = self.path.strip("/").split("/")
+                body = None
+                if parts[0] == "simple" and len(parts) == 2:
+                    there = [n for n in index.files if n.lower().startswith(parts[1].replace("-", "_") + "-")]
+                    if there:
+                        body = "".join(f'<a href="/files/{n}">{n}</a>\n' for n in there).encode()
+                elif parts[0] == "files":
+                    body = index.files.get(parts[-1])
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Type", "text/html" if parts[0] == "simple" else "application/octet-stream")
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                if self.command == "GET" and body:
+                    self.wfile.write(body)
+
+        self._http = ThreadingHTTPServer((address, 0), Handler)
+        self._http.daemon_threads = True
+        self.host, self.port = address, self._http.server_address[1]
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def add(self, made: tuple[str, bytes]) -> None:
+        self.files[made[0]] = made[1]
+
+    def options(self) -> str:
+        """Lines of a requirements file that name this index."""
+        return f"--index-url http://{self.host}:{self.port}/simple\n--trusted-host {self.host}\n"
+
+    def close(self) -> None:
+        self._closed.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class Registry:
+    """Debian's `docker-registry` on the bridge, where Docker checks certificates. It writes down every request.
+
+    Its certificate is signed by a CA of its own, or by nobody but itself.
+    """
+
+    def __init__(self, folder: Path, address: str, port: int, user: str, password: str, self_signed: bool = False):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.place, self.folder = f"{address}:{port}", folder
+        name = ("-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}")
+        made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+        if self_signed:
+            _run(*made, *name, "-keyout", folder / "key.pem", "-out", folder / "server.crt")
+            shutil.copy(folder / "server.crt", folder / "ca.crt")
+        else:
+            _run(*made, "-subj", "/CN=Test CA", "-keyout", folder / "ca.key", "-out", folder / "ca.crt")
+            _run(
+                *made, *name, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", folder / "ca.crt", "-CAkey",
+                folder / "ca.key", "-keyout", folder / "key.pem", "-out", folder / "server.crt",
+            )  # fmt: skip
+        digest = _run("perl", "-e", 'print crypt($ARGV[0], q($2b$05$).("a" x 21).".")', password)
+        (folder / "htpasswd").write_text(f"{user}:{digest}\n")
+        (folder / "config.yml").write_text(
+            "version: 0.1\nlog: {level: info, formatter: text}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+            f"http:\n  addr: {self.place}\n  tls: {{certificate: {folder}/server.crt, key: {folder}/key.pem}}\n"
+            f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
+        )
+        self._trust = Path("/etc/docker/certs.d") / self.place
+        self._trust.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "ca.crt", self._trust / "ca.crt")
+        self._log = (folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            ["docker-registry", "serve", folder / "config.yml"], stdout=self._log, stderr=subprocess.STDOUT
+        )
+        from lanza_server import wait_until
+
+        wait_until("the registry", lambda: "listening on" in self.log(), 30)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def requests(self, method: str, path: str) -> int:
+        """Counts the requests; the access log has one line for each."""
+        return len(re.findall(rf'"{method} /v2/\S*{path}\S* HTTP', self.log()))
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._trust, ignore_errors=True)
