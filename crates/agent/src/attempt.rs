@@ -58,6 +58,9 @@ pub(crate) enum Done {
 
 /// How often an unanswered target is asked to start before the attempt fails.
 const START_TRIES: u32 = 12;
+/// How often a workload is prepared again because its target does not answer, and the wait before.
+const PREPARE_WAITS: u32 = 60;
+const PREPARE_RETRY: Duration = Duration::from_secs(5);
 /// How often in a row a target may not answer how the workload is before it counts as lost.
 const OBSERVE_FAILURES: u32 = 1200;
 /// Grace when an attempt that belongs to somebody else is stopped.
@@ -280,7 +283,7 @@ impl Attempt {
         }
         let mut intent = self.intent.clone();
         let prepared = {
-            let prepare = prepare::prepare(&self.ctx, &mut self.progress, &self.handle);
+            let prepare = prepare_patiently(&self.ctx, &mut self.progress, &self.handle);
             tokio::select! {
                 biased;
                 prepared = prepare => Some(prepared),
@@ -369,6 +372,7 @@ impl Attempt {
         let mut watched = self.served.watcher.watch(&self.handle);
         let mut intent = self.intent.clone();
         let mut failures = 0;
+        let mut away_since = None;
         loop {
             let grace = tokio::select! {
                 biased;
@@ -383,11 +387,15 @@ impl Attempt {
                 None => {}
                 Some(Ok(status)) => {
                     failures = 0;
-                    if let Some(outcome) = self.learn(status).await {
+                    if let Some(mut outcome) = self.learn(status).await {
+                        if let Some(reason) = away_since.and_then(|since| ended_with_target(&outcome, since)) {
+                            outcome.reason = Some(reason);
+                        }
                         return Ok(outcome);
                     }
                 }
                 Some(Err(Unanswered(why))) => {
+                    away_since.get_or_insert(self.ctx.clock.now());
                     failures += 1;
                     if failures == 1 {
                         warn!(item.id = %self.handle.item, "cannot ask the target: {why}");
@@ -544,6 +552,34 @@ impl Attempt {
     }
 }
 
+/// Prepares the launch; a target that is away may be back soon.
+async fn prepare_patiently(ctx: &Context, progress: &mut Progress, handle: &Handle) -> Result<Launch, Reason> {
+    let mut waits = 0;
+    loop {
+        match prepare::prepare(ctx, progress, handle).await {
+            Err(reason) if reason.code == code::TARGET_UNAVAILABLE.word && waits < PREPARE_WAITS => {
+                if waits == 0 {
+                    warn!(item.id = %handle.item, "cannot prepare the workload yet: {}", reason.message);
+                    progress.warn(format!("waiting for the target: {}", reason.message)).await;
+                }
+                waits += 1;
+                sleep(PREPARE_RETRY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Returns the reason of a job that was ended when its target was, which began to be away at `since`.
+fn ended_with_target(outcome: &Outcome, since: Time) -> Option<Reason> {
+    let signal = outcome.signal.filter(|s| [9, 15].contains(s))?;
+    // The engine ends its containers before it falls silent.
+    (outcome.ended_at >= since.plus_ms(-30_000)).then(|| {
+        let text = format!("the container engine was stopped or restarted, and the job with it (signal {signal})");
+        Reason::new(code::TARGET_UNAVAILABLE, text)
+    })
+}
+
 /// Waits for the word that the item belongs to somebody else.
 async fn forgotten(intent: &mut watch::Receiver<Intent>) {
     if intent.wait_for(|i| *i == Intent::Forget).await.is_err() {
@@ -600,6 +636,20 @@ fn killed_by(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_was_ended_with_its_engine_says_so() {
+        let of = |signal, code| {
+            let exit = Exit { code, signal, out_of_memory: false, failure: None, since: None, at: Time(100_000) };
+            outcome(exit, Some(Phase::Run))
+        };
+        let word = |o: &Outcome, since| ended_with_target(o, Time(since)).map(|r| r.code);
+        assert_eq!(word(&of(Some(15), None), 101_000).as_deref(), Some("target_unavailable"));
+        assert_eq!(word(&of(Some(9), None), 50_000).as_deref(), Some("target_unavailable"));
+        assert_eq!(word(&of(Some(15), None), 200_000), None, "long before");
+        assert_eq!(word(&of(Some(11), None), 101_000), None, "its own fault");
+        assert_eq!(word(&of(None, Some(7)), 101_000), None, "its own end");
+    }
 
     #[test]
     fn every_exit_has_its_meaning() {

@@ -276,6 +276,41 @@ async fn a_stop_is_heard_though_the_heartbeat_under_way_does_not_name_the_item()
     agent.end(Control::Leave).await;
 }
 
+/// Jumps an hour ahead, and back again, each time it is asked.
+#[derive(Debug, Default)]
+struct Jumping(std::sync::atomic::AtomicBool);
+
+impl lanza_model::clock::Clock for Jumping {
+    fn now(&self) -> lanza_model::clock::Time {
+        let ahead = !self.0.fetch_xor(true, Ordering::SeqCst);
+        lanza_model::clock::SystemClock.now().plus_ms(if ahead { 3_600_000 } else { 0 })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_loses_nothing() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut settings = options(&server, state.path());
+    settings.clock = Arc::new(Jumping::default());
+    let agent = Running::start(settings);
+    let (one, two) = (own("jumped"), own("jumped-and-stopped"));
+    server.push(lease(&one, "echo up; sleep 0.5; exit 6"));
+    server.push(lease(&two, "echo up; sleep 300"));
+    let (outcome, log) = server.outcome(&one).await;
+    assert_eq!((outcome.exit_code, log.as_str()), (Some(6), "up\n"));
+    server.until("the first line", |s| s.logs.contains_key(&(two.clone(), "run".to_owned()))).await;
+    server.state.lock().stop.push(StopRequest { item: two.clone(), attempt: 1, grace_seconds: Some(1) });
+    assert_eq!(server.outcome(&two).await.0.ending, Ended::Stopped);
+    for item in [&one, &two] {
+        let phases = server.state.lock().reports[item].phases.clone();
+        assert!(phases.iter().all(|p| p.ended_at.is_some_and(|e| e >= p.started_at)), "{phases:?}");
+        assert_eq!(phases.last().map(|p| p.name.as_str()), Some("upload"));
+    }
+    agent.end(Control::Drain).await;
+    assert_eq!((marked(&one), marked(&two)), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_finished_by_the_next_agent() {
     let server = FakeServer::start().await;

@@ -36,6 +36,8 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use crate::courier::chain;
+
 use super::{Container, EARLIER_GRACE, Exit, Handle, Launch, StartError, Status, Target, Unanswered, docker_tar};
 
 /// Label of the item.
@@ -106,7 +108,7 @@ impl Engine {
 }
 
 fn unanswered(what: &str, error: &DockerError) -> Unanswered {
-    Unanswered(format!("{what}: {error}"))
+    Unanswered(format!("{what}: {}", chain(error)))
 }
 
 fn status_code(error: &DockerError) -> Option<u16> {
