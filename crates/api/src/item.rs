@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::agent::Lease;
+
 /// One request to run one job version with given inputs.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Item {
@@ -192,6 +194,25 @@ pub struct ItemAnswer {
     /// What the caller should know, `no agent serves this queue` for instance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// Everything that is needed to run an item again by hand: what its agent was handed, without the token, and what it
+/// reported.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Replay {
+    /// The lease of the last attempt; `token` is empty.
+    pub lease: Lease,
+    /// The environment that it ran in, once one was there.
+    pub environment: Option<ItemEnvironment>,
+    /// What ran.
+    pub source: Option<ItemSource>,
+}
+
+/// Answer of `/items/{id}/replay`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ReplayAnswer {
+    /// What is needed.
+    pub replay: Replay,
 }
 
 /// Answer to `?plan=true`: what would be launched.

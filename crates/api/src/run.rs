@@ -103,3 +103,20 @@ pub struct RunFile {
     /// Where to get it: a signed link.
     pub url: String,
 }
+
+/// One line of a followed console, as server-sent event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsoleLine {
+    /// Line number, from 1. A line that is drawn again keeps its number.
+    pub line: i64,
+    /// When, as the client wrote it.
+    pub time: Option<String>,
+    /// `error` for what went to stderr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Which of several processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The line, without its line feed.
+    pub text: String,
+}

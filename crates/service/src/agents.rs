@@ -11,18 +11,19 @@ use lanza_model::{
     Phase, Reason, Role, Target,
     clock::Time,
     code,
-    id::{AgentId, ItemId, KeyId, QueueId},
-    item::{Ending, StateName},
+    id::{AgentId, ItemId, QueueId},
+    item::Ending,
     name,
 };
-use lanza_store::{
-    accounts::Entity,
-    agents::Agent,
-    items::{Ended, Item, NewToken},
-};
-use serde_json::{Map, Value, json};
+use lanza_store::{accounts::Entity, agents::Agent, items::Ended};
+use serde_json::json;
 
-use crate::{Actor, Error, JobScope, Result, Service, accounts::secret_hash, items::item_missing, queues::effective};
+use crate::{
+    Actor, Error, Result, Service,
+    accounts::secret_hash,
+    items::item_missing,
+    leases::{job_token, lease},
+};
 
 /// How long a lease lasts without an acknowledgement.
 pub const LEASE_MS: i64 = 60_000;
@@ -203,7 +204,7 @@ impl Service {
         let command = if stop { "stop" } else { "drain" };
         self.store.agent_command(&agent, command, self.now(), &actor.username).await?;
         self.wakers.agent_wanted();
-        self.wakers.items.notify_waiters();
+        self.wakers.claims_changed();
         Ok((entity, agent))
     }
 
@@ -235,11 +236,10 @@ impl Service {
         }
         self.agent_heard(&agent, None).await?;
         let deadline = tokio::time::Instant::now() + Duration::from_millis(claim.wait_ms.into());
+        // Begun before the look, so that a push in between is not missed.
+        let mut turn = self.wakers.turn(&queues);
+        let mut woken = false;
         loop {
-            // Subscribed before the look, so that a push in between is not missed.
-            let woken = self.wakers.items.notified();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
             let command =
                 match self.store.agent_by_id(&agent.id).await?.ok_or_else(|| agent_missing(id))?.command.as_str() {
                     "drain" => AgentCommand::Drain,
@@ -247,18 +247,26 @@ impl Service {
                     _ => AgentCommand::None,
                 };
             if command != AgentCommand::None {
+                turn.done(true);
                 return Ok(Claimed { leases: Vec::new(), command });
             }
-            let leases = self.claim_now(&agent, &entity, &queues, Some(agent.targets.clone()), claim.free).await?;
+            // A claim writes, so one that nobody called looks first.
+            let leases = if woken || self.store.items_waiting(&queues, self.now()).await? {
+                self.claim_now(&agent, &entity, &queues, Some(agent.targets.clone()), claim.free).await?
+            } else {
+                Vec::new()
+            };
             if !leases.is_empty() || tokio::time::Instant::now() >= deadline {
+                turn.done(leases.len() == claim.free as usize);
                 return Ok(Claimed { leases, command });
             }
             // The timer finds what nobody announces: due times, and pushes through another server.
             let timer = (tokio::time::Instant::now() + self.poll_interval()).min(deadline);
-            tokio::select! {
-                () = &mut woken => {}
-                () = tokio::time::sleep_until(timer) => {}
-            }
+            woken = tokio::select! {
+                () = turn.woken() => true,
+                () = tokio::time::sleep_until(timer) => false,
+            };
+            std::mem::replace(&mut turn, self.wakers.turn(&queues)).done(false);
         }
     }
 
@@ -278,32 +286,24 @@ impl Service {
         targets: Option<Vec<Target>>,
         free: u32,
     ) -> Result<Vec<Lease>> {
-        if !self.store.items_waiting(queues, self.now()).await? {
-            return Ok(Vec::new());
-        }
-        let secrets: Vec<String> = (0..free).map(|_| name::new_secret()).collect();
-        let tokens = secrets
-            .iter()
-            .map(|s| NewToken { id: KeyId::new(), hash: secret_hash(s), prefix: s.chars().take(4).collect() })
-            .collect();
         let now = self.now();
-        let items = self
+        let leased = self
             .store
             .item_claim(
                 (agent.id.clone(), agent.stock),
                 queues.to_vec(),
                 targets,
-                tokens,
+                free as usize,
                 now,
                 now.plus_ms(LEASE_MS),
-                job_scope,
+                job_token,
             )
             .await?;
-        if !items.is_empty() {
+        if !leased.is_empty() {
             self.wakers.changed();
-            metrics::counter!("lanza_items_claimed_total").increment(items.len() as u64);
+            metrics::counter!("lanza_items_claimed_total").increment(leased.len() as u64);
         }
-        Ok(items.iter().zip(secrets).map(|(item, token)| lease(entity, item, token)).collect())
+        Ok(leased.iter().map(|(item, token)| lease(entity, item, token.secret.clone())).collect())
     }
 
     fn parse_item(item: &str) -> Result<ItemId> {
@@ -330,9 +330,9 @@ impl Service {
         let (_, agent) = self.agent_own(actor, agent).await?;
         let id = Self::parse_item(item)?;
         let returned = self.store.item_return(&id, attempt, Some(&agent.id), self.now()).await;
-        returned.map_err(|e| fence(e, item, attempt))?;
+        let returned = returned.map_err(|e| fence(e, item, attempt))?;
         self.forget_actors();
-        self.wakers.item_queued();
+        self.wakers.queue_changed(&returned.queue_id);
         Ok(())
     }
 
@@ -515,68 +515,5 @@ fn fence(error: lanza_store::Error, item: &str, attempt: u32) -> Error {
     match error {
         lanza_store::Error::Moved => lease_lost(item, attempt),
         other => other.into(),
-    }
-}
-
-/// The rights of an item's token.
-fn job_scope(item: &Item) -> String {
-    let overrides = Service::item_overrides(item);
-    let artifacts = overrides
-        .get("artifacts")
-        .and_then(Value::as_object)
-        .map(|o| o.values().filter_map(|v| v.as_str().map(str::to_owned)).collect())
-        .unwrap_or_default();
-    let scope = JobScope {
-        item: item.id.to_string(),
-        attempt: item.attempt,
-        queue: item.queue_name.clone(),
-        queue_entity_id: item.entity_id.to_string(),
-        entity: item.run_entity.clone(),
-        project: item.run_project.clone(),
-        job_artifact: item.job_artifact.clone(),
-        code_artifact: item.code_artifact.clone(),
-        artifacts,
-    };
-    serde_json::to_string(&scope).expect("a scope serializes")
-}
-
-fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
-    // In a personal space both layers are the owner's, and macros resolve in both.
-    let (queue_config, item_config) = if entity.team {
-        (item.queue_config.clone(), item.item_config.clone())
-    } else {
-        (effective(&item.queue_config, &item.item_config), Map::new())
-    };
-    let text = |key: &str| item.spec.get(key).and_then(Value::as_str).map(str::to_owned);
-    let image = item
-        .spec
-        .get("docker")
-        .and_then(|d| d.get("docker_image"))
-        .and_then(Value::as_str)
-        .map(str::to_owned)
-        .or_else(|| text("image_uri"));
-    let resumed = item.spec.get("_resume_count").and_then(Value::as_u64).unwrap_or(0) > 0;
-    Lease {
-        item: item.id.to_string(),
-        attempt: item.attempt,
-        entity: entity.name.clone(),
-        queue: item.queue_name.clone(),
-        target: item.target,
-        author: item.author.clone(),
-        run_entity: item.run_entity.clone(),
-        run_project: item.run_project.clone(),
-        run_id: item.planned_run.clone(),
-        run_name: item.name.clone(),
-        resume: item.attempt > 1 || resumed,
-        sweep_id: text("sweep_id"),
-        job: item.job.clone(),
-        job_artifact: item.job_artifact.clone(),
-        image,
-        token,
-        overrides: Service::item_overrides(item),
-        queue_config,
-        item_config,
-        spec: item.spec.clone(),
-        stop: item.stop_requested_at.is_some() && item.state == StateName::Leased,
     }
 }

@@ -12,6 +12,7 @@ pub mod events;
 pub mod history;
 pub mod items;
 pub mod jobs;
+mod leases;
 pub mod lenient;
 pub mod links;
 pub mod logs;
@@ -52,6 +53,7 @@ pub struct Service {
     actors: accounts::ActorCache,
     run_access: runs::AccessCache,
     history_keys: history::KeysCache,
+    durations: items::Durations,
 }
 
 impl Service {
@@ -68,6 +70,7 @@ impl Service {
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),
             history_keys: history::KeysCache::default(),
+            durations: items::Durations::default(),
             store,
             clock,
         }))

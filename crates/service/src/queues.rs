@@ -65,7 +65,7 @@ impl Service {
             queue.id = old.id.clone();
         }
         self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?;
-        self.wakers.item_queued();
+        self.wakers.queue_changed(&queue.id);
         Ok((queue, old.is_none()))
     }
 
@@ -219,7 +219,7 @@ impl Service {
         }
         queue.paused = mode == QueueMode::Paused;
         self.store.queue_set_paused(&queue, queue.paused, self.now(), &actor.username).await?;
-        self.wakers.item_queued();
+        self.wakers.queue_changed(&queue.id);
         Ok(queue)
     }
 

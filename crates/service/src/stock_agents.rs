@@ -123,6 +123,9 @@ impl Service {
         if agent.status == "killed" || agent.command != "none" {
             return Ok(None);
         }
+        if !self.store.items_waiting(std::slice::from_ref(&queue.id), self.now()).await? {
+            return Ok(None);
+        }
         let leases = self.claim_now(&agent, &entity, &[queue.id], None, 1).await?;
         let Some(lease) = leases.into_iter().next() else { return Ok(None) };
         let args = effective(&lease.queue_config, &lease.item_config);
@@ -175,7 +178,7 @@ impl Service {
         }
         let Some(agent) = &item.agent_id else { return Ok(false) };
         match self.store.item_acknowledge(&item.id, item.attempt, agent, self.now()).await {
-            Ok(_) => {
+            Ok(()) => {
                 self.wakers.changed();
                 Ok(true)
             }

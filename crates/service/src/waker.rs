@@ -1,15 +1,18 @@
 //! Wakes long polls and streams inside one server. A missed wake-up costs latency, never correctness: who waits also
 //! has a timer.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use tokio::sync::Notify;
+use futures::future::select_all;
+use lanza_model::id::QueueId;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, futures::OwnedNotified};
 
 /// The things that callers wait for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Wakers {
-    /// An item may be claimable.
-    pub items: Arc<Notify>,
+    /// An item of a queue may be claimable. An entry is as old as the first claim that waited for its queue.
+    queues: Mutex<HashMap<QueueId, Arc<Notify>>>,
     /// Something is wanted of an agent.
     pub agents: Arc<Notify>,
     /// A line was added to the audit trail, or an item changed.
@@ -19,10 +22,43 @@ pub struct Wakers {
 }
 
 impl Wakers {
-    /// An item was queued, or a rule that held one back is gone.
-    pub fn item_queued(&self) {
-        self.items.notify_waiters();
+    /// A queue has an item more to give. Wakes one who waits for it: waking all of a thousand agents for one item would
+    /// make a push cost a thousand looks. Whoever is woken passes it on by [`Wakers::item_left`] or by dropping its
+    /// [`Turn`]. When not every agent can serve the item, `everyone` looks.
+    pub fn item_queued(&self, queue: &QueueId, everyone: bool) {
+        if let Some(notify) = self.queues.lock().get(queue) {
+            if everyone { notify.notify_waiters() } else { notify.notify_one() }
+        }
         self.events.notify_waiters();
+    }
+
+    /// A rule that held back items of a queue is gone, or its agents have something else to learn.
+    pub fn queue_changed(&self, queue: &QueueId) {
+        self.item_queued(queue, true);
+    }
+
+    /// Some queue or agent has changed so that everybody who waits has to look.
+    pub fn claims_changed(&self) {
+        for notify in self.queues.lock().values() {
+            notify.notify_waiters();
+        }
+    }
+
+    /// Begins to wait for items of `queues`: what is queued from now on is not missed.
+    pub(crate) fn turn(&self, queues: &[QueueId]) -> Turn {
+        let notifies: Vec<Arc<Notify>> = {
+            let mut known = self.queues.lock();
+            queues.iter().map(|q| known.entry(q.clone()).or_default().clone()).collect()
+        };
+        let waits = notifies
+            .iter()
+            .map(|notify| {
+                let mut woken = Box::pin(notify.clone().notified_owned());
+                woken.as_mut().enable();
+                woken
+            })
+            .collect();
+        Turn { notifies, waits, done: false }
     }
 
     /// Something about an item, queue or agent has changed.
@@ -38,5 +74,102 @@ impl Wakers {
     /// A log has grown.
     pub fn log_grew(&self) {
         self.logs.notify_waiters();
+    }
+}
+
+/// One caller's place among those who wait for items of some queues. Dropped before it is [`Turn::done`], because its
+/// caller went away, it wakes the next one.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    notifies: Vec<Arc<Notify>>,
+    waits: Vec<std::pin::Pin<Box<OwnedNotified>>>,
+    done: bool,
+}
+
+impl Turn {
+    /// Waits until one of the queues has something.
+    pub(crate) async fn woken(&mut self) {
+        // Those that are left over are dropped with their places, and hand on what reached them meanwhile.
+        select_all(std::mem::take(&mut self.waits)).await;
+    }
+
+    /// The look has been taken; with `left` there may be more for somebody else.
+    pub(crate) fn done(mut self, left: bool) {
+        self.done = !left;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.done {
+            for notify in &self.notifies {
+                notify.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn ready(turn: &mut Turn) -> bool {
+        turn.woken().now_or_never().is_some()
+    }
+
+    #[tokio::test]
+    async fn one_item_wakes_one_of_those_who_wait_for_its_queue() {
+        let (wakers, a, b) = (Wakers::default(), QueueId::new(), QueueId::new());
+        let (mut first, mut second) = (wakers.turn(&[a.clone(), b.clone()]), wakers.turn(std::slice::from_ref(&a)));
+        let mut other = wakers.turn(std::slice::from_ref(&b));
+        wakers.item_queued(&a, false);
+        assert!(ready(&mut first));
+        assert!(!ready(&mut second) && !ready(&mut other));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_or_leaves_something_wakes_the_next() {
+        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        for leaves in [false, true] {
+            let (mut first, mut second) = (wakers.turn(&queue), wakers.turn(&queue));
+            wakers.item_queued(&queue[0], false);
+            assert!(ready(&mut first));
+            if leaves {
+                first.done(true);
+            } else {
+                drop(first);
+            }
+            assert!(ready(&mut second), "leaves {leaves}");
+            second.done(false);
+        }
+        let (mut first, mut second) = (wakers.turn(&queue), wakers.turn(&queue));
+        wakers.item_queued(&queue[0], false);
+        assert!(ready(&mut first));
+        first.done(false);
+        assert!(!ready(&mut second), "the queue was found empty");
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_that_nobody_used_is_kept_for_the_next() {
+        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        let idle = wakers.turn(&queue);
+        wakers.item_queued(&queue[0], false);
+        // Its caller had looked before the item came, and returns for another reason.
+        idle.done(false);
+        assert!(ready(&mut wakers.turn(&queue)));
+    }
+
+    #[tokio::test]
+    async fn what_concerns_everyone_wakes_everyone() {
+        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        for change in [Wakers::queue_changed as fn(&Wakers, &QueueId), |w, _| w.claims_changed()] {
+            let (mut first, mut second) = (wakers.turn(&queue), wakers.turn(&queue));
+            change(&wakers, &queue[0]);
+            assert!(ready(&mut first) && ready(&mut second));
+            first.done(false);
+            second.done(false);
+        }
     }
 }

@@ -7,7 +7,11 @@ use lanza_model::{
 };
 use sqlx::any::AnyRow;
 
-use crate::{Error, Result, Store, Tx, row::Columns};
+use crate::{
+    Error, Result, Store, Tx,
+    lookups::Area,
+    row::{Columns, batches, rows_of},
+};
 
 /// A user or service account.
 #[derive(Debug, Clone)]
@@ -135,7 +139,7 @@ impl Store {
                 };
                 let role = if user.service { Role::Member } else { Role::Admin };
                 member_put_in_tx(tx, &entity_id, &user.id, role).await?;
-                key_insert_in_tx(tx, &key).await
+                keys_insert_in_tx(tx, std::slice::from_ref(&key)).await
             })
         })
         .await
@@ -244,20 +248,27 @@ impl Store {
 
     /// Finds an entity by name, whatever its case.
     pub async fn entity_by_name(&self, name: &str) -> Result<Option<Entity>> {
-        let row = sqlx::query("SELECT id, name, kind FROM entities WHERE name_key = $1")
-            .bind(name.to_lowercase())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(entity).transpose()
+        let key = name.to_lowercase();
+        self.look_up((Area::Any, |l| &l.entity_by_name), key.clone(), async {
+            let row = sqlx::query("SELECT id, name, kind FROM entities WHERE name_key = $1")
+                .bind(key)
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(entity).transpose()
+        })
+        .await
     }
 
     /// Finds an entity by id.
     pub async fn entity_by_id(&self, id: &EntityId) -> Result<Option<Entity>> {
-        let row = sqlx::query("SELECT id, name, kind FROM entities WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(entity).transpose()
+        self.look_up((Area::Any, |l| &l.entity_by_id), id.clone(), async {
+            let row = sqlx::query("SELECT id, name, kind FROM entities WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(entity).transpose()
+        })
+        .await
     }
 
     /// Lists the entities of a user with the user's role, personal ones first, then by name.
@@ -274,12 +285,15 @@ impl Store {
 
     /// Returns a user's role in an entity.
     pub async fn member_role(&self, entity: &EntityId, user: &UserId) -> Result<Option<Role>> {
-        let row = sqlx::query("SELECT role FROM members WHERE entity_id = $1 AND user_id = $2")
-            .bind(entity.as_str())
-            .bind(user.as_str())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(role).transpose()
+        self.look_up((Area::Any, |l| &l.member_role), (entity.clone(), user.clone()), async {
+            let row = sqlx::query("SELECT role FROM members WHERE entity_id = $1 AND user_id = $2")
+                .bind(entity.as_str())
+                .bind(user.as_str())
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(role).transpose()
+        })
+        .await
     }
 
     /// Adds a member or changes its role.
@@ -311,7 +325,7 @@ impl Store {
     pub async fn key_insert(&self, key: NewKey) -> Result<()> {
         self.write(move |tx| {
             let key = key.clone();
-            Box::pin(async move { key_insert_in_tx(tx, &key).await })
+            Box::pin(async move { keys_insert_in_tx(tx, std::slice::from_ref(&key)).await })
         })
         .await
     }
@@ -494,20 +508,25 @@ async fn member_put_in_tx(tx: &mut Tx, entity: &EntityId, user: &UserId, role: R
     Ok(())
 }
 
-pub(crate) async fn key_insert_in_tx(tx: &mut Tx, key: &NewKey) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO api_keys (id, user_id, hash, prefix, description, scope, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(key.id.as_str())
-    .bind(key.user_id.as_str())
-    .bind(&key.hash)
-    .bind(&key.prefix)
-    .bind(&key.description)
-    .bind(key.scope.as_deref())
-    .bind(key.created_at.0)
-    .bind(key.expires_at.map(|t| t.0))
-    .execute(tx.connection())
-    .await?;
+pub(crate) async fn keys_insert_in_tx(tx: &mut Tx, keys: &[NewKey]) -> Result<()> {
+    for batch in batches(keys) {
+        let statement = format!(
+            "INSERT INTO api_keys (id, user_id, hash, prefix, description, scope, created_at, expires_at) VALUES {}",
+            rows_of(batch.len(), 8)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        for key in batch {
+            query = query
+                .bind(key.id.as_str())
+                .bind(key.user_id.as_str())
+                .bind(&key.hash)
+                .bind(&key.prefix)
+                .bind(&key.description)
+                .bind(key.scope.as_deref())
+                .bind(key.created_at.0)
+                .bind(key.expires_at.map(|t| t.0));
+        }
+        query.execute(tx.connection()).await?;
+    }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Agents: who serves which queues, and when each was last heard of.
 
+use std::sync::Arc;
+
 use lanza_model::{
     Target,
     clock::Time,
@@ -8,7 +10,7 @@ use lanza_model::{
 use serde_json::Value;
 use sqlx::any::AnyRow;
 
-use crate::{Result, Store, events::event_insert_in_tx, row::Columns};
+use crate::{Result, Store, events::event_insert_in_tx, lookups::Area, row::Columns};
 
 /// A launch agent.
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ fn agent(row: &AnyRow) -> Result<Agent> {
 impl Store {
     /// Registers an agent: the same state key in the same entity is the same agent. Returns its id.
     pub async fn agent_register(&self, new: Agent, queues: Vec<QueueId>) -> Result<AgentId> {
-        self.write(move |tx| {
+        self.write_in(Area::Agents, move |tx| {
             let (new, queues) = (new.clone(), queues.clone());
             Box::pin(async move {
                 let targets: Vec<&str> = new.targets.iter().map(|t| t.as_str()).collect();
@@ -109,8 +111,7 @@ impl Store {
                         .await?;
                 }
                 let actor = format!("agent:{id}");
-                event_insert_in_tx(tx, new.last_seen, new.entity_id.as_str(), &actor, "registered", ("agent", id.as_str()))
-                    .await?;
+                event_insert_in_tx(tx, new.last_seen, new.entity_id.as_str(), &actor, "registered", ("agent", id.as_str()));
                 Ok(id)
             })
         })
@@ -119,11 +120,14 @@ impl Store {
 
     /// Finds an agent.
     pub async fn agent_by_id(&self, id: &AgentId) -> Result<Option<Agent>> {
-        let row = sqlx::query("SELECT * FROM agents WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(agent).transpose()
+        self.look_up((Area::Agents, |l| &l.agent_by_id), id.clone(), async {
+            let row = sqlx::query("SELECT * FROM agents WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(agent).transpose()
+        })
+        .await
     }
 
     /// Lists an entity's agents, newest registration first, after `after` (an id).
@@ -138,15 +142,18 @@ impl Store {
     }
 
     /// Lists the agents that serve a queue, last heard of first.
-    pub async fn agents_of_queue(&self, queue: &QueueId) -> Result<Vec<Agent>> {
-        let rows = sqlx::query(
-            "SELECT a.* FROM agents a JOIN agent_queues q ON q.agent_id = a.id WHERE q.queue_id = $1 \
-             ORDER BY a.last_seen DESC LIMIT 200",
-        )
-        .bind(queue.as_str())
-        .fetch_all(self.read_pool())
-        .await?;
-        rows.iter().map(agent).collect()
+    pub async fn agents_of_queue(&self, queue: &QueueId) -> Result<Arc<[Agent]>> {
+        self.look_up((Area::Agents, |l| &l.agents_of_queue), queue.clone(), async {
+            let rows = sqlx::query(
+                "SELECT a.* FROM agents a JOIN agent_queues q ON q.agent_id = a.id WHERE q.queue_id = $1 \
+                 ORDER BY a.last_seen DESC LIMIT 200",
+            )
+            .bind(queue.as_str())
+            .fetch_all(self.read_pool())
+            .await?;
+            rows.iter().map(agent).collect()
+        })
+        .await
     }
 
     /// Returns the ids and names of the queues that an agent serves.
@@ -174,7 +181,7 @@ impl Store {
     /// late. Returns whether the agent exists.
     pub async fn agent_seen(&self, id: &AgentId, status: Option<&'static str>, now: Time) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Agents, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
@@ -196,7 +203,7 @@ impl Store {
     /// Leaves word for an agent: `drain` or `stop`.
     pub async fn agent_command(&self, found: &Agent, command: &'static str, now: Time, actor: &str) -> Result<()> {
         let (found, actor) = (found.clone(), actor.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Agents, move |tx| {
             let (found, actor) = (found.clone(), actor.clone());
             Box::pin(async move {
                 sqlx::query("UPDATE agents SET command = $2 WHERE id = $1")
@@ -204,8 +211,8 @@ impl Store {
                     .bind(command)
                     .execute(tx.connection())
                     .await?;
-                event_insert_in_tx(tx, now, found.entity_id.as_str(), &actor, command, ("agent", found.id.as_str()))
-                    .await
+                event_insert_in_tx(tx, now, found.entity_id.as_str(), &actor, command, ("agent", found.id.as_str()));
+                Ok(())
             })
         })
         .await

@@ -3,7 +3,11 @@
 use lanza_model::{clock::Time, id::EntityId};
 use sqlx::any::AnyRow;
 
-use crate::{Result, Store, Tx, row::Columns};
+use crate::{
+    Error, Result, Store, Tx,
+    row::{Columns, batches, rows_of},
+    write::serialization_failure,
+};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,28 +28,71 @@ pub struct Event {
     pub object: String,
 }
 
-/// Adds a line inside of the transaction that does the deed.
-pub(crate) async fn event_insert_in_tx(
+/// A line that the transaction under way will write.
+#[derive(Debug)]
+pub(crate) struct NewEvent {
+    time: Time,
+    entity_id: String,
+    actor: String,
+    verb: String,
+    kind: &'static str,
+    object: String,
+}
+
+/// Adds a line to the transaction that does the deed.
+pub(crate) fn event_insert_in_tx(
     tx: &mut Tx,
     time: Time,
     entity: &str,
     actor: &str,
     verb: &str,
-    (kind, object): (&str, &str),
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO events (seq, time, entity_id, actor, verb, kind, object) \
-         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6 FROM events",
-    )
-    .bind(time.0)
-    .bind(entity)
-    .bind(actor)
-    .bind(verb)
-    .bind(kind)
-    .bind(object)
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+    (kind, object): (&'static str, &str),
+) {
+    tx.trail.push(NewEvent {
+        time,
+        entity_id: entity.to_owned(),
+        actor: actor.to_owned(),
+        verb: verb.to_owned(),
+        kind,
+        object: object.to_owned(),
+    });
+}
+
+impl Tx {
+    /// Writes the lines of the transaction. Their positions follow the last one, so that the order of positions is the
+    /// order of commits.
+    pub(crate) async fn write_trail(&mut self) -> Result<()> {
+        let lines = std::mem::take(&mut self.trail);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let last = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM events").fetch_one(self.connection()).await?;
+        let mut seq = last.int("n")?;
+        for batch in batches(&lines) {
+            let statement = format!(
+                "INSERT INTO events (seq, time, entity_id, actor, verb, kind, object) VALUES {}",
+                rows_of(batch.len(), 7)
+            );
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+            for line in batch {
+                seq += 1;
+                query = query
+                    .bind(seq)
+                    .bind(line.time.0)
+                    .bind(&line.entity_id)
+                    .bind(&line.actor)
+                    .bind(&line.verb)
+                    .bind(line.kind)
+                    .bind(&line.object);
+            }
+            query.execute(self.connection()).await.map_err(|e| match Error::from(e) {
+                // Another server was faster with the same positions.
+                Error::Exists => serialization_failure(),
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 fn event(row: &AnyRow) -> Result<Event> {
@@ -110,7 +157,10 @@ impl Store {
         let (entity, actor, object) = (entity.clone(), actor.to_owned(), object.to_owned());
         self.write(move |tx| {
             let (entity, actor, object) = (entity.clone(), actor.clone(), object.clone());
-            Box::pin(async move { event_insert_in_tx(tx, time, entity.as_str(), &actor, verb, (kind, &object)).await })
+            Box::pin(async move {
+                event_insert_in_tx(tx, time, entity.as_str(), &actor, verb, (kind, &object));
+                Ok(())
+            })
         })
         .await
     }

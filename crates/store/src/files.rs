@@ -6,7 +6,7 @@ use lanza_model::{
 };
 use sqlx::any::AnyRow;
 
-use crate::{Result, Store, row::Columns};
+use crate::{Result, Store, lookups::Area, row::Columns};
 
 /// A stored file of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Store {
     /// # Errors
     /// [`crate::Error::Moved`] when the run is gone.
     pub async fn run_file_put(&self, new: RunFile) -> Result<Option<String>> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let new = new.clone();
             Box::pin(async move {
                 let alive = sqlx::query("SELECT id FROM runs WHERE id = $1")
@@ -132,7 +132,7 @@ impl Store {
     /// Deletes the row of a file. Returns the blob that nothing names any more.
     pub async fn run_file_delete(&self, id: &RunFileId) -> Result<Option<String>> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let row = sqlx::query("DELETE FROM run_files WHERE id = $1 RETURNING blob")

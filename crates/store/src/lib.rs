@@ -9,6 +9,7 @@
 
 pub mod blobs;
 mod error;
+mod lookups;
 mod open;
 mod row;
 #[cfg(any(test, feature = "testing"))]

@@ -1,6 +1,6 @@
 //! Opening a store: which engine, how it is tuned, and the migrations.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::{
     AnyPool, Executor,
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Blobs, Error, Result,
+    lookups::Lookups,
     write::{Job, writer},
 };
 
@@ -39,6 +40,7 @@ pub struct Store {
     engine: Engine,
     readers: AnyPool,
     pub(crate) jobs: mpsc::Sender<Box<dyn Job>>,
+    pub(crate) lookups: Arc<Lookups>,
     blobs: Blobs,
 }
 
@@ -73,9 +75,10 @@ impl Store {
         sqlx::migrate!("./migrations").run(&readers).await.map_err(Error::Migration)?;
         let writers = pool(engine, 1).connect(&url).await?;
         let (jobs, queue) = mpsc::channel(WRITE_QUEUE);
+        let lookups = Arc::new(Lookups::new(engine == Engine::Sqlite));
         #[expect(clippy::disallowed_methods, reason = "the writer lives exactly as long as the store's handles")]
-        tokio::spawn(writer(engine, writers, queue));
-        Ok(Self { engine, readers, jobs, blobs })
+        tokio::spawn(writer(engine, writers, queue, lookups.clone()));
+        Ok(Self { engine, readers, jobs, lookups, blobs })
     }
 
     /// The pool for reads. Statements that change anything go through [`Store::write`].

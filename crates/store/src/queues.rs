@@ -10,7 +10,7 @@ use lanza_model::{
 use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
 
-use crate::{Error, Result, Store, events::event_insert_in_tx, row::Columns};
+use crate::{Error, Result, Store, events::event_insert_in_tx, lookups::Area, row::Columns};
 
 /// A queue.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ impl Store {
                     .await?;
                 let new = row.text("id")? == queue.id.as_str();
                 let verb = if new { "created" } else { "changed" };
-                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name)).await?;
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name));
                 Ok(new)
             })
         })
@@ -147,7 +147,8 @@ impl Store {
                     .execute(tx.connection())
                     .await?;
                 let verb = if paused { "paused" } else { "resumed" };
-                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name)).await
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name));
+                Ok(())
             })
         })
         .await
@@ -155,21 +156,27 @@ impl Store {
 
     /// Finds a queue by name.
     pub async fn queue_by_name(&self, entity: &EntityId, name: &str) -> Result<Option<Queue>> {
-        let row = sqlx::query("SELECT * FROM queues WHERE entity_id = $1 AND name = $2")
-            .bind(entity.as_str())
-            .bind(name)
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(queue).transpose()
+        self.look_up((Area::Any, |l| &l.queue_by_name), (entity.clone(), name.to_owned()), async {
+            let row = sqlx::query("SELECT * FROM queues WHERE entity_id = $1 AND name = $2")
+                .bind(entity.as_str())
+                .bind(name)
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(queue).transpose()
+        })
+        .await
     }
 
     /// Finds a queue by id.
     pub async fn queue_by_id(&self, id: &QueueId) -> Result<Option<Queue>> {
-        let row = sqlx::query("SELECT * FROM queues WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(queue).transpose()
+        self.look_up((Area::Any, |l| &l.queue_by_id), id.clone(), async {
+            let row = sqlx::query("SELECT * FROM queues WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(self.read_pool())
+                .await?;
+            row.as_ref().map(queue).transpose()
+        })
+        .await
     }
 
     /// Lists an entity's queues by name, after `after`.
@@ -221,7 +228,7 @@ impl Store {
                 .await?;
                 let done =
                     sqlx::query("DELETE FROM queues WHERE id = $1").bind(queue.id.as_str()).execute(tx.connection()).await?;
-                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, "deleted", ("queue", &queue.name)).await?;
+                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, "deleted", ("queue", &queue.name));
                 Ok(done.rows_affected() > 0)
             })
         })

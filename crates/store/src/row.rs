@@ -1,5 +1,7 @@
 //! Reading columns: the five column types to Rust.
 
+use std::fmt::Write;
+
 use lanza_model::clock::Time;
 use serde::de::DeserializeOwned;
 use sqlx::{Row, any::AnyRow};
@@ -46,6 +48,33 @@ pub(crate) trait Columns {
         let Some(text) = self.maybe_text(column)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| Error::Config(format!("the stored {column} `{text}` is not legal")))
     }
+}
+
+/// How many rows one insert has: few different numbers, so that each statement stays prepared.
+const BATCHES: [usize; 3] = [32, 8, 1];
+
+/// Cuts rows into batches for inserts of several rows at once.
+pub(crate) fn batches<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = *BATCHES.iter().find(|n| **n <= rest.len())?;
+        let (batch, later) = rest.split_at(size);
+        rest = later;
+        Some(batch)
+    })
+}
+
+/// Returns the parameters of `rows` rows of `columns` columns each: `($1, $2), ($3, $4)`.
+pub(crate) fn rows_of(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 5);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 1..=columns {
+            let _ = write!(text, "{}${}", if column == 1 { "" } else { ", " }, row * columns + column);
+        }
+        text.push(')');
+    }
+    text
 }
 
 impl Columns for AnyRow {

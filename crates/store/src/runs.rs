@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use crate::{
     Error, Result, Store, Tx,
     chunks::{NewChunk, Stream, chunk_insert_in_tx, writer_lines_in_tx},
+    lookups::Area,
     projects::{NewProject, Project, project_ensure_in_tx},
     row::Columns,
 };
@@ -369,7 +370,7 @@ macro_rules! bind_all {
 impl Store {
     /// Makes a run, or changes the one of that name. The project is made when it is missing.
     pub async fn run_upsert(&self, upsert: RunUpsert, now: Time) -> Result<Upserted> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let upsert = upsert.clone();
             Box::pin(async move {
                 let (project, project_made) = project_ensure_in_tx(tx, &upsert.project).await?;
@@ -456,7 +457,7 @@ impl Store {
     /// # Errors
     /// [`Error::Moved`] when the run is gone.
     pub async fn run_post(&self, post: std::sync::Arc<RunPost>) -> Result<Posted> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let post = post.clone();
             Box::pin(async move { run_post_in_tx(tx, &post).await })
         })
@@ -466,7 +467,7 @@ impl Store {
     /// Asks a run to stop. Returns whether it is there and has not ended.
     pub async fn run_stop(&self, id: &RunId) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
@@ -487,7 +488,7 @@ impl Store {
     /// [`Error::Moved`] when it is not in the state `from` any more.
     pub async fn run_set_state(&self, id: &RunId, from: State, to: State, now: Time) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
@@ -521,7 +522,7 @@ impl Store {
     /// Ends a silent run, if it is still silent. Returns whether it was.
     pub async fn run_silence(&self, id: &RunId, from: State, to: State, before: Time) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
@@ -542,7 +543,7 @@ impl Store {
     /// Notes the job that a run ran, or that was made of it.
     pub async fn run_set_job(&self, id: &RunId, job: &str) -> Result<()> {
         let (id, job) = (id.clone(), job.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, job) = (id.clone(), job.clone());
             Box::pin(async move {
                 sqlx::query("UPDATE runs SET job = $2 WHERE id = $1")
@@ -559,7 +560,7 @@ impl Store {
     /// Deletes a run with its lines and files. Returns the blobs that nothing names any more; none when it was not there.
     pub async fn run_delete(&self, id: &RunId) -> Result<Option<Vec<String>>> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let rows = sqlx::query("SELECT blob FROM run_files WHERE run_id = $1")

@@ -1,17 +1,22 @@
 //! The one way to write.
 //!
-//! All writes of a server go through one writer task. It takes what is waiting, runs each closure under a savepoint of
-//! its own inside one transaction, commits, and answers: many concurrent writers share one `fsync` (group commit), a
-//! closure that fails takes nothing else down with it, and SQLite never meets a second writer. On Postgres the
-//! transaction is SERIALIZABLE and the whole batch runs again after a serialization failure, which only another server
-//! can cause. Closures therefore have no side effects but SQL.
+//! All writes of a server go through one writer task. It takes what is waiting, runs it inside one transaction, commits,
+//! and answers: many concurrent writers share one `fsync` (group commit), and SQLite never meets a second writer. A
+//! closure that fails takes nothing else down with it: the batch is then rolled back and runs once more with a savepoint
+//! around each closure, which would cost two statements a write were it done always. On Postgres the transaction is
+//! SERIALIZABLE and the whole batch runs again after a serialization failure, which only another server can cause.
+//! Closures therefore have no side effects but SQL.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Engine, Error, Result, Store};
+use crate::{
+    Engine, Error, Result, Store,
+    events::NewEvent,
+    lookups::{Area, Lookups},
+};
 
 /// The future that a write closure returns.
 pub type WriteFuture<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -21,6 +26,8 @@ pub type WriteFuture<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c
 pub struct Tx {
     pub(crate) connection: sqlx::pool::PoolConnection<sqlx::Any>,
     engine: Engine,
+    /// Lines of the audit trail, which are written together before the commit.
+    pub(crate) trail: Vec<NewEvent>,
 }
 
 impl Tx {
@@ -40,6 +47,8 @@ pub(crate) trait Job: Send {
     fn run<'c>(&'c mut self, tx: &'c mut Tx) -> Pin<Box<dyn Future<Output = Ran> + Send + 'c>>;
     /// Answers the caller: with what the closure returned, or with why the transaction failed.
     fn answer(self: Box<Self>, failed: Option<Error>);
+    /// Which of the looked-up rows it may touch.
+    fn area(&self) -> Area;
 }
 
 /// How a closure ended inside of the transaction.
@@ -52,6 +61,7 @@ pub(crate) enum Ran {
 
 struct Waiting<T, F> {
     work: F,
+    area: Area,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
@@ -72,6 +82,10 @@ where
             self.result = Some(result);
             ran
         })
+    }
+
+    fn area(&self) -> Area {
+        self.area
     }
 
     fn answer(self: Box<Self>, failed: Option<Error>) {
@@ -96,8 +110,17 @@ impl Store {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut Tx) -> WriteFuture<'c, T> + Send + 'static,
     {
+        self.write_in(Area::Any, work).await
+    }
+
+    /// As [`Store::write`], for a write that touches no more of the looked-up rows than `area` says.
+    pub(crate) async fn write_in<T, F>(&self, area: Area, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Tx) -> WriteFuture<'c, T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Waiting { work, result: None, reply });
+        let job = Box::new(Waiting { work, area, result: None, reply });
         self.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -107,28 +130,48 @@ impl Store {
 const BATCH: usize = 256;
 /// How often a batch runs again after serialization failures before its callers are told.
 const TRIES: u32 = 20;
+/// How many batches have savepoints from the start after one in which a closure failed: who fails once is likely to be
+/// followed by others.
+const GUARDED: u32 = 16;
+
+/// Why a transaction was not committed.
+enum Halt {
+    /// A closure failed, and there is no savepoint to go back to.
+    Unguarded,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
 
 /// Runs until every [`Store`] is dropped.
-pub(crate) async fn writer(engine: Engine, pool: AnyPool, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+pub(crate) async fn writer(
+    engine: Engine,
+    pool: AnyPool,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    lookups: Arc<Lookups>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut guarded = 0u32;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let mut failed = None;
-        for attempt in 1..=TRIES {
-            match transact(engine, &pool, &mut batch).await {
-                Ok(()) => {
-                    failed = None;
-                    break;
+        let mut tries = 0;
+        let failed = loop {
+            match transact(engine, &pool, &mut batch, guarded > 0).await {
+                Ok(()) => break None,
+                Err(Halt::Unguarded) => guarded = GUARDED,
+                Err(Halt::Failed(e)) if e.is_serialization_failure() && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(std::time::Duration::from_millis(u64::from(tries) * 3)).await;
                 }
-                Err(e) => {
-                    let again = e.is_serialization_failure();
-                    failed = Some(e);
-                    if !again {
-                        break;
-                    }
-                    tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 3)).await;
-                }
+                Err(Halt::Failed(e)) => break Some(e),
             }
-        }
+        };
+        guarded = guarded.saturating_sub(1);
+        // Also after a failure: a commit whose answer was lost may have happened.
+        lookups.committed(batch.iter().map(|job| job.area()).max().unwrap_or(Area::Beside));
         if let Some(e) = &failed {
             tracing::warn!(writes = batch.len(), error = ?e, "a transaction was rolled back");
         }
@@ -148,15 +191,21 @@ fn again_of(error: &Error) -> Error {
     }
 }
 
-async fn transact(engine: Engine, pool: &AnyPool, batch: &mut [Box<dyn Job>]) -> Result<()> {
+async fn transact(
+    engine: Engine,
+    pool: &AnyPool,
+    batch: &mut [Box<dyn Job>],
+    guarded: bool,
+) -> std::result::Result<(), Halt> {
     let connection = pool.acquire().await?;
-    let mut tx = Tx { connection, engine };
+    let mut tx = Tx { connection, engine, trail: Vec::new() };
     let begin = match engine {
         Engine::Sqlite => "BEGIN IMMEDIATE",
         Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
     };
     tx.connection.execute(begin).await?;
-    match run_all(&mut tx, batch).await {
+    let ran = if guarded { run_guarded(&mut tx, batch).await } else { run_all(&mut tx, batch).await };
+    match ran {
         Ok(()) => {
             if let Err(e) = tx.connection.execute("COMMIT").await {
                 roll_back(tx).await;
@@ -164,9 +213,14 @@ async fn transact(engine: Engine, pool: &AnyPool, batch: &mut [Box<dyn Job>]) ->
             }
             Ok(())
         }
-        Err(e) => {
+        // The whole transaction was this one closure's, which keeps its own error.
+        Err(Halt::Unguarded) if batch.len() == 1 => {
             roll_back(tx).await;
-            Err(e)
+            Ok(())
+        }
+        Err(halt) => {
+            roll_back(tx).await;
+            Err(halt)
         }
     }
 }
@@ -179,34 +233,36 @@ async fn roll_back(mut tx: Tx) {
     }
 }
 
-async fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<()> {
-    let alone = batch.len() == 1;
+async fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), Halt> {
     for job in batch.iter_mut() {
-        if !alone {
-            tx.connection.execute("SAVEPOINT job").await?;
-        }
         match job.run(tx).await {
-            Ran::Kept if alone => {}
-            Ran::Kept => {
-                tx.connection.execute("RELEASE SAVEPOINT job").await?;
-            }
-            Ran::Undone if alone => {
-                // The whole transaction is this one closure's; commit nothing.
-                tx.connection.execute("ROLLBACK").await?;
-                tx.connection.execute("BEGIN").await?;
-            }
-            Ran::Undone => {
-                tx.connection.execute("ROLLBACK TO SAVEPOINT job").await?;
-                tx.connection.execute("RELEASE SAVEPOINT job").await?;
-            }
-            Ran::Again => return Err(serialization_failure()),
+            Ran::Kept => {}
+            Ran::Undone => return Err(Halt::Unguarded),
+            Ran::Again => return Err(Halt::Failed(serialization_failure())),
         }
     }
-    Ok(())
+    Ok(tx.write_trail().await?)
+}
+
+async fn run_guarded(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), Halt> {
+    for job in batch.iter_mut() {
+        tx.connection.execute("SAVEPOINT job").await?;
+        let lines = tx.trail.len();
+        match job.run(tx).await {
+            Ran::Kept => {}
+            Ran::Undone => {
+                tx.connection.execute("ROLLBACK TO SAVEPOINT job").await?;
+                tx.trail.truncate(lines);
+            }
+            Ran::Again => return Err(Halt::Failed(serialization_failure())),
+        }
+        tx.connection.execute("RELEASE SAVEPOINT job").await?;
+    }
+    Ok(tx.write_trail().await?)
 }
 
 /// Stands for "run the batch again"; made up because the closure owns the database's own error.
-fn serialization_failure() -> Error {
+pub(crate) fn serialization_failure() -> Error {
     #[derive(Debug, thiserror::Error)]
     #[error("the transaction has to run again")]
     struct Again;

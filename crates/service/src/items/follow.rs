@@ -136,7 +136,7 @@ impl Service {
         self.store.item_return(&item.id, item.attempt, None, self.now()).await?;
         self.forget_actors();
         tracing::info!(item.id = %item.id, "item {} was not acknowledged in time and is queued again", item.id);
-        self.wakers.item_queued();
+        self.wakers.queue_changed(&item.queue_id);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl Service {
         if !began && item.losses < 3 && item.stop_requested_at.is_none() {
             self.store.item_requeue(&item.id, item.attempt, None, None, true, ended).await?;
             self.forget_actors();
-            self.wakers.item_queued();
+            self.wakers.queue_changed(&item.queue_id);
             return Ok(());
         }
         self.attempt_end(&item.id, item.attempt, None, ended).await

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{Actor, Error, Result, Service};
 
 pub use push::{Pushed, WirePush};
+pub(crate) use why::Durations;
 
 /// What a list of items is asked for by.
 #[derive(Debug, Clone, Default)]

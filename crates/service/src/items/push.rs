@@ -142,7 +142,8 @@ impl Service {
             other => other.into(),
         })?;
         if new {
-            self.wakers.item_queued();
+            // Agents serve the target of their queue; what runs elsewhere is not for each of them.
+            self.wakers.item_queued(&item.queue_id, checked.queue.target != Some(item.target));
             metrics::counter!("lanza_items_pushed_total").increment(1);
         }
         let resolved_spec = resolved_spec(&checked, &item, actor);
@@ -385,7 +386,7 @@ impl Service {
             return Ok(None);
         }
         let item = self.store.item_preempted(&item.id, checked.spec.raw.clone(), None, self.now()).await?;
-        self.wakers.item_queued();
+        self.wakers.queue_changed(&item.queue_id);
         let resolved_spec = resolved_spec(checked, &item, actor);
         Ok(Some(Pushed {
             entity: checked.entity.clone(),

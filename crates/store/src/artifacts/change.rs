@@ -10,7 +10,7 @@ use super::{
     commit::{alias_put_in_tx, member_put_in_tx},
     create::collection_ensure_in_tx,
 };
-use crate::{Error, Result, Store, Tx, row::Columns};
+use crate::{Error, Result, Store, Tx, lookups::Area, row::Columns};
 
 /// What changes about a version; what is none stays.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ impl Store {
     /// [`Error::Moved`] when it is deleted or unknown.
     pub async fn artifact_update(&self, id: &ArtifactId, change: ArtifactChange, now: Time) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, change) = (id.clone(), change.clone());
             Box::pin(async move {
                 let row = sqlx::query(
@@ -106,7 +106,7 @@ impl Store {
     /// [`Error::Moved`] when one of the collections does not show it.
     pub async fn aliases_put(&self, id: &ArtifactId, aliases: Vec<(CollectionId, String)>) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, aliases) = (id.clone(), aliases.clone());
             Box::pin(async move {
                 for (collection, alias) in &aliases {
@@ -127,7 +127,7 @@ impl Store {
     /// Takes aliases from a version; those that it does not have are fine.
     pub async fn aliases_delete(&self, id: &ArtifactId, aliases: Vec<(CollectionId, String)>) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, aliases) = (id.clone(), aliases.clone());
             Box::pin(async move {
                 for (collection, alias) in &aliases {
@@ -146,7 +146,7 @@ impl Store {
     /// [`Error::Moved`] when it still has aliases and `with_aliases` is not set.
     pub async fn artifact_delete(&self, id: &ArtifactId, with_aliases: bool, now: Time) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 if !with_aliases {
@@ -175,7 +175,7 @@ impl Store {
         let (id, type_name) = (artifact.id.clone(), artifact.collection.type_name.clone());
         let (project, portfolio) = (project.clone(), portfolio.to_owned());
         let made = self
-            .write(move |tx| {
+            .write_in(Area::Beside, move |tx| {
                 let (id, type_name, aliases) = (id.clone(), type_name.clone(), aliases.clone());
                 let (project, portfolio) = (project.clone(), portfolio.clone());
                 Box::pin(async move {
@@ -206,7 +206,7 @@ impl Store {
     /// Takes a version out of a portfolio.
     pub async fn artifact_unlink(&self, id: &ArtifactId, portfolio: &CollectionId) -> Result<bool> {
         let (id, portfolio) = (id.clone(), portfolio.clone());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, portfolio) = (id.clone(), portfolio.clone());
             Box::pin(async move {
                 let mut gone = 0;
@@ -239,7 +239,7 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, name, description) = (id.clone(), name.clone(), description.clone());
             Box::pin(async move {
                 sqlx::query(
@@ -267,7 +267,7 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         let (id, project, name) = (id.clone(), project.clone(), name.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, project, name) = (id.clone(), project.clone(), name.clone());
             Box::pin(async move {
                 let type_id = super::create::type_ensure_in_tx(tx, &project, &name, now).await?;
@@ -286,7 +286,7 @@ impl Store {
     /// Deletes a collection: a sequence with all its versions, a portfolio with its links. Its name is free again.
     pub async fn collection_delete(&self, id: &CollectionId, now: Time) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 // `:` is in no legal name.
@@ -326,7 +326,7 @@ impl Store {
         delete: Vec<String>,
     ) -> Result<Vec<String>> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, add, delete) = (id.clone(), add.clone(), delete.clone());
             Box::pin(async move {
                 for (tags, statement) in [
@@ -353,7 +353,7 @@ impl Store {
 
     /// Deletes versions that were begun before `before` and never committed. Returns how many there were.
     pub async fn artifact_pending_delete(&self, before: Time) -> Result<u64> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             Box::pin(async move {
                 let done = sqlx::query("DELETE FROM artifacts WHERE state = 'pending' AND updated_at < $1")
                     .bind(before.0)

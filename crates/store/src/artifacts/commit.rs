@@ -9,7 +9,7 @@ use lanza_model::{
 use sqlx::any::AnyRow;
 
 use super::{Artifact, FileEntry, Manifest, State, artifact, artifact_select, placeholders};
-use crate::{Error, Result, Store, Tx, row::Columns};
+use crate::{Error, Result, Store, Tx, lookups::Area, row::Columns};
 
 /// Entries that go into one statement; seven parameters each, and SQLite takes 32,766 of them.
 const FILES_AT_ONCE: usize = 500;
@@ -36,7 +36,7 @@ impl Store {
     /// # Errors
     /// [`Error::Moved`] when the version is not pending any more.
     pub async fn manifest_create(&self, manifest: Manifest, base: Option<String>) -> Result<()> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (manifest, base) = (manifest.clone(), base.clone());
             Box::pin(async move {
                 sqlx::query(
@@ -78,7 +78,7 @@ impl Store {
     /// Announces another digest for a manifest; what was uploaded before no longer counts if it differs.
     pub async fn manifest_set_digest(&self, id: &ManifestId, digest: &str) -> Result<()> {
         let (id, digest) = (id.clone(), digest.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, digest) = (id.clone(), digest.clone());
             Box::pin(async move {
                 sqlx::query(
@@ -98,7 +98,7 @@ impl Store {
     /// Notes that the content of a manifest has arrived, with the digest that it really has.
     pub async fn manifest_arrived(&self, id: &ManifestId, digest: &str, blob: &str, size_bytes: i64) -> Result<()> {
         let (id, digest, blob) = (id.clone(), digest.to_owned(), blob.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, digest, blob) = (id.clone(), digest.clone(), blob.clone());
             Box::pin(async move {
                 sqlx::query("UPDATE artifact_manifests SET digest = $2, blob = $3, size_bytes = $4 WHERE id = $1")
@@ -121,7 +121,7 @@ impl Store {
     /// [`Error::Moved`] when it is deleted or unknown.
     pub async fn artifact_commit(&self, id: &ArtifactId, files: Vec<FileEntry>, now: Time) -> Result<Artifact> {
         let (id, files) = (id.clone(), Arc::new(files));
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, files) = (id.clone(), files.clone());
             Box::pin(async move { commit_in_tx(tx, id.as_str(), &files, now).await })
         })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use lanza_model::{clock::Time, id::EntityId};
 
 use super::placeholders;
-use crate::{Result, Store, row::Columns};
+use crate::{Result, Store, lookups::Area, row::Columns};
 
 /// Stored bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Store {
         now: Time,
     ) -> Result<String> {
         let (entity, md5, sha256) = (entity.clone(), md5.to_owned(), sha256.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (entity, md5, sha256, content) = (entity.clone(), md5.clone(), sha256.clone(), content.clone());
             Box::pin(async move {
                 sqlx::query(

@@ -8,7 +8,7 @@ use lanza_model::{
 use super::{
     Artifact, Relation, State, artifact, artifact_select, commit::alias_put_in_tx, lineage::relation_put_in_tx,
 };
-use crate::{Result, Store, Tx, row::Columns};
+use crate::{Result, Store, Tx, lookups::Area, row::Columns};
 
 /// What a client says about a new version.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl Store {
     /// Begins a version, or finds the one with the same content, also one that is still pending: clients announce an
     /// artifact twice and write the first id into other files.
     pub async fn artifact_create(&self, new: NewArtifact, now: Time) -> Result<ArtifactCreation> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let new = new.clone();
             Box::pin(async move { create_in_tx(tx, &new, now).await })
         })
@@ -87,7 +87,7 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         let (project, name) = (project.clone(), name.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (project, name, description) = (project.clone(), name.clone(), description.clone());
             Box::pin(async move {
                 let id = type_ensure_in_tx(tx, &project, &name, now).await?;

@@ -3,7 +3,7 @@
 use lanza_model::{clock::Time, id::ArtifactId};
 
 use super::{Artifact, artifact, artifact_select};
-use crate::{Result, Store, Tx, row::Columns};
+use crate::{Result, Store, Tx, lookups::Area, row::Columns};
 
 /// What a version is to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         let (artifact, run) = (artifact.clone(), run.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (artifact, run, used_as) = (artifact.clone(), run.clone(), used_as.clone());
             Box::pin(
                 async move { relation_put_in_tx(tx, artifact.as_str(), &run, relation, used_as.as_deref(), now).await },

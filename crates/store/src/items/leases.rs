@@ -10,19 +10,28 @@ use lanza_model::{
 use super::{
     Item,
     read::{item, item_in_tx},
-    transitions::{attempt_state_in_tx, revoke_token_in_tx, trail},
+    transitions::{revoke_token_in_tx, trail},
 };
-use crate::{Engine, Error, Result, Store, Tx, accounts, row::Columns};
+use crate::{
+    Engine, Error, Result, Store, Tx, accounts,
+    events::event_insert_in_tx,
+    lookups::Area,
+    row::{Columns, batches, rows_of},
+};
 
-/// The secret of a job's token, made before the transaction so that the transaction can run again.
+/// A job's token, made for one lease.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     /// Id of the key.
     pub id: KeyId,
+    /// The secret, which is not stored.
+    pub secret: String,
     /// Hash of the secret.
     pub hash: String,
     /// First letters of the secret.
     pub prefix: String,
+    /// Its rights, JSON.
+    pub scope: String,
 }
 
 /// What the server says to a heartbeat.
@@ -35,29 +44,29 @@ pub struct HeartbeatResult {
 }
 
 impl Store {
-    /// Leases up to `tokens.len()` items to an agent, one queue after the other in turn, each with a token of which
-    /// `scope` says the rights. Queues that are paused, and items whose author is gone, give nothing.
+    /// Leases up to `most` items to an agent, one queue after the other in turn, each with a token that `issue` makes
+    /// (again when the transaction runs again). Queues that are paused, and items whose author is gone, give nothing.
     pub async fn item_claim(
         &self,
         agent: (AgentId, bool),
         queues: Vec<QueueId>,
         targets: Option<Vec<Target>>,
-        tokens: Vec<NewToken>,
+        most: usize,
         now: Time,
         expires_at: Time,
-        scope: fn(&Item) -> String,
-    ) -> Result<Vec<Item>> {
-        self.write(move |tx| {
-            let (agent, queues, tokens, targets) = (agent.clone(), queues.clone(), tokens.clone(), targets.clone());
+        issue: fn(&Item) -> NewToken,
+    ) -> Result<Vec<(Item, NewToken)>> {
+        self.write_in(Area::Beside, move |tx| {
+            let (agent, queues, targets) = (agent.clone(), queues.clone(), targets.clone());
             Box::pin(async move {
                 let mut leased = Vec::new();
                 let mut open = queues;
-                while leased.len() < tokens.len() && !open.is_empty() {
+                while leased.len() < most && !open.is_empty() {
                     let mut still_open = Vec::new();
                     // One queue alone may give everything at once; several give one each in turn.
-                    let share = if open.len() == 1 { tokens.len() - leased.len() } else { 1 };
+                    let share = if open.len() == 1 { most - leased.len() } else { 1 };
                     for queue in open {
-                        let want = share.min(tokens.len() - leased.len());
+                        let want = share.min(most - leased.len());
                         if want == 0 {
                             break;
                         }
@@ -69,30 +78,46 @@ impl Store {
                     }
                     open = still_open;
                 }
-                for (item, token) in leased.iter().zip(&tokens) {
-                    sqlx::query(
-                        "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) \
-                         VALUES ($1, $2, $3, 'leased', $4, $5)",
-                    )
-                    .bind(item.id.as_str())
-                    .bind(i64::from(item.attempt))
-                    .bind(agent.0.as_str())
-                    .bind(token.id.as_str())
-                    .bind(now.0)
-                    .execute(tx.connection())
-                    .await?;
-                    let key = accounts::NewKey {
+                let leased: Vec<_> = leased
+                    .into_iter()
+                    .map(|item| {
+                        let token = issue(&item);
+                        (item, token)
+                    })
+                    .collect();
+                let keys: Vec<_> = leased
+                    .iter()
+                    .map(|(item, token)| accounts::NewKey {
                         id: token.id.clone(),
                         user_id: item.author_id.clone(),
                         hash: token.hash.clone(),
                         prefix: token.prefix.clone(),
                         description: format!("item {}", item.id),
-                        scope: Some(scope(item)),
+                        scope: Some(token.scope.clone()),
                         created_at: now,
                         expires_at: None,
-                    };
-                    accounts::key_insert_in_tx(tx, &key).await?;
-                    trail(tx, item, &format!("agent:{}", agent.0), "leased", now).await?;
+                    })
+                    .collect();
+                accounts::keys_insert_in_tx(tx, &keys).await?;
+                for batch in batches(&leased) {
+                    let statement = format!(
+                        "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) VALUES {}",
+                        rows_of(batch.len(), 6)
+                    );
+                    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+                    for (item, token) in batch {
+                        query = query
+                            .bind(item.id.as_str())
+                            .bind(i64::from(item.attempt))
+                            .bind(agent.0.as_str())
+                            .bind("leased")
+                            .bind(token.id.as_str())
+                            .bind(now.0);
+                    }
+                    query.execute(tx.connection()).await?;
+                }
+                for (item, _) in &leased {
+                    trail(tx, item, &format!("agent:{}", agent.0), "leased", now);
                 }
                 Ok(leased)
             })
@@ -104,14 +129,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Moved`] when the agent does not hold this attempt.
-    pub async fn item_acknowledge(&self, id: &ItemId, attempt: u32, agent: &AgentId, now: Time) -> Result<Item> {
+    pub async fn item_acknowledge(&self, id: &ItemId, attempt: u32, agent: &AgentId, now: Time) -> Result<()> {
         let (id, agent) = (id.clone(), agent.clone());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent) = (id.clone(), agent.clone());
             Box::pin(async move {
                 let row = sqlx::query(
                     "UPDATE items SET state = 'running', acknowledged_at = $4, lease_expires_at = NULL \
-                     WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'leased' RETURNING *",
+                     WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'leased' RETURNING entity_id",
                 )
                 .bind(id.as_str())
                 .bind(i64::from(attempt))
@@ -124,12 +149,16 @@ impl Store {
                     let same = found.state == StateName::Running
                         && found.attempt == attempt
                         && found.agent_id.as_ref() == Some(&agent);
-                    return if same { Ok(found) } else { Err(Error::Moved) };
+                    return if same { Ok(()) } else { Err(Error::Moved) };
                 };
-                let found = item(&row)?;
-                attempt_state_in_tx(tx, &found, "running", None).await?;
-                trail(tx, &found, &format!("agent:{agent}"), "acknowledged", now).await?;
-                Ok(found)
+                sqlx::query("UPDATE attempts SET state = 'running' WHERE item_id = $1 AND number = $2")
+                    .bind(id.as_str())
+                    .bind(i64::from(attempt))
+                    .execute(tx.connection())
+                    .await?;
+                let (entity, actor) = (row.text("entity_id")?, format!("agent:{agent}"));
+                event_insert_in_tx(tx, now, &entity, &actor, "acknowledged", ("item", id.as_str()));
+                Ok(())
             })
         })
         .await
@@ -141,7 +170,7 @@ impl Store {
     /// [`Error::Moved`] when the item is not on lease for this attempt (to this agent).
     pub async fn item_return(&self, id: &ItemId, attempt: u32, agent: Option<&AgentId>, now: Time) -> Result<Item> {
         let (id, agent) = (id.clone(), agent.cloned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent) = (id.clone(), agent.clone());
             Box::pin(async move {
                 let row = sqlx::query(
@@ -162,7 +191,7 @@ impl Store {
                     .execute(tx.connection())
                     .await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
-                trail(tx, &found, &actor, "returned", now).await?;
+                trail(tx, &found, &actor, "returned", now);
                 Ok(found)
             })
         })
@@ -208,7 +237,7 @@ impl Store {
         }
         result.lost = held.into_iter().filter(|h| !known.contains(h)).collect();
         if !back.is_empty() || !silent.is_empty() {
-            self.write(move |tx| {
+            self.write_in(Area::Beside, move |tx| {
                 let (agent, back, silent) = (agent.clone(), back.clone(), silent.clone());
                 Box::pin(async move {
                     for (list, since) in [(back, None), (silent, Some(now.0))] {
@@ -236,7 +265,7 @@ impl Store {
     /// Flags a running item whose agent fell silent at `since`. Returns whether it was flagged now.
     pub async fn item_silent(&self, id: &ItemId, attempt: u32, since: Time, now: Time) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let row = sqlx::query(
@@ -249,7 +278,7 @@ impl Store {
                 .fetch_optional(tx.connection())
                 .await?;
                 let Some(row) = row else { return Ok(false) };
-                trail(tx, &item(&row)?, "server", "unreachable", now).await?;
+                trail(tx, &item(&row)?, "server", "unreachable", now);
                 Ok(true)
             })
         })

@@ -6,7 +6,7 @@ use lanza_model::{
     id::{AgentId, ItemId},
 };
 
-use crate::{Error, Result, Store, row::Columns};
+use crate::{Error, Result, Store, lookups::Area, row::Columns};
 
 /// A piece of a log.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Store {
     ) -> Result<u64> {
         let (id, agent) = (id.clone(), agent.clone());
         let body = std::sync::Arc::new(body);
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent, body) = (id.clone(), agent.clone(), body.clone());
             Box::pin(async move {
                 let held = sqlx::query("SELECT 1 AS one FROM attempts WHERE item_id = $1 AND number = $2 AND agent_id = $3")

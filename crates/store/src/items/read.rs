@@ -6,7 +6,7 @@ use lanza_model::{
     id::{EntityId, ItemId, QueueId},
     item::StateName,
 };
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::any::AnyRow;
 
 use super::Item;
 use crate::{Error, Result, Store, Tx, row::Columns};
@@ -218,10 +218,9 @@ impl Store {
         Ok(attempts)
     }
 
-    /// Counts the waiting items of a queue that come before `item`, up to `most`, and returns how long, in milliseconds, the
-    /// queue's last `sample` finished attempts ran, newest first.
-    pub async fn item_outlook(&self, item: &Item, most: i64, sample: i64) -> Result<(i64, Vec<i64>)> {
-        let ahead = sqlx::query(
+    /// Counts the waiting items of a queue that come before `item`, up to `most`.
+    pub async fn items_ahead(&self, item: &Item, most: i64) -> Result<i64> {
+        sqlx::query(
             "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' \
              AND (priority < $2 OR (priority = $2 AND id < $3)) LIMIT $4) AS ahead",
         )
@@ -231,17 +230,20 @@ impl Store {
         .bind(most)
         .fetch_one(self.read_pool())
         .await?
-        .int("n")?;
+        .int("n")
+    }
+
+    /// Returns how long, in milliseconds, the last `sample` finished attempts of a queue took, newest first.
+    pub async fn queue_durations(&self, queue: &QueueId, sample: i64) -> Result<Vec<i64>> {
         let rows = sqlx::query(
             "SELECT ended_at - leased_at AS ms FROM items WHERE queue_id = $1 AND state = 'finished' \
              AND leased_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2",
         )
-        .bind(item.queue_id.as_str())
+        .bind(queue.as_str())
         .bind(sample)
         .fetch_all(self.read_pool())
         .await?;
-        let durations = rows.iter().map(|r| Ok(r.try_get::<i64, _>("ms")?)).collect::<Result<_>>()?;
-        Ok((ahead, durations))
+        rows.iter().map(|r| r.int("ms")).collect()
     }
 
     /// Lists the times of an entity's (or one queue's) items that were pushed after `since`, newest first.

@@ -165,11 +165,10 @@ impl Place {
     }
 
     async fn claim(&self, agent: usize, want: usize) -> Vec<Item> {
-        let tokens = (0..want).map(|_| token()).collect();
         let agent = (self.agents[agent].clone(), false);
         let queues = vec![self.queue.id.clone()];
-        let scope = |_: &Item| "{}".to_owned();
-        self.store.item_claim(agent, queues, None, tokens, NOW, NOW.plus_ms(60_000), scope).await.expect("claim")
+        let leased = self.store.item_claim(agent, queues, None, want, NOW, NOW.plus_ms(60_000), token).await;
+        leased.expect("claim").into_iter().map(|(item, _)| item).collect()
     }
 
     async fn item(&self, id: &ItemId) -> Item {
@@ -182,9 +181,9 @@ impl Place {
     }
 }
 
-fn token() -> NewToken {
+fn token(_: &Item) -> NewToken {
     let id = KeyId::new();
-    NewToken { hash: id.to_string(), prefix: "abcd".into(), id }
+    NewToken { hash: id.to_string(), secret: String::new(), prefix: "abcd".into(), scope: "{}".into(), id }
 }
 
 fn ended(ending: Ending) -> Ended {

@@ -12,7 +12,7 @@ use super::{
     Item,
     read::{item, item_in_tx},
 };
-use crate::{Error, Result, Store, Tx, events::event_insert_in_tx};
+use crate::{Error, Result, Store, Tx, events::event_insert_in_tx, lookups::Area};
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("JSON values serialize")
 }
 
-pub(super) async fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time) -> Result<()> {
-    event_insert_in_tx(tx, now, item.entity_id.as_str(), actor, verb, ("item", item.id.as_str())).await
+pub(super) fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time) {
+    event_insert_in_tx(tx, now, item.entity_id.as_str(), actor, verb, ("item", item.id.as_str()));
 }
 
 impl Store {
@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// [`Error::Moved`] when the queue is gone.
     pub async fn item_insert(&self, new: Item) -> Result<(Item, bool)> {
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let new = new.clone();
             Box::pin(async move {
                 let done = sqlx::query(
@@ -96,7 +96,7 @@ impl Store {
                 .execute(tx.connection())
                 .await?;
                 if done.rows_affected() == 1 {
-                    trail(tx, &new, &new.author, "queued", new.created_at).await?;
+                    trail(tx, &new, &new.author, "queued", new.created_at);
                     return Ok((new, true));
                 }
                 let row = sqlx::query("SELECT * FROM items WHERE queue_id = $1 AND idempotency_key = $2")
@@ -126,7 +126,7 @@ impl Store {
         token_expires_at: Time,
     ) -> Result<(Item, bool)> {
         let (id, agent) = (id.clone(), agent.cloned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent, ended) = (id.clone(), agent.clone(), ended.clone());
             Box::pin(async move {
                 let state = match ended.ending {
@@ -161,10 +161,10 @@ impl Store {
                     return if own { Ok((found, false)) } else { Err(Error::Moved) };
                 };
                 let found = item(&row)?;
-                attempt_state_in_tx(tx, &found, state, Some(&ended)).await?;
+                attempt_ended_in_tx(tx, &found, state, &ended).await?;
                 expire_token_in_tx(tx, &id, attempt, token_expires_at).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
-                trail(tx, &found, &actor, state, ended.at).await?;
+                trail(tx, &found, &actor, state, ended.at);
                 Ok((found, true))
             })
         })
@@ -186,7 +186,7 @@ impl Store {
         ended: Ended,
     ) -> Result<Item> {
         let (id, agent) = (id.clone(), agent.cloned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent, ended) = (id.clone(), agent.clone(), ended.clone());
             Box::pin(async move {
                 let row = sqlx::query(
@@ -203,10 +203,10 @@ impl Store {
                 .fetch_optional(tx.connection())
                 .await?;
                 let found = item(&row.ok_or(Error::Moved)?)?;
-                attempt_state_in_tx(tx, &found, if lost { "lost" } else { "failed" }, Some(&ended)).await?;
+                attempt_ended_in_tx(tx, &found, if lost { "lost" } else { "failed" }, &ended).await?;
                 revoke_token_in_tx(tx, &id, attempt).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
-                trail(tx, &found, &actor, "requeued", ended.at).await?;
+                trail(tx, &found, &actor, "requeued", ended.at);
                 Ok(found)
             })
         })
@@ -224,7 +224,7 @@ impl Store {
         actor: &str,
     ) -> Result<Option<Stopping>> {
         let (id, actor) = (id.clone(), actor.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, actor, reason) = (id.clone(), actor.clone(), reason.clone());
             Box::pin(async move {
                 let row = sqlx::query(
@@ -246,7 +246,7 @@ impl Store {
                         .execute(tx.connection())
                         .await?;
                     revoke_token_in_tx(tx, &id, found.attempt).await?;
-                    trail(tx, &found, &actor, "stopped", now).await?;
+                    trail(tx, &found, &actor, "stopped", now);
                     return Ok(Some(Stopping::Stopped(Box::new(found))));
                 }
                 // The first request counts; a later one may shorten the grace.
@@ -262,7 +262,7 @@ impl Store {
                 .await?;
                 if let Some(row) = row {
                     let found = item(&row)?;
-                    trail(tx, &found, &actor, "stop_requested", now).await?;
+                    trail(tx, &found, &actor, "stop_requested", now);
                     return Ok(Some(Stopping::Asked(Box::new(found))));
                 }
                 Ok(item_in_tx(tx, &id).await?.map(|i| Stopping::Ended(Box::new(i))))
@@ -286,7 +286,7 @@ impl Store {
         source: Option<Value>,
     ) -> Result<Item> {
         let (id, agent) = (id.clone(), agent.clone());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, agent, phases, warnings) = (id.clone(), agent.clone(), phases.clone(), warnings.clone());
             let (environment, source) = (environment.clone(), source.clone());
             Box::pin(async move {
@@ -336,7 +336,7 @@ impl Store {
     /// Adds a warning to an item.
     pub async fn item_warn(&self, id: &ItemId, warning: String) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, warning) = (id.clone(), warning.clone());
             Box::pin(async move {
                 let Some(found) = item_in_tx(tx, &id).await? else { return Ok(false) };
@@ -358,7 +358,7 @@ impl Store {
     /// A run carries the item's trace id: the first one becomes the item's run, all are listed.
     pub async fn item_add_run(&self, id: &ItemId, run: &str, now: Time) -> Result<Option<Item>> {
         let (id, run) = (id.clone(), run.to_owned());
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, run) = (id.clone(), run.clone());
             Box::pin(async move {
                 let Some(found) = item_in_tx(tx, &id).await? else { return Ok(None) };
@@ -373,7 +373,7 @@ impl Store {
                     .bind(json(&runs))
                     .fetch_one(tx.connection())
                     .await?;
-                trail(tx, &found, "server", "run_seen", now).await?;
+                trail(tx, &found, "server", "run_seen", now);
                 item(&row).map(Some)
             })
         })
@@ -392,7 +392,7 @@ impl Store {
         now: Time,
     ) -> Result<Item> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write_in(Area::Beside, move |tx| {
             let (id, spec) = (id.clone(), spec.clone());
             Box::pin(async move {
                 let row = sqlx::query(
@@ -406,9 +406,9 @@ impl Store {
                 .await?;
                 let found = item(&row.ok_or(Error::Moved)?)?;
                 let ended = Ended { ending: Ending::Failed, exit_code: None, signal: None, reason: None, phase: None, at: now };
-                attempt_state_in_tx(tx, &found, "lost", Some(&ended)).await?;
+                attempt_ended_in_tx(tx, &found, "lost", &ended).await?;
                 revoke_token_in_tx(tx, &id, found.attempt).await?;
-                trail(tx, &found, "server", "requeued", now).await?;
+                trail(tx, &found, "server", "requeued", now);
                 Ok(found)
             })
         })
@@ -416,7 +416,7 @@ impl Store {
     }
 }
 
-pub(super) async fn attempt_state_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: Option<&Ended>) -> Result<()> {
+async fn attempt_ended_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: &Ended) -> Result<()> {
     sqlx::query(
         "UPDATE attempts SET state = $3, ended_at = $4, exit_code = $5, signal = $6, reason = $7 \
          WHERE item_id = $1 AND number = $2",
@@ -424,20 +424,18 @@ pub(super) async fn attempt_state_in_tx(tx: &mut Tx, found: &Item, state: &str, 
     .bind(found.id.as_str())
     .bind(i64::from(found.attempt))
     .bind(state)
-    .bind(ended.map(|e| e.at.0))
-    .bind(ended.and_then(|e| e.exit_code))
-    .bind(ended.and_then(|e| e.signal))
-    .bind(ended.and_then(|e| e.reason.as_ref()).map(json))
+    .bind(ended.at.0)
+    .bind(ended.exit_code)
+    .bind(ended.signal)
+    .bind(ended.reason.as_ref().map(json))
     .execute(tx.connection())
     .await?;
-    if let Some(ended) = ended {
-        sqlx::query("UPDATE phases SET ended_at = $3 WHERE item_id = $1 AND attempt = $2 AND ended_at IS NULL")
-            .bind(found.id.as_str())
-            .bind(i64::from(found.attempt))
-            .bind(ended.at.0)
-            .execute(tx.connection())
-            .await?;
-    }
+    sqlx::query("UPDATE phases SET ended_at = $3 WHERE item_id = $1 AND attempt = $2 AND ended_at IS NULL")
+        .bind(found.id.as_str())
+        .bind(i64::from(found.attempt))
+        .bind(ended.at.0)
+        .execute(tx.connection())
+        .await?;
     Ok(())
 }
 
