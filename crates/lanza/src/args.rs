@@ -467,7 +467,13 @@ pub(crate) enum RunCommand {
     /// Show a run with its config and summary.
     Show(OneRun),
     /// Print a run's log.
-    Log(OneRun),
+    Log {
+        #[command(flatten)]
+        run: OneRun,
+        /// Keep printing until the run has ended.
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// List a run's files.
     Files(OneRun),
     /// Ask a run to stop.

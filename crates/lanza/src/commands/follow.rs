@@ -7,8 +7,10 @@ use lanza_api::{
     Client, ClientError,
     client::segment,
     item::{Item, ItemAnswer, LogLine},
+    run::ConsoleLine,
 };
 use lanza_model::{Phase, item::StateName};
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::sse::Events;
@@ -110,6 +112,26 @@ fn tell_end(item: &Item) {
     }
 }
 
+/// Hands over the lines of a run's console until it has ended, across a restart of the server. A line that is drawn again
+/// comes again.
+pub(crate) async fn follow_console(
+    client: &Client,
+    path: &str,
+    mut each: impl FnMut(&ConsoleLine) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut last: Option<ConsoleLine> = None;
+    follow_stream(client, path, |line: ConsoleLine| {
+        // A stream that is opened again begins at the first line.
+        let newest = last.as_ref().map_or(0, |l| l.line);
+        if line.line > newest || (line.line == newest && last.as_ref() != Some(&line)) {
+            each(&line)?;
+            last = Some(line);
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Hands over the lines of an item's log until it has ended, across a restart of the server.
 pub(crate) async fn follow_log(
     client: &Client,
@@ -127,9 +149,26 @@ pub(crate) async fn follow_log(
     }
     // A stream that is opened again begins at the first line.
     let mut seen: HashMap<(u32, Phase), u64> = HashMap::new();
+    follow_stream(client, &path, |line: LogLine| {
+        let newest = seen.entry((line.attempt, line.phase)).or_default();
+        if line.line > *newest {
+            *newest = line.line;
+            each(&line)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Reads a stream of lines until its event `end`, and opens it again while the server is away.
+async fn follow_stream<L: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    mut each: impl FnMut(L) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut last_seen = Instant::now();
     loop {
-        match client.stream(&path).await {
+        match client.stream(path).await {
             Ok(stream) => {
                 let mut events = Events::new(stream.boxed());
                 loop {
@@ -137,14 +176,10 @@ pub(crate) async fn follow_log(
                         Ok(Some(event)) if event.name == "end" => return Ok(()),
                         Ok(Some(event)) => {
                             last_seen = Instant::now();
-                            let line: LogLine = serde_json::from_str(&event.data).map_err(|e| {
-                                ClientError::Malformed { url: path.clone(), why: format!("a log line: {e}") }
-                            })?;
-                            let newest = seen.entry((line.attempt, line.phase)).or_default();
-                            if line.line > *newest {
-                                *newest = line.line;
-                                each(&line)?;
-                            }
+                            each(serde_json::from_str(&event.data).map_err(|e| ClientError::Malformed {
+                                url: path.to_owned(),
+                                why: format!("a log line: {e}"),
+                            })?)?;
                         }
                         Ok(None) => break,
                         Err(e) if e.is_temporary() => break,

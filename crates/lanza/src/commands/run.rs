@@ -9,7 +9,7 @@ use lanza_api::{
 use lanza_model::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use super::{deleted, print_list, project};
+use super::{deleted, follow::follow_console, print_list, project};
 use crate::{
     args::{OneRun, RunCommand},
     config::Config,
@@ -39,8 +39,16 @@ pub(crate) async fn run(command: RunCommand, config: Config) -> Outcome {
             }
             Ok(exit::DONE)
         }
-        RunCommand::Log(run) => {
+        RunCommand::Log { run, follow } => {
             let (client, path) = find(&run, &config).await?;
+            if follow {
+                let json = run.scope.scope.print.json;
+                follow_console(&client, &format!("{path}/log?follow=true"), |line| {
+                    if json { output::json(line) } else { output::data(&format!("{}\n", line.text)) }
+                })
+                .await?;
+                return Ok(exit::DONE);
+            }
             let mut text = client.text(&format!("{path}/log")).await?;
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');

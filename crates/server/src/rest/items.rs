@@ -8,7 +8,7 @@ use axum::{
 };
 use lanza_api::{
     List,
-    item::{Item, ItemAnswer, PlanAnswer, Stop},
+    item::{Item, ItemAnswer, PlanAnswer, ReplayAnswer, Stop},
 };
 use lanza_model::spec::Door;
 use lanza_service::items::{ItemQuery, Pushed, WirePush};
@@ -26,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(item_get))
         .routes(routes!(item_stop))
         .routes(routes!(item_retry))
+        .routes(routes!(item_replay))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,4 +147,15 @@ async fn item_retry(
 ) -> Answer<(StatusCode, Json<ItemAnswer>)> {
     let pushed = state.service.item_retry(&actor, &id).await?;
     Ok((StatusCode::CREATED, Json(pushed_answer(&state, pushed).await?)))
+}
+
+/// Answers what is needed to run an item again by hand; changes nothing.
+#[utoipa::path(post, path = "/items/{id}/replay", params(("id" = String, Path)),
+    responses((status = 200, body = ReplayAnswer), (status = 404)))]
+async fn item_replay(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<ReplayAnswer>> {
+    Ok(Json(ReplayAnswer { replay: state.service.item_replay(&actor, &id).await? }))
 }

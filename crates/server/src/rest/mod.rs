@@ -14,6 +14,7 @@ mod me;
 mod projects;
 mod protocol;
 mod queues;
+mod run_log;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ fn routes() -> OpenApiRouter<AppState> {
                 .merge(usage::router())
                 .merge(projects::router())
                 .merge(runs::router())
+                .merge(run_log::router())
                 .merge(artifacts::router())
                 .merge(jobs::router())
         })

@@ -1,13 +1,10 @@
-//! Runs: lists, documents, series, console, files.
+//! Runs: lists, documents, series, files.
 
 use axum::{
     Json,
-    body::{Body as Bytes, Bytes as Piece},
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
 };
-use futures::stream;
 use lanza_api::{
     List,
     run::{HistoryAnswer, Run, RunAnswer, RunChange, RunFile},
@@ -25,10 +22,8 @@ use crate::{app::AppState, auth::Caller, json::Body, problem::Answer, wandb::bas
 
 /// Points of a series unless `points` says otherwise.
 const POINTS: usize = 1000;
-/// Console lines that are read at once.
-const LINES: usize = 5000;
 
-type RunPath = Path<(String, String, String)>;
+pub(super) type RunPath = Path<(String, String, String)>;
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -37,11 +32,10 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(run_stop))
         .routes(routes!(run_history))
         .routes(routes!(run_system))
-        .routes(routes!(run_log))
         .routes(routes!(run_file_list))
 }
 
-async fn find(state: &AppState, actor: &Actor, path: &(String, String, String)) -> Result<Found, Error> {
+pub(super) async fn find(state: &AppState, actor: &Actor, path: &(String, String, String)) -> Result<Found, Error> {
     state.service.run_find(actor, Some(&path.0), &path.1, &path.2).await
 }
 
@@ -187,23 +181,6 @@ async fn run_system(
 ) -> Answer<Json<HistoryAnswer>> {
     let run = find(&state, &actor, &path).await?;
     series(&state, &run, Stream::Events, query).await
-}
-
-/// Reads a run's console output as text.
-#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/runs/{run}/log", params(("entity" = String, Path),
-    ("project" = String, Path), ("run" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
-async fn run_log(State(state): State<AppState>, Caller(actor): Caller, Path(path): RunPath) -> Answer<Response> {
-    let run = find(&state, &actor, &path).await?;
-    let pieces = stream::try_unfold((state, run, 0_i64), |(state, run, from)| async move {
-        let lines = state.service.run_console(&run, from, LINES).await?;
-        let Some(last) = lines.last() else { return Ok::<_, Error>(None) };
-        let next = last.number + 1;
-        let text: String = lines.iter().flat_map(|l| [l.text.as_str(), "\n"]).collect();
-        Ok(Some((Piece::from(text), (state, run, next))))
-    });
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    Ok((headers, Bytes::from_stream(pieces)).into_response())
 }
 
 /// Lists the files of a run by path, each with a link that needs no key.

@@ -143,6 +143,7 @@ fn cases() -> Vec<Case> {
         case("GET", "/items/{id}", None, [404, 200, 200]),
         case("GET", "/items/{id}/logs", None, [404, 200, 200]),
         case("POST", "/items/{id}/retry", None, [404, 409, 409]),
+        case("POST", "/items/{id}/replay", None, [404, 403, 200]),
         case("POST", "/items/{id}/stop", None, [404, 403, 200]),
         case("GET", "/entities/{entity}/agents", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/agents", Some(register), [404, 403, 200]),
