@@ -269,7 +269,10 @@ impl Service {
             checked.run_project = project.unwrap_or_default();
         }
         if let Some(job) = resolved {
-            self.job_inputs_check(&job, &checked.spec.overrides).await?;
+            // A preempted item comes back as it was taken, whatever the job has learned since.
+            if checked.spec.resume_count == 0 {
+                self.job_inputs_check(&job, &checked.spec.overrides).await?;
+            }
             checked.job = Some(job.reference);
             checked.job_artifact = Some(job.artifact_id);
             checked.code_artifact = job.code_artifact;

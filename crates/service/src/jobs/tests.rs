@@ -246,6 +246,10 @@ async fn a_job_made_by_hand_learns_its_types_from_its_first_good_run() {
     let refused = w.push("job-t:v0", json!({ "run_config": { "lr": "x", "new": 1 } })).await.expect_err("known");
     assert!(refused.to_string().ends_with("`overrides.run_config.lr` must be a number, and is \"x\""), "{refused}");
     w.push("job-t:v0", json!({ "run_config": { "lr": 1 } })).await.expect("a number");
+    let back = json!({ "job": "vision/p/job-t:v0", "project": "p", "_resume_count": 1,
+        "overrides": { "run_config": { "lr": "anything" } } });
+    let pushed = w.service.item_push(&w.ana, "vision", "q", back, Door::Wire, WirePush::default()).await;
+    pushed.expect("what was taken once and was preempted is taken again");
 }
 
 #[tokio::test]
