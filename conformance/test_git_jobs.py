@@ -50,7 +50,7 @@ def push(account, project, api):
     account.queue(project)
     count = 0
 
-    def call(remote, commit, entry=("python", "job.py"), patch=None, overrides=None, **source) -> str:
+    def call(remote, commit, entry=("python", "job.py"), patch=None, overrides=None, queue=project, **source) -> str:
         nonlocal count
         count += 1
         described = {
@@ -68,7 +68,7 @@ def push(account, project, api):
                 with artifact.new_file("diff.patch") as file:
                     file.write(patch)
             version = run.log_artifact(artifact).wait().version
-        path = f"/api/v1/entities/{account.name}/queues/{project}/items"
+        path = f"/api/v1/entities/{account.name}/queues/{queue}/items"
         body = {"job": f"{account.name}/{project}/{name}:{version}", "project": project, "overrides": overrides or {}}
         return account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
 
@@ -347,3 +347,18 @@ def test_the_commit_is_in_the_run_of_the_real_client(account, project, agent, pu
     assert run.commit == https.made["feature"]
     assert run.metadata["git"]["remote"] == f"{https.url}/job.git"
     assert os.environ.get("GIT_TOKEN") is None
+
+
+def test_a_git_job_in_a_container(account, project, agent, push, environment, https, config, docker):
+    environment |= https.environment | {"GIT_TOKEN": PASSWORD}
+    queue = account.rest.get(f"/entities/{account.name}/queues/{project}")["queue"]
+    assert queue["target"] == "process"
+    account.queue(f"{project}-docker", "docker")
+    item = push(
+        f"{https.url}/job.git", "feature/x", queue=f"{project}-docker", base_image="python:3.11-slim", build_context="."
+    )
+    agent(f"{project}-docker", options=config(credentials(https)))
+    ended = account.ended(item, 240)
+    # There is no git in the image; the commit is told all the same.
+    assert f"rev feature {https.made['feature']}" in log(account, item), (ended["reason"], log(account, item))
+    assert ended["source"]["commit"] == https.made["feature"]

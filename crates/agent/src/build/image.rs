@@ -302,11 +302,18 @@ impl<'a> Images<'a> {
         progress: &mut Progress,
         key: &str,
         name: &str,
-        mut begun: bool,
+        begun: bool,
         build: impl AsyncFnOnce(&File, &Commands<'_>) -> Result<(), Reason>,
     ) -> Result<Image, Reason> {
         if let Some(found) = self.ready(key, name, true).await? {
-            self.push(progress, key, name).await?;
+            if self.is_unpushed(key) {
+                // An earlier push failed, or another agent of this machine built it for itself.
+                if self.is_in_destination(name).await? {
+                    self.remember(key, |r| r.pushed = true);
+                } else {
+                    self.push(progress, key, name).await?;
+                }
+            }
             return Ok(found);
         }
         if self.is_in_destination(name).await? {
@@ -319,9 +326,7 @@ impl<'a> Images<'a> {
         }
         if !begun {
             progress.begin(Phase::Build).await;
-            begun = true;
         }
-        debug_assert!(begun);
         let commands = self.commands(Phase::Build);
         let path = self.records().join(format!("image-{key}.lock"));
         let lock = lock::take(&commands, &path).await.map_err(|e| broken("lock the image", &e))?;
@@ -331,7 +336,9 @@ impl<'a> Images<'a> {
         build(&lock, &commands).await?;
         let made = self.ready(key, name, false).await?;
         drop(lock);
-        self.push(progress, key, name).await?;
+        if self.is_unpushed(key) {
+            self.push(progress, key, name).await?;
+        }
         made.ok_or_else(|| Reason::new(code::AGENT_FAILED, "the image vanished after it was built"))
     }
 
@@ -371,29 +378,28 @@ impl<'a> Images<'a> {
         }
     }
 
+    fn is_unpushed(&self, key: &str) -> bool {
+        self.destination.is_some() && !self.recorded(key).is_some_and(|r| r.pushed)
+    }
+
     /// Pushes an image that the destination does not have.
     async fn push(&self, progress: &mut Progress, key: &str, name: &str) -> Result<(), Reason> {
-        if self.destination.is_none() || self.recorded(key).is_some_and(|r| r.pushed) {
-            return Ok(());
-        }
-        if !self.is_in_destination(name).await? {
-            progress.begin(Phase::Push).await;
-            let commands = self.commands(Phase::Push);
-            commands.say(&format!("pushing {name}"));
-            let before = commands.log_length();
-            let what = format!("the image `{name}` cannot be pushed");
-            match commands.run(self.docker().args(["push", "--", name]), None).await {
-                Ok(Ended::Exit(status)) if status.success() => {}
-                Ok(Ended::Exit(_)) => {
-                    let text = commands.log_since(before);
-                    return Err(diagnose::reason(&what, diagnose::push(&text), &text));
-                }
-                Ok(Ended::TimedOut) => {
-                    let limit = commands.timeout.as_secs();
-                    return Err(Reason::new(code::PUSH_FAILED, format!("{what}: it took longer than {limit} s")));
-                }
-                Err(e) => return Err(broken("run the command `docker`", &e)),
+        progress.begin(Phase::Push).await;
+        let commands = self.commands(Phase::Push);
+        commands.say(&format!("pushing {name}"));
+        let before = commands.log_length();
+        let what = format!("the image `{name}` cannot be pushed");
+        match commands.run(self.docker().args(["push", "--", name]), None).await {
+            Ok(Ended::Exit(status)) if status.success() => {}
+            Ok(Ended::Exit(_)) => {
+                let text = commands.log_since(before);
+                return Err(diagnose::reason(&what, diagnose::push(&text), &text));
             }
+            Ok(Ended::TimedOut) => {
+                let limit = commands.timeout.as_secs();
+                return Err(Reason::new(code::PUSH_FAILED, format!("{what}: it took longer than {limit} s")));
+            }
+            Err(e) => return Err(broken("run the command `docker`", &e)),
         }
         self.remember(key, |r| r.pushed = true);
         Ok(())

@@ -257,3 +257,60 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_server::FakeServer;
+
+    #[tokio::test]
+    async fn what_is_hostile_is_refused_before_a_byte_is_written() {
+        let server = FakeServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = folder.path().join("blobs");
+        fs::create_dir(&blobs).unwrap();
+        let client = Client::new(&server.base, Some("k".repeat(40))).unwrap();
+        let artifacts = Artifacts { client: &client, blobs: &blobs };
+        let hostile = ["../out", "/etc/out", "a/../../out", "..\\out", "a/..", "a\0b"];
+        for name in hostile {
+            let files = vec![("good.py".to_owned(), b"1".to_vec()), (name.to_owned(), b"2".to_vec())];
+            server.state.lock().artifacts.insert("evil".into(), files);
+            let code = folder.path().join("code");
+            let reason = artifacts.unpack("evil", &code).await.unwrap_err().named("code", "evil");
+            assert_eq!(reason.code, "archive_hostile", "{name:?}");
+            assert!(!code.exists() && fs::read_dir(&blobs).unwrap().next().is_none(), "{name:?}");
+        }
+        assert!(!folder.path().join("out").exists());
+
+        // A file in the place of a folder: an error, and no file outside.
+        let files = vec![("a".to_owned(), b"1".to_vec()), ("a/b".to_owned(), b"2".to_vec())];
+        server.state.lock().artifacts.insert("clash".into(), files);
+        let reason = artifacts.unpack("clash", &folder.path().join("clash")).await.unwrap_err().named("code", "clash");
+        assert_eq!(reason.code, "fetch_failed");
+    }
+
+    #[tokio::test]
+    async fn a_bomb_does_not_fill_the_disk() {
+        let server = FakeServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let content = vec![b'x'; 1 << 20];
+        server.state.lock().artifacts.insert("a".into(), vec![("x".into(), content.clone())]);
+        let client = Client::new(&server.base, Some("k".repeat(40))).unwrap();
+        let artifacts = Artifacts { client: &client, blobs: folder.path() };
+        let honest = artifacts.list("a").await.unwrap().remove(0);
+
+        // One content under so many names that no disk has room for them.
+        let many: Vec<_> = (0..1000)
+            .map(|n| ArtifactFile { path: n.to_string(), size_bytes: i64::MAX / 2, ..honest.clone() })
+            .collect();
+        let Err(failed) = fits_on_disk(folder.path(), &many) else { panic!("it fits") };
+        assert_eq!(failed.named("code", "a").code, "no_space");
+        assert!(fits_on_disk(&folder.path().join("not/there/yet"), std::slice::from_ref(&honest)).is_ok());
+
+        // More than was said is cut off, and leaves no blob.
+        let small = ArtifactFile { size_bytes: 1000, ..honest };
+        let md5 = md5_of(&small).unwrap();
+        assert!(artifacts.provide(&small, &folder.path().join(&md5), &md5).await.is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

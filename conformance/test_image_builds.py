@@ -1,0 +1,338 @@
+"""Images: environments and whole builds with a real Docker engine, by both builders, and a private registry."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from build_hosts import Index, Registry, broken_source, wheel
+from conftest import required
+from lanza_server import wait_until
+from test_builds import PRINT, config, good, log, phases, push
+
+# Fixtures of the other file are arguments here.
+# ruff: noqa: F401, F811
+
+BASE = "python:3.11-slim"
+USER, PASSWORD = "ann", "s3cret-word"
+
+
+@pytest.fixture(scope="module")
+def bridge(docker) -> str:
+    """The address of this machine that containers reach."""
+    shown = subprocess.run(
+        [docker, "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    address = shown.stdout.strip()
+    return address or "172.17.0.1"
+
+
+@pytest.fixture(scope="module")
+def index(bridge):
+    started = Index(bridge)
+    for made in (wheel("pebble", "1.0"), wheel("pebble", "2.0"), broken_source("gravel", "1.0")):
+        started.add(made)
+    yield started
+    started.close()
+
+
+@pytest.fixture(params=["classic", "buildx"])
+def builder(request, environment, tmp_path, docker) -> str:
+    """Docker's config with the plug-in of buildx, or without it."""
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    environment["DOCKER_CONFIG"] = str(folder)
+    if request.param == "buildx":
+        # Where the plug-in is not installed for everybody, this variable names a Docker config that has it.
+        plugins = Path(os.environ.get("BUILDX_CONFIG", Path.home() / ".docker"), "cli-plugins")
+        if plugins.is_dir():
+            (folder / "cli-plugins").symlink_to(plugins)
+        there = subprocess.run([docker, "buildx", "version"], env=environment, capture_output=True, text=True)
+        if "buildx" not in there.stdout:
+            if required("buildx"):
+                pytest.fail("LANZA_REQUIRE names buildx, and it is not there")
+            pytest.skip("docker buildx is not there")
+    return request.param
+
+
+def images(docker, *filters) -> set:
+    out = subprocess.run([docker, "images", "-q", "--no-trunc", *filters], capture_output=True, text=True, check=True)
+    return set(out.stdout.split())
+
+
+def containers(docker) -> set:
+    out = subprocess.run([docker, "ps", "-aq", "--no-trunc"], capture_output=True, text=True, check=True)
+    return set(out.stdout.split())
+
+
+def image_id(docker, name) -> str:
+    return subprocess.run([docker, "inspect", "-f", "{{.Id}}", name], capture_output=True, text=True).stdout.strip()
+
+
+def test_an_environment_image_is_built_once(account, project, agent, push, docker, builder, index):
+    account.queue(project, "docker")
+    agent(project)
+    # A line that no other test and no earlier run has, so that there is something to build.
+    needs = f"{index.options()}pebble==1.0; python_version >= '3.{time.time_ns() % 9}'\n"
+    first = good(account, push({"job.py": PRINT, "requirements.txt": needs}, runtime="3.11"))
+    assert "pebble 1.0" in log(account, first["id"]) and "build" in phases(first)
+    assert "pebble==1.0" in first["environment"]["packages"] and first["environment"]["cached"] is False
+    build = log(account, first["id"], "build")
+    assert ("Successfully built" in build) == (builder == "classic"), build
+    made, count = images(docker), len(index.requests)
+    for code in (PRINT, PRINT.replace("0)", "7)")):
+        again = good(account, push({"job.py": code, "requirements.txt": needs}, runtime="3.11"))
+        assert "build" not in phases(again) and again["environment"]["cached"] is True
+        assert again["environment"]["digest"] == first["environment"]["digest"]
+    assert images(docker) == made and len(index.requests) == count
+    other = good(account, push({"job.py": PRINT, "requirements.txt": needs.replace("1.0", "2.0")}, runtime="3.11"))
+    assert "pebble 2.0" in log(account, other["id"]) and "build" in phases(other)
+
+
+def test_a_dockerfile_is_built_whole_and_again_when_its_context_changes(
+    account, project, agent, push, docker, builder, config
+):  # fmt: skip
+    account.queue(project, "docker")
+    agent(project, options=config(lanza={"build": {"drop_syntax_lines": True}}))
+    mark = f"mark {time.time_ns()}"
+    files = {
+        # The frontend does not exist: the line must go.
+        "Dockerfile.wandb": f"# syntax=registry.invalid/none:1\nFROM {BASE}\nWORKDIR /app\nCOPY . /app\n",
+        "job.py": "import os\nprint(open('data.txt').read(), sorted(os.listdir('/app')))\n",
+        "data.txt": mark, "notes.md": "1", ".dockerignore": "*.md\n!README.md\n",
+    }  # fmt: skip
+    first = good(account, push(files))
+    assert f"{mark} ['.dockerignore', 'Dockerfile.wandb', 'data.txt', 'job.py']" in log(account, first["id"])
+    assert "build" in phases(first)
+    tag = f"{account.name}/{project}/job:{first['environment']['digest']}"
+    identity = image_id(docker, tag)
+    assert identity
+    made = images(docker)
+    unseen = good(account, push({**files, "notes.md": "2", "more.md": "x"}))
+    assert "build" not in phases(unseen) and unseen["environment"]["digest"] == first["environment"]["digest"]
+    assert images(docker) == made and image_id(docker, tag) == identity
+    seen = good(account, push({**files, "data.txt": mark + "!"}))
+    assert "build" in phases(seen) and f"{mark}!" in log(account, seen["id"])
+
+    # The job's own Dockerfile below a build context, with a command of its own; and the launch's, which wins.
+    own = {
+        "sub/D": f"FROM {BASE}\nCOPY job.py /job.py\nCMD [\"python\", \"/job.py\"]\n",
+        "sub/Other": f"FROM {BASE}\nCOPY job.py /job.py\nENV WHICH=other\nCMD [\"python\", \"/job.py\"]\n",
+        "sub/job.py": "import os\nprint('which', os.environ.get('WHICH', 'own'))\n",
+    }  # fmt: skip
+    plain = good(account, push(own, entry=(), dockerfile="D", build_context="sub", name="own"))
+    assert "which own" in log(account, plain["id"])
+    body = {"overrides": {"dockerfile": "Other"}}
+    over = good(account, push(own, entry=(), dockerfile="D", build_context="sub", name="own", body=body))
+    assert "which other" in log(account, over["id"])
+    missing = account.ended(push(own, entry=(), dockerfile="none", build_context="sub", name="own"))
+    assert missing["reason"]["code"] == "source_missing" and "`none`" in missing["reason"]["message"]
+
+
+def test_every_failure_of_a_build_has_its_own_code(account, project, agent, push, docker, builder, index, config):
+    account.queue(project, "docker")
+    agent(project, options=config(lanza={"timeouts": {"build": 25}}))
+    before = containers(docker)
+    mark = time.time_ns()
+    job = {"job.py": "print(1)\n"}
+    cases = [
+        ("base_image_missing", {**job, "Dockerfile.wandb": "FROM no-such-image-here:1\n"}, {}),
+        ("base_image_missing", job, {"base_image": "no-such-base:2"}),
+        ("base_image_missing", job, {"base_image": "a b#c"}),
+        ("image_build_failed", {**job, "Dockerfile.wandb": f"FROM {BASE}\nRUN echo {mark} && exit 7\n"}, {}),
+        ("package_missing", {**job, "requirements.txt": index.options() + f"none-{mark}\n"}, {}),
+        ("package_build_failed", {**job, "requirements.txt": index.options() + "gravel\n"}, {}),
+        ("build_timeout", {**job, "Dockerfile.wandb": f"FROM {BASE}\nRUN echo {mark} && sleep 1000\n"}, {}),
+    ]
+    for word, files, source in cases:
+        ended = account.ended(push(files, runtime="3.11", **source), 120)
+        reason = ended["reason"]
+        assert (ended["state"], reason["code"]) == ("failed", word), (reason, log(account, ended["id"], "build"))
+        assert "build" in phases(ended) or source.get("base_image") == "a b#c"
+        assert len(reason["message"].splitlines()[0]) < 600
+
+    def left():
+        return not (containers(docker) - before)
+
+    wait_until("the containers of the builds to go", left, 60)
+    # The builder of the endless file is gone too, and so is its step.
+    assert "sleep 1000" not in subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
+
+
+def test_base_images_by_queue_job_and_agent_user_and_notebook(
+    account, project, agent, push, docker, environment, config
+):
+    def base(name: str, *lines: str) -> str:
+        text = "\n".join([f"FROM {BASE}", f"ENV WHICH={name}", *lines, ""])
+        subprocess.run([docker, "build", "-q", "-t", f"lanza-test-{name}:1", "-"], input=text, text=True, check=True)
+        return f"lanza-test-{name}:1"
+
+    agents, jobs, queues, gpus = base("agent"), base("job"), base("queue"), base("gpu")
+    bare = base("bare", "RUN rm -rf /usr/local/bin/py* /usr/bin/py* /usr/local/bin/pip*")
+    files = {"job.sh": "echo which $WHICH user $(id -u) in $(pwd) home $HOME; touch new $HOME/new\n"}
+    entry = ("sh", "job.sh")
+    account.queue(project, "docker")
+    running = agent(project, options=config(builder={"base_image": agents}))
+    assert "which agent user 1000 in /home/lanza/src home /home/lanza" in shown(account, push(files, entry))
+    assert "which job user 1000" in shown(account, push(files, entry, base_image=jobs))
+    body = {"resource_args": {"docker": {"builder": {"base_image": queues}}}}
+    assert "which queue user 1000" in shown(account, push(files, entry, base_image=jobs, body=body))
+    assert "which agent user 1234 in" in shown(account, push(files, entry, body={"docker": {"user_id": 1234}}))
+    for key in ("accelerator", "cuda"):
+        body = {"resource_args": {"docker": {"builder": {key: {"base_image": gpus}}}}}
+        assert "which gpu" in shown(account, push(files, entry, body=body))
+    # Without Python nothing can be installed, and nothing need be.
+    item = push({**files, "requirements.txt": "pebble\n"}, entry, base_image=bare)
+    assert "which bare" in shown(account, item)
+    assert "no Python" in str(account.item(item)["warnings"])
+    notebook = {"cells": [{"cell_type": "code", "source": ["!pip install x\n", "print('from a notebook')\n"]}]}
+    assert "from a notebook" in shown(account, push({"n.ipynb": json.dumps(notebook)}, ("python", "n.ipynb")))
+    assert running.stop() == 0
+
+
+def shown(account, item) -> str:
+    return log(account, good(account, item)["id"])
+
+
+def test_noop_builds_nothing(account, project, agent, push, docker, config):
+    account.queue(project, "docker")
+    agent(project, options=config(builder={"type": "noop", "base_image": BASE}))
+    made = images(docker)
+    item = good(account, push({"job.py": "print('as it is')\n", "requirements.txt": "pebble\n"}))
+    assert "as it is" in log(account, item["id"]) and "build" not in phases(item)
+    assert "noop" in str(item["warnings"])
+    assert images(docker) == made
+
+
+def free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def registry(bridge, tmp_path_factory):
+    if shutil.which("docker-registry") is None or os.geteuid() != 0:
+        if required("registry"):
+            pytest.fail("LANZA_REQUIRE names registry, and docker-registry cannot be run")
+        pytest.skip("docker-registry, run by root, is not there")
+    started = Registry(tmp_path_factory.mktemp("registry"), bridge, free_port(bridge), USER, PASSWORD)
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("way", ["config", "helper", "login"])
+def test_a_private_registry_with_tls_and_a_password(
+    account, project, agent, push, docker, registry, environment, config, tmp_path, way
+):  # fmt: skip
+    account.queue(project, "docker")
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    environment |= {"DOCKER_CONFIG": str(folder), "REGISTRY_WORD": PASSWORD}
+    destination = f"{registry.place}/team/{way}"
+    fields = {"builder": {"type": "docker", "destination": destination}}
+    if way == "config":
+        credential = {"username": USER, "password_env": "REGISTRY_WORD"}
+        fields["lanza"] = {"registry": {"credentials": {registry.place: credential}}}
+    elif way == "helper":
+        helper = tmp_path / "bin" / "docker-credential-test"
+        helper.parent.mkdir()
+        answer = json.dumps({"ServerURL": registry.place, "Username": USER, "Secret": PASSWORD})
+        helper.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{answer}'\n")
+        helper.chmod(0o755)
+        environment["PATH"] = f"{helper.parent}:{environment['PATH']}"
+        (folder / "config.json").write_text(json.dumps({"credHelpers": {registry.place: "test"}}))
+    else:
+        subprocess.run(
+            [docker, "login", "-u", USER, "--password-stdin", registry.place],
+            input=PASSWORD, text=True, env=environment, check=True, capture_output=True,
+        )  # fmt: skip
+    mark = f"{way} {time.time_ns()}"
+    files = {"Dockerfile.wandb": f"FROM {BASE}\nCOPY job.py /job.py\n", "job.py": f"print('{mark}')\n"}
+    options = config(**fields)
+    first_agent = agent(project, options=options)
+    first = good(account, push(files))
+    assert mark in log(account, first["id"])
+    assert [p for p in phases(first) if p in ("build", "push", "pull")] == ["build", "push"]
+    key = first["environment"]["digest"]
+    assert registry.requests("PUT", f"team/{way}/manifests/{key}") == 1
+    # The same machine again asks nobody and pushes nothing.
+    asked = registry.requests("HEAD", f"manifests/{key}")
+    again = good(account, push(files))
+    assert not {"build", "push", "pull"} & set(phases(again))
+    assert registry.requests("HEAD", f"manifests/{key}") == asked
+    assert first_agent.stop() == 0
+
+    # Another machine, as far as one can have it here: another state, and the image is gone.
+    subprocess.run([docker, "rmi", "-f", f"{destination}:{key}"], check=True, capture_output=True)
+    second_agent = agent(project, options=options, state=tmp_path / "second")
+    second = good(account, push(files))
+    assert [p for p in phases(second) if p in ("build", "push", "pull")] == ["pull"]
+    assert mark in log(account, second["id"]) and second["environment"]["digest"] == key
+    # One request before the build, one before the pull; the rest are Docker's own.
+    lines = [line for line in registry.log().splitlines() if f"manifests/{key}" in line and '"HEAD ' in line]
+    assert len([line for line in lines if "lanza/" in line]) == 2, lines
+    text = json.dumps([account.item(i["id"]) for i in (first, second)])
+    text += log(account, first["id"], "build") + log(account, first["id"], "push") + log(account, second["id"], "pull")
+    assert PASSWORD not in text
+    assert not list(tmp_path.glob("second/attempts/*/build"))
+    assert second_agent.stop() == 0
+
+
+def test_a_registry_that_refuses_the_log_in_is_said_before_anything_is_built(
+    account, project, agent, push, docker, registry, environment, config, tmp_path
+):  # fmt: skip
+    account.queue(project, "docker")
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    wrong = {"username": USER, "password": "wrong"}
+    agent(
+        project,
+        options=config(
+            builder={"destination": f"{registry.place}/team/refused"},
+            lanza={"registry": {"credentials": {registry.place: wrong}}},
+        ),
+    )
+    files = {"Dockerfile.wandb": f"FROM {BASE}\nRUN echo {time.time_ns()}\n", "job.py": "print(1)\n"}
+    ended = account.ended(push(files))
+    assert ended["reason"]["code"] == "registry_login_failed", ended["reason"]
+    assert registry.place in ended["reason"]["message"] and USER in ended["reason"]["message"]
+    assert "build" not in phases(ended)
+    # An image job of the same registry, and one that builds on an image from there.
+    path = f"/api/v1/entities/{account.name}/queues/{project}/items"
+    body = {"docker": {"docker_image": f"{registry.place}/team/config:none"}, "project": project}
+    item = account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
+    assert account.ended(item)["reason"]["code"] == "registry_login_failed"
+
+
+def test_a_registry_that_dies_in_between_leaves_the_image_for_the_next_try(
+    account, project, agent, push, docker, bridge, environment, config, tmp_path, tmp_path_factory
+):  # fmt: skip
+    if shutil.which("docker-registry") is None or os.geteuid() != 0:
+        pytest.skip("docker-registry, run by root, is not there")
+    account.queue(project, "docker")
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    folder, port = tmp_path_factory.mktemp("mortal"), free_port(bridge)
+    mortal = Registry(folder, bridge, port, USER, PASSWORD, self_signed=True)
+    place = mortal.place
+    fields = {
+        "builder": {"destination": f"{place}/team/mortal"},
+        "lanza": {"registry": {"credentials": {place: {"username": USER, "password": PASSWORD}}}},
+    }
+    agent(project, options=config(**fields))
+    mortal.close()
+    files = {"Dockerfile.wandb": f"FROM {BASE}\nRUN echo {time.time_ns()}\nCOPY . /\n", "job.py": "print(1)\n"}
+    ended = account.ended(push(files), 240)
+    assert ended["reason"]["code"] == "push_failed", ended["reason"]
+    again = Registry(folder, bridge, port, USER, PASSWORD, self_signed=True)
+    try:
+        second = good(account, push(files))
+        assert [p for p in phases(second) if p in ("build", "push", "pull")] == ["push"]
+        assert again.requests("PUT", f"manifests/{second['environment']['digest']}") == 1
+    finally:
+        again.close()
