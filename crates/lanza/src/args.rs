@@ -503,13 +503,13 @@ pub(crate) enum JobCommand {
     #[command(after_help = "\
 Examples:
   lanza job create code . -p digits -n train -E \"python train.py\"
-  lanza job create code train.py -p digits                the script's folder, with the script as entry point
+  lanza job create code train.py -p digits
   lanza job create git https://host/repo.git -g v1.2 -E train.py -p digits
   lanza job create image registry.example.com/tool:1.2 -p digits
   lanza job create run ada/digits/x7f2k9qa -n train
 
-stdout is the version that was made or found. Equal content makes no new version. What .gitignore names
-is left out of a folder.")]
+stdout is the version that was made or found; equal content makes no new one. A script brings its
+folder along. What .gitignore names is left out.")]
     Create(Box<JobCreate>),
     /// Show everything that a launch needs to know of a job: source, command, packages, inputs, runs.
     Describe(JobDescribe),
