@@ -3,6 +3,8 @@
 //! It may be dropped at any await and taken up again from the journal, by this agent or the next: what was not written
 //! down did not happen, and what was is looked for on the target.
 
+mod ending;
+
 use std::{
     fs, io,
     sync::{
@@ -20,6 +22,7 @@ use lanza_model::{Phase, Reason, Target, clock::Time, code, item::Ending};
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, info, warn};
 
+use self::ending::{ended_with_target, outcome};
 use crate::{
     context::{Context, Served},
     courier::{Courier, Failure, chain, failure},
@@ -28,7 +31,7 @@ use crate::{
     prepare,
     state_dir::remove_dir,
     target::{
-        Exit, Handle, Launch, StartError, Status, Unanswered, proc,
+        Handle, Launch, StartError, Status, Unanswered, proc,
         supervisor::{read_file, write_file},
     },
 };
@@ -570,16 +573,6 @@ async fn prepare_patiently(ctx: &Context, progress: &mut Progress, handle: &Hand
     }
 }
 
-/// Returns the reason of a job that was ended when its target was, which began to be away at `since`.
-fn ended_with_target(outcome: &Outcome, since: Time) -> Option<Reason> {
-    let signal = outcome.signal.filter(|s| [9, 15].contains(s))?;
-    // The engine ends its containers before it falls silent.
-    (outcome.ended_at >= since.plus_ms(-30_000)).then(|| {
-        let text = format!("the container engine was stopped or restarted, and the job with it (signal {signal})");
-        Reason::new(code::TARGET_UNAVAILABLE, text)
-    })
-}
-
 /// Waits for the word that the item belongs to somebody else.
 async fn forgotten(intent: &mut watch::Receiver<Intent>) {
     if intent.wait_for(|i| *i == Intent::Forget).await.is_err() {
@@ -597,81 +590,6 @@ async fn stop_wanted(intent: &mut watch::Receiver<Intent>, patience: Duration) -
         }
         if intent.changed().await.is_err() {
             std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// Returns what an exit means. Whether a good one had a run is the server's to say.
-fn outcome(exit: Exit, phase: Option<Phase>) -> Outcome {
-    let (ending, reason) = match (&exit.failure, exit.code, exit.signal) {
-        (Some(reason), ..) => (Ending::Failed, Some(reason.clone())),
-        _ if exit.out_of_memory => {
-            (Ending::Failed, Some(Reason::new(code::OUT_OF_MEMORY, "the job was killed because it ran out of memory")))
-        }
-        (None, Some(0), _) => (Ending::Finished, None),
-        (None, Some(n), _) => {
-            (Ending::Failed, Some(Reason::new(code::EXIT_CODE, format!("the job exited with code {n}"))))
-        }
-        (None, None, Some(n)) => (Ending::Failed, Some(Reason::new(code::SIGNAL, killed_by(n)))),
-        (None, None, None) => (Ending::Failed, Some(Reason::new(code::AGENT_FAILED, "nobody knows how the job ended"))),
-    };
-    Outcome { ending, exit_code: exit.code, signal: exit.signal, reason, phase, ended_at: exit.at }
-}
-
-/// Says by which signal a job ended, and what that mostly means.
-fn killed_by(signal: i32) -> String {
-    let meaning = match signal {
-        4 => " (SIGILL): it was built for another processor",
-        6 => " (SIGABRT): it gave up by itself; the log may say why",
-        7 => " (SIGBUS): it ran out of shared memory or of disk, or a file that it had mapped was cut",
-        8 => " (SIGFPE): it divided by zero",
-        9 => " (SIGKILL), which this agent did not send: mostly the machine had run out of memory",
-        11 => " (SIGSEGV): a library that is not Python crashed",
-        15 => " (SIGTERM), which this agent did not send: somebody asked it to end",
-        _ => "",
-    };
-    format!("the job was killed by signal {signal}{meaning}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_that_was_ended_with_its_engine_says_so() {
-        let of = |signal, code| {
-            let exit = Exit { code, signal, out_of_memory: false, failure: None, since: None, at: Time(100_000) };
-            outcome(exit, Some(Phase::Run))
-        };
-        let word = |o: &Outcome, since| ended_with_target(o, Time(since)).map(|r| r.code);
-        assert_eq!(word(&of(Some(15), None), 101_000).as_deref(), Some("target_unavailable"));
-        assert_eq!(word(&of(Some(9), None), 50_000).as_deref(), Some("target_unavailable"));
-        assert_eq!(word(&of(Some(15), None), 200_000), None, "long before");
-        assert_eq!(word(&of(Some(11), None), 101_000), None, "its own fault");
-        assert_eq!(word(&of(None, Some(7)), 101_000), None, "its own end");
-    }
-
-    #[test]
-    fn every_exit_has_its_meaning() {
-        let exit = |code, signal, out_of_memory, failure| Exit {
-            code,
-            signal,
-            out_of_memory,
-            failure,
-            since: None,
-            at: Time(1),
-        };
-        let reason = || Reason::new(code::SUPERVISOR_LOST, "x");
-        for (given, ending, word) in [
-            (exit(Some(0), None, false, None), Ending::Finished, None),
-            (exit(Some(3), None, false, None), Ending::Failed, Some("exit_code")),
-            (exit(None, Some(11), false, None), Ending::Failed, Some("signal")),
-            (exit(Some(137), None, true, None), Ending::Failed, Some("out_of_memory")),
-            (exit(None, None, false, Some(reason())), Ending::Failed, Some("supervisor_lost")),
-        ] {
-            let o = outcome(given.clone(), Some(Phase::Run));
-            assert_eq!((o.ending, o.reason.as_ref().map(|r| r.code.as_str())), (ending, word), "{given:?}");
-            assert_eq!((o.exit_code, o.signal), (given.code, given.signal));
         }
     }
 }
