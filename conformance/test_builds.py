@@ -209,6 +209,9 @@ def test_an_index_that_hangs_ends_with_the_build_timeout(
     index.hang = True
     try:
         item = push({"job.py": PRINT, "requirements.txt": index.options() + "pebble>=1\n"})
+        # The log can be read while the build goes on.
+        wait_until("the build's log", lambda: "making an environment" in log(account, item, "build"), 60)
+        assert account.item(item)["ended_at"] is None
         ended = account.ended(item, 90)
     finally:
         index.hang = False
