@@ -64,9 +64,9 @@ def test_a_folder_becomes_a_job_without_what_gitignore_names(account, project, c
 
     again = create("code", folder, "-n", "trainer", "-E", "python train.py", "--json")
     assert json.loads(again.stdout)["outcome"] == "unchanged", "the same command, written out"
-    (folder / "train.py").write_text("print('changed')\n")
-    (folder / "more.py").write_text("")
-    (folder / "requirements.txt").write_text("wandb==0.31.0\nnumpy\n")
+    # Content that no other test has uploaded: the server keeps equal files of an entity once.
+    for name in ("train.py", "more.py", "requirements.txt"):
+        (folder / name).write_text(f"# {name} of {project}\n")
     updated = create("code", folder, "-n", "trainer", "-E", "python -u train.py")
     assert updated.stdout.endswith(":v1\n") and "updated job" in updated.stderr
     assert "3 uploaded" in updated.stderr, "only what the server does not have"
