@@ -336,3 +336,31 @@ def test_a_registry_that_dies_in_between_leaves_the_image_for_the_next_try(
         assert again.requests("PUT", f"manifests/{second['environment']['digest']}") == 1
     finally:
         again.close()
+
+
+def test_prune_removes_old_images_and_none_that_a_container_has(
+    account, project, agent, push, docker, index, lanza_cli, tmp_path
+):
+    account.queue(project, "docker")
+    state = tmp_path / "state"
+    agent(project, options=("-j", "2"), state=state)
+    wait = "import os, time\nprint('up', flush=True)\nwhile True: time.sleep(0.2)\n"
+
+    def files(code: str, which: str) -> dict:
+        return {"Dockerfile.wandb": f"FROM {BASE}\nENV MARK={which}-{time.time_ns()}\nCOPY . /\n", "job.py": code}
+
+    old = good(account, push(files("print(1)\n", "old"), name="old"))
+    running = push(files(wait, "running"), name="running")
+    wait_until("the container", lambda: "up" in log(account, running), 120)
+    month = time.time() - 40 * 24 * 3600
+    for record in (state / "envs").glob("image-*.json"):
+        os.utime(record, (month, month))
+    digests = [old["environment"]["digest"], account.item(running)["environment"]["digest"]]
+    tags = [f"{account.name}/{project}/{name}:{d}" for name, d in zip(("old", "running"), digests, strict=True)]
+    assert all(image_id(docker, tag) for tag in tags)
+    planned = json.loads(lanza_cli("agent", "prune", "--state", state, "--dry-run", "--json").stdout)
+    assert [p["digest"] for p in planned["removed"]] == digests[:1] and image_id(docker, tags[0])
+    told = json.loads(lanza_cli("agent", "prune", "--state", state, "--json").stdout)
+    assert [p["digest"] for p in told["removed"]] == digests[:1]
+    assert [p["digest"] for p in told["in_use"]] == digests[1:]
+    assert not image_id(docker, tags[0]) and image_id(docker, tags[1])
