@@ -45,12 +45,7 @@ pub(crate) async fn run(args: AgentPrune, config: &Config) -> Outcome {
             output::data(&table(&["KIND", "DIGEST", "LAST USED"], rows))?;
         }
         let verb = if args.dry_run { "would be removed" } else { "removed" };
-        output::say(&format!(
-            "{} {verb}, {} kept, {} old and in use",
-            all.removed.len(),
-            all.kept,
-            all.in_use.len()
-        ));
+        output::say(&format!("{} {verb}, {} kept, {} old and in use", all.removed.len(), all.kept, all.in_use.len()));
         if let Some(why) = &all.no_images {
             output::warn(&format!("images were not looked at: {why}"));
         }
