@@ -118,7 +118,7 @@ impl Service {
     /// When the store fails.
     pub async fn items_reconcile(&self) -> Result<()> {
         let now = self.now();
-        for (item, agent_seen) in self.store.items_in_hands(now).await? {
+        for (item, agent_seen) in self.store.items_overdue(now, now.plus_ms(-crate::agents::SILENCE_MS)).await? {
             let done = match item.state {
                 StateName::Leased => self.lease_ran_out(&item).await,
                 _ => self.item_silence(&item, agent_seen).await,

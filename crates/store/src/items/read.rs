@@ -236,10 +236,13 @@ impl Store {
     /// Returns how long, in milliseconds, the last `sample` finished attempts of a queue took, newest first.
     pub async fn queue_durations(&self, queue: &QueueId, sample: i64) -> Result<Vec<i64>> {
         let rows = sqlx::query(
-            "SELECT ended_at - leased_at AS ms FROM items WHERE queue_id = $1 AND state = 'finished' \
-             AND leased_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2",
+            "SELECT e.ms FROM (SELECT state, ended_at, ended_at - leased_at AS ms FROM items \
+             WHERE queue_id = $1 AND ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2) AS e \
+             WHERE e.state = 'finished' AND e.ms IS NOT NULL ORDER BY e.ended_at DESC LIMIT $3",
         )
         .bind(queue.as_str())
+        // Where nothing ever finishes the search ends, too.
+        .bind(sample * 20)
         .bind(sample)
         .fetch_all(self.read_pool())
         .await?;
@@ -301,14 +304,17 @@ impl Store {
         Ok(false)
     }
 
-    /// Lists items that time has something to say about: leases that ended before `now`, and everything that runs.
-    /// With each comes when its agent was last seen.
-    pub async fn items_in_hands(&self, now: Time) -> Result<Vec<(Item, Option<Time>)>> {
+    /// Lists items that time has something to say about: leases that ended before `now`, and what runs at agents that are
+    /// gone, that were last seen before `silent_since`, or that were silent before. With each comes when its agent was
+    /// last seen.
+    pub async fn items_overdue(&self, now: Time, silent_since: Time) -> Result<Vec<(Item, Option<Time>)>> {
         let rows = sqlx::query(
             "SELECT i.*, a.last_seen AS agent_seen FROM items i LEFT JOIN agents a ON a.id = i.agent_id \
-             WHERE (i.state = 'leased' AND i.lease_expires_at <= $1) OR i.state = 'running'",
+             WHERE (i.state = 'leased' AND i.lease_expires_at <= $1) OR (i.state = 'running' \
+             AND (i.unreachable_since IS NOT NULL OR a.last_seen IS NULL OR a.last_seen <= $2))",
         )
         .bind(now.0)
+        .bind(silent_since.0)
         .fetch_all(self.read_pool())
         .await?;
         rows.iter().map(|r| Ok((item(r)?, r.maybe_time("agent_seen")?))).collect()
