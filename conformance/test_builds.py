@@ -153,7 +153,7 @@ def test_needs_of_pyproject_its_lock_and_the_frozen_list(account, project, agent
     pyproject = '[project]\nname = "x"\nversion = "0"\ndependencies = ["pebble"]\n'
     newest = good(account, push({"job.py": PRINT, "pyproject.toml": pyproject}, frozen="pebble==9\n"))
     assert "pebble 2.0" in log(account, newest["id"])
-    lock = '[[package]]\nname = "pebble"\nversion = "1.0"\nsource = { registry = "https://pypi.org/simple" }\n'
+    lock = '[[package]]\nname = "pebble"\nversion = "1.0"\nsource = { registry = "https://index.example/simple" }\n'
     locked = good(account, push({"job.py": PRINT, "pyproject.toml": pyproject, "uv.lock": lock}))
     assert "pebble 1.0" in log(account, locked["id"])
     frozen = good(account, push({"job.py": PRINT}, frozen="pebble==1.0\nno-such-package==1\ngravel==1.0\n"))

@@ -10,7 +10,12 @@ use lanza_model::{
 use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
 
-use crate::{Error, Result, Store, events::event_insert_in_tx, lookups::Area, row::Columns};
+use crate::{
+    Error, Result, Store,
+    events::event_insert_in_tx,
+    lookups::Area,
+    row::{Columns, rows_of},
+};
 
 /// A queue.
 #[derive(Debug, Clone)]
@@ -94,19 +99,19 @@ impl Store {
         self.write(move |tx| {
             let (queue, actor) = (queue.clone(), actor.clone());
             Box::pin(async move {
-                let statement = if replace {
-                    "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
-                     paused, access, resource_config_id, created_by, created_at, updated_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
-                     ON CONFLICT (entity_id, name) DO UPDATE SET target = excluded.target, config = excluded.config, \
+                let taken = if replace {
+                    "ON CONFLICT (entity_id, name) DO UPDATE SET target = excluded.target, config = excluded.config, \
                      templates = excluded.templates, prioritised = excluded.prioritised, \
                      external_links = excluded.external_links, policy = excluded.policy, paused = excluded.paused, \
-                     resource_config_id = excluded.resource_config_id, updated_at = excluded.updated_at RETURNING id"
+                     resource_config_id = excluded.resource_config_id, updated_at = excluded.updated_at"
                 } else {
-                    "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
-                     paused, access, resource_config_id, created_by, created_at, updated_at) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id"
+                    ""
                 };
+                let statement = sqlx::AssertSqlSafe(format!(
+                    "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
+                     paused, access, resource_config_id, created_by, created_at, updated_at) VALUES {} {taken} RETURNING id",
+                    rows_of(1, 15)
+                ));
                 let row = sqlx::query(statement)
                     .bind(queue.id.as_str())
                     .bind(queue.entity_id.as_str())

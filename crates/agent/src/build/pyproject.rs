@@ -44,16 +44,16 @@ mod tests {
             [[package]]
             name = "wandb"
             version = "0.31.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example/simple" }
             dependencies = [{ name = "click" }]
             [[package]]
             name = "numpy"
             version = "1.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example/simple" }
             [[package]]
             name = "numpy"
             version = "2.0"
-            source = { registry = "https://pypi.org/simple" }
+            source = { registry = "https://index.example/simple" }
             [[package]]
             name = "x"
             version = "0.1"

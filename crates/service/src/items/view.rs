@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{Result, Service, queues::effective};
 
 /// How many items ahead of a pushed one are counted.
-const COUNTED_AT_PUSH: i64 = 1000;
+const COUNTED_AT_PUSH: i64 = 100;
 
 impl Service {
     /// Renders one item with its attempts and, while it waits, why.

@@ -304,7 +304,8 @@ async fn claim_in_tx(
         format!("AND i.target IN ({words})")
     });
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        // Materialized: Postgres would run a plain subselect again for each row that it locks.
+        // Materialized: Postgres would run a plain subselect again for each row that it locks. The state is wrapped so
+        // that SQLite takes the picked rows by their ids instead of walking everything that is queued.
         "WITH picked AS MATERIALIZED (SELECT i.id FROM items i WHERE i.queue_id = $1 AND i.state = 'queued' \
          AND COALESCE(i.not_before, 0) <= $4 AND COALESCE(i.next_retry_at, 0) <= $4 {targets} \
          AND EXISTS (SELECT 1 FROM queues q WHERE q.id = $1 AND q.paused = 0) \
@@ -312,7 +313,7 @@ async fn claim_in_tx(
          ORDER BY i.priority, i.id LIMIT {want} {lock}) \
          UPDATE items SET state = 'leased', attempt = attempt + 1, agent_id = $2, stock = $3, leased_at = $4, \
          lease_expires_at = $5, next_retry_at = NULL, unreachable_since = NULL \
-         WHERE state = 'queued' AND id IN (SELECT id FROM picked) RETURNING *"
+         WHERE id IN (SELECT id FROM picked) AND COALESCE(state, '') = 'queued' RETURNING *"
     )))
     .bind(queue.as_str())
     .bind(agent.0.as_str())
