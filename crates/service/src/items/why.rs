@@ -47,7 +47,7 @@ impl Service {
         } else if ahead > 0 {
             ("ahead", format!("{ahead} items are ahead of it in the queue `{name}`"))
         } else {
-            ("agents_full", format!("every agent of the queue `{name}` is busy"))
+            ("agents_full", format!("it is next: the first agent of the queue `{name}` with a free place takes it"))
         };
         let slots: i64 = alive.iter().map(|a| a.slots.unwrap_or(1).max(1)).sum();
         let position = (ahead < most).then_some(ahead + 1);
