@@ -9,7 +9,7 @@ use lanza_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{pages, request_id, rest, wandb};
+use crate::{pages, request_id, rest, unread, wandb};
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -121,6 +121,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(pages::router(state))
         .fallback(pages::not_found)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(pages::panicked))
+        .layer(middleware::from_fn(unread::layer))
         .layer(middleware::from_fn(request_id::layer))
 }
 

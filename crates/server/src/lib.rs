@@ -10,6 +10,7 @@ mod pages;
 mod problem;
 mod request_id;
 mod rest;
+mod unread;
 mod wandb;
 
 pub use app::{AppState, Options, Server, start};
