@@ -65,6 +65,17 @@ impl Actor {
     }
 }
 
+/// Refuses a role below the one that is needed.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub(crate) fn require_role(entity: &Entity, have: Role, need: Role) -> Result<()> {
+    if have < need {
+        return Err(Error::Forbidden(format!("you are {have} of `{}`, and this needs the role {need}", entity.name)));
+    }
+    Ok(())
+}
+
 impl Service {
     /// Finds the entity `name` for a caller who needs at least `role` in it.
     ///
@@ -76,12 +87,7 @@ impl Service {
     /// weak.
     pub async fn entity_for(&self, actor: &Actor, name: &str, role: Role) -> Result<Entity> {
         let (entity, have) = self.entity_seen(actor, name).await?;
-        if have < role {
-            return Err(Error::Forbidden(format!(
-                "you are {have} of `{}`, and this needs the role {role}",
-                entity.name
-            )));
-        }
+        require_role(&entity, have, role)?;
         Ok(entity)
     }
 
@@ -131,9 +137,9 @@ impl Service {
                 }
                 Ok(found)
             }
-            None if role >= Role::Member => Ok(found),
             None => {
-                Err(Error::Forbidden(format!("you are {role} of `{}`, and this needs the role member", found.name)))
+                require_role(&found, role, Role::Member)?;
+                Ok(found)
             }
         }
     }

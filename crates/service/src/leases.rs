@@ -8,7 +8,7 @@ use lanza_store::{
 };
 use serde_json::{Map, Value};
 
-use crate::{Actor, Error, JobScope, Result, Service, accounts::secret_hash, queues::effective};
+use crate::{Actor, JobScope, Result, Service, accounts::secret_hash, actor::require_role, queues::effective};
 
 /// How one value of `overrides.artifacts` names a version: a text, or the object that a run's config has for an artifact
 /// that it used (`_type: artifactVersion`).
@@ -52,16 +52,11 @@ impl Service {
     /// Returns what an item's agent was handed, for a run by hand.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Forbidden`] for a role below member and for a job's token.
+    /// [`crate::Error::NotFound`]; [`crate::Error::Forbidden`] for a role below member and for a job's token.
     pub async fn item_replay(&self, actor: &Actor, id: &str) -> Result<Replay> {
         actor.require_person()?;
         let (entity, role, item) = self.item_find(actor, id).await?;
-        if role < Role::Member {
-            return Err(Error::Forbidden(format!(
-                "you are {role} of `{}`, and this needs the role member",
-                entity.name
-            )));
-        }
+        require_role(&entity, role, Role::Member)?;
         let view = self.item_view_short(&entity, &item);
         let lease = Lease { stop: false, ..lease(&entity, &item, String::new()) };
         Ok(Replay { lease, environment: view.environment, source: view.source })

@@ -23,8 +23,8 @@ pub struct Wakers {
 
 impl Wakers {
     /// A queue has an item more to give. Wakes one who waits for it: waking all of a thousand agents for one item would
-    /// make a push cost a thousand looks. Whoever is woken passes it on when it leaves
-    /// something or goes away. When not every agent can serve the item, `everyone` looks.
+    /// make a push cost a thousand looks. Whoever is woken passes it on when it leaves something or goes away. When not
+    /// every agent can serve the item, `everyone` looks.
     pub fn item_queued(&self, queue: &QueueId, everyone: bool) {
         if let Some(notify) = self.queues.lock().get(queue) {
             if everyone { notify.notify_waiters() } else { notify.notify_one() }

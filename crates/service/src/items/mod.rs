@@ -13,7 +13,7 @@ use lanza_store::{
 };
 use serde_json::Value;
 
-use crate::{Actor, Error, Result, Service};
+use crate::{Actor, Error, Result, Service, actor::require_role};
 
 pub use push::{Pushed, WirePush};
 pub(crate) use why::Durations;
@@ -107,12 +107,7 @@ impl Service {
                 item.author, entity.name
             )));
         }
-        if role < Role::Member {
-            return Err(Error::Forbidden(format!(
-                "you are {role} of `{}`, and this needs the role member",
-                entity.name
-            )));
-        }
+        require_role(&entity, role, Role::Member)?;
         match self.item_stop_now(&item, stop.grace_seconds, &actor.username, false).await? {
             Some(Stopping::Stopped(i) | Stopping::Asked(i)) => Ok((entity, *i)),
             Some(Stopping::Ended(i)) => Err(Error::conflict(format!("the item is {} already", i.state.as_str()))),
