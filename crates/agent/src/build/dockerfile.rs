@@ -57,7 +57,7 @@ pub(crate) fn environment(plan: &Plan<'_>) -> String {
             text.push_str("COPY code /opt/lanza/code\nWORKDIR /opt/lanza/code\n");
         }
         let run = if plan.cache_mounts {
-            "RUN --mount=type=cache,target=/root/.cache/pip "
+            "RUN --mount=type=cache,target=/var/cache/pip export PIP_CACHE_DIR=/var/cache/pip; "
         } else {
             "RUN export PIP_NO_CACHE_DIR=1; "
         };
