@@ -212,6 +212,7 @@ impl AgentLoop {
             queues: self.queues.clone(),
             targets: self.targets.clone(),
             slots: options.max_jobs.limit(),
+            resources: None,
             settings: serde_json::json!({
                 "queues": self.queues,
                 "max_jobs": options.max_jobs.limit().map_or(-1, i64::from),
@@ -281,7 +282,7 @@ impl AgentLoop {
             return;
         }
         let client = self.ctx.client.clone();
-        let claim = Claim { queues: self.queues.clone(), free, wait_ms: CLAIM_WAIT_MS };
+        let claim = Claim { queues: self.queues.clone(), free, wait_ms: CLAIM_WAIT_MS, left: None, at_hand: None };
         self.claim = Some(self.tasks.spawn(async move { Event::Claimed(client.agent_claim(&agent, &claim).await) }));
     }
 

@@ -291,6 +291,7 @@ pub(crate) mod tests {
             queue_config: Map::new(),
             item_config: Map::new(),
             spec: Map::new(),
+            resources: Map::new(),
             stop: false,
         }
     }

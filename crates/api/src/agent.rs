@@ -15,7 +15,7 @@
 //! | log bytes of a phase | `POST /agents/{id}/items/{item}/{attempt}/logs/{phase}?offset=N` |
 //! | outcome | `POST /agents/{id}/items/{item}/{attempt}/outcome` |
 
-use lanza_model::{Phase, Target, clock::Time};
+use lanza_model::{Phase, Target, clock::Time, resources::Capacity};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -76,6 +76,10 @@ pub struct Register {
     /// How many items at once; null for no limit.
     #[serde(default)]
     pub slots: Option<u32>,
+    /// What the machine has to hand out; null means that nobody counts it.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub resources: Option<Capacity>,
     /// The agent's settings without secrets, for admins to look at.
     #[serde(default)]
     pub settings: Value,
@@ -91,6 +95,14 @@ pub struct Claim {
     pub free: u32,
     /// How long to wait for one, 0 to 60 000 ms.
     pub wait_ms: u32,
+    /// What the machine has left for the items; null means that nobody counts it.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub left: Option<Capacity>,
+    /// Everything at hand, after a claim whose answer may have been lost: what else is on lease to this agent, and was
+    /// not acknowledged, is handed out again first, under a new token. Null when no answer was lost.
+    #[serde(default)]
+    pub at_hand: Option<Vec<Held>>,
 }
 
 /// Answer to a claim; empty when the wait is over.
@@ -160,6 +172,9 @@ pub struct Lease {
     pub item_config: Map<String, Value>,
     /// The client's launch spec as it was sent, without secrets.
     pub spec: Map<String, Value>,
+    /// What the item asks of the machine: `cpus memory gpus`.
+    #[serde(default)]
+    pub resources: Map<String, Value>,
     /// The attempt was asked to stop before it began.
     #[serde(default)]
     pub stop: bool,
@@ -229,6 +244,20 @@ pub struct Report {
     /// The source that was found.
     #[serde(default)]
     pub source: Option<ItemSource>,
+    /// What was set aside for it: `{cpus, memory_bytes, gpus: [device]}`.
+    #[serde(default)]
+    pub reserved: Option<Reserved>,
+}
+
+/// What an agent set aside for one attempt.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reserved {
+    /// CPUs, in cores.
+    pub cpus: f64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// GPUs, by the names that the machine has for them.
+    pub gpus: Vec<String>,
 }
 
 /// Begin or end of a phase.

@@ -54,6 +54,7 @@ pub(crate) async fn measure(
             queues: vec!["q".into()],
             targets: vec![Target::Docker],
             slots: None,
+            resources: None,
             settings: Value::Null,
         };
         agents.push(client.agent_register(&user, &register).await?.id);
@@ -162,7 +163,7 @@ async fn claim(client: &Client, agent: &str, left: &Arc<AtomicUsize>) -> Result<
         }
         let mut missing = wanted;
         while missing > 0 {
-            let claim = Claim { queues: vec!["q".into()], free: missing as u32, wait_ms: 10_000 };
+            let claim = Claim { queues: vec!["q".into()], free: missing as u32, wait_ms: 10_000, left: None, at_hand: None };
             let claimed = client.agent_claim(agent, &claim).await?;
             missing -= claimed.leases.len();
             let acknowledged = claimed.leases.iter().map(|l| client.attempt_acknowledge(agent, &l.item, l.attempt));

@@ -15,6 +15,7 @@ pub mod job;
 pub mod name;
 pub mod phase;
 pub mod priority;
+pub mod resources;
 pub mod role;
 pub mod run;
 pub mod spec;

@@ -113,6 +113,7 @@ pub(crate) fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
         queue_config,
         item_config,
         spec: item.spec.clone(),
+        resources: item.resources.clone(),
         stop: item.stop_requested_at.is_some() && item.state == StateName::Leased,
     }
 }

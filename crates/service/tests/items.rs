@@ -58,6 +58,7 @@ impl World {
             queues: vec!["q".into()],
             targets: vec![Target::Process],
             slots: Some(1),
+            resources: None,
             settings: Value::Null,
         };
         let (_, agent) = self.service.agent_register(&self.ana, "ana", register).await.expect("registered");
@@ -70,7 +71,7 @@ impl World {
     }
 
     async fn claim(&self, agent: &str) -> Vec<Lease> {
-        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 0 };
+        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 0, left: None, at_hand: None };
         self.service.agent_claim(&self.ana, agent, &claim).await.expect("claim").leases
     }
 
@@ -122,7 +123,7 @@ async fn a_push_wakes_a_waiting_claim() {
     let agent = w.agent().await;
     let (service, ana) = (w.service.clone(), w.ana.clone());
     let waiting = tokio::spawn(async move {
-        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000 };
+        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000, left: None, at_hand: None };
         service.agent_claim(&ana, &agent, &claim).await.expect("claim").leases
     });
     tokio::task::yield_now().await;
@@ -409,6 +410,7 @@ async fn an_agent_is_told_which_queues_exist_and_is_the_same_after_a_restart() {
         queues: vec!["nope".into()],
         targets: vec![Target::Docker],
         slots: None,
+        resources: None,
         settings: Value::Null,
     };
     let missing = w.service.agent_register(&w.ana, "ana", register.clone()).await.expect_err("no such queue");

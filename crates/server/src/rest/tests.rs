@@ -52,6 +52,7 @@ impl House {
             queues: vec!["q".into()],
             targets: vec![Target::Process],
             slots: Some(1),
+            resources: None,
             settings: Value::Null,
         };
         let agent = service.agent_register(&ana, "vision", register).await.expect("an agent").1.id.to_string();
