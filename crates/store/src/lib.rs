@@ -9,6 +9,7 @@
 
 pub mod blobs;
 mod error;
+mod gather;
 mod lookups;
 mod open;
 mod row;

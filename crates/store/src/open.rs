@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Blobs, Error, Result,
+    Blobs, Error, Result, items,
     lookups::Lookups,
     write::{Job, writer},
 };
@@ -41,6 +41,7 @@ pub struct Store {
     readers: AnyPool,
     pub(crate) jobs: mpsc::Sender<Box<dyn Job>>,
     pub(crate) lookups: Arc<Lookups>,
+    pub(crate) item_counters: items::Counters,
     blobs: Blobs,
 }
 
@@ -78,7 +79,7 @@ impl Store {
         let lookups = Arc::new(Lookups::new(engine == Engine::Sqlite));
         #[expect(clippy::disallowed_methods, reason = "the writer lives exactly as long as the store's handles")]
         tokio::spawn(writer(engine, writers, queue, lookups.clone()));
-        Ok(Self { engine, readers, jobs, lookups, blobs })
+        Ok(Self { engine, readers, jobs, lookups, item_counters: items::Counters::default(), blobs })
     }
 
     /// The pool for reads. Statements that change anything go through [`Store::write`].

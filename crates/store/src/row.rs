@@ -77,6 +77,15 @@ pub(crate) fn rows_of(rows: usize, columns: usize) -> String {
     text
 }
 
+/// As [`rows_of`], each column with its type: Postgres takes the parameters of a bare `VALUES` list for text.
+pub(crate) fn rows_as(rows: usize, types: &[&str]) -> String {
+    let row = |row: usize| {
+        let columns = types.iter().enumerate().map(|(i, t)| format!("CAST(${} AS {t})", row * types.len() + i + 1));
+        format!("({})", columns.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
 impl Columns for AnyRow {
     fn text(&self, column: &str) -> Result<String> {
         Ok(self.try_get(column)?)

@@ -57,6 +57,8 @@ pub(crate) enum Ran {
     Kept,
     Undone,
     Again,
+    /// Several callers' parts failed together, and will run one by one.
+    Apart,
 }
 
 struct Waiting<T, F> {
@@ -138,6 +140,8 @@ const GUARDED: u32 = 16;
 enum Halt {
     /// A closure failed, and there is no savepoint to go back to.
     Unguarded,
+    /// A job wants to run once more, in smaller parts.
+    Apart,
     Failed(Error),
 }
 
@@ -161,7 +165,7 @@ pub(crate) async fn writer(
         let failed = loop {
             match transact(engine, &pool, &mut batch, guarded > 0).await {
                 Ok(()) => break None,
-                Err(Halt::Unguarded) => guarded = GUARDED,
+                Err(Halt::Unguarded | Halt::Apart) => guarded = GUARDED,
                 Err(Halt::Failed(e)) if e.is_serialization_failure() && tries < TRIES => {
                     tries += 1;
                     tokio::time::sleep(std::time::Duration::from_millis(u64::from(tries) * 3)).await;
@@ -183,7 +187,7 @@ pub(crate) async fn writer(
 }
 
 /// One failure is told to every caller of the batch; the database's error itself cannot be copied.
-fn again_of(error: &Error) -> Error {
+pub(crate) fn again_of(error: &Error) -> Error {
     if error.is_temporary() {
         Error::Database(sqlx::Error::PoolTimedOut)
     } else {
@@ -238,6 +242,7 @@ async fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result
         match job.run(tx).await {
             Ran::Kept => {}
             Ran::Undone => return Err(Halt::Unguarded),
+            Ran::Apart => return Err(Halt::Apart),
             Ran::Again => return Err(Halt::Failed(serialization_failure())),
         }
     }
@@ -254,6 +259,7 @@ async fn run_guarded(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Re
                 tx.connection.execute("ROLLBACK TO SAVEPOINT job").await?;
                 tx.trail.truncate(lines);
             }
+            Ran::Apart => return Err(Halt::Apart),
             Ran::Again => return Err(Halt::Failed(serialization_failure())),
         }
         tx.connection.execute("RELEASE SAVEPOINT job").await?;

@@ -1,5 +1,7 @@
 //! Leases: items handed out, acknowledged, handed back, and kept by heartbeats.
 
+use std::collections::HashMap;
+
 use lanza_model::{
     Target,
     clock::Time,
@@ -13,10 +15,10 @@ use super::{
     transitions::{revoke_token_in_tx, trail},
 };
 use crate::{
-    Engine, Error, Result, Store, Tx, accounts,
+    Engine, Error, Result, Store, Tx, WriteFuture, accounts,
     events::event_insert_in_tx,
     lookups::Area,
-    row::{Columns, batches, rows_of},
+    row::{Columns, batches, rows_as, rows_of},
 };
 
 /// A job's token, made for one lease.
@@ -130,38 +132,8 @@ impl Store {
     /// # Errors
     /// [`Error::Moved`] when the agent does not hold this attempt.
     pub async fn item_acknowledge(&self, id: &ItemId, attempt: u32, agent: &AgentId, now: Time) -> Result<()> {
-        let (id, agent) = (id.clone(), agent.clone());
-        self.write_in(Area::Beside, move |tx| {
-            let (id, agent) = (id.clone(), agent.clone());
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "UPDATE items SET state = 'running', acknowledged_at = $4, lease_expires_at = NULL \
-                     WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'leased' RETURNING entity_id",
-                )
-                .bind(id.as_str())
-                .bind(i64::from(attempt))
-                .bind(agent.as_str())
-                .bind(now.0)
-                .fetch_optional(tx.connection())
-                .await?;
-                let Some(row) = row else {
-                    let found = item_in_tx(tx, &id).await?.ok_or(Error::Moved)?;
-                    let same = found.state == StateName::Running
-                        && found.attempt == attempt
-                        && found.agent_id.as_ref() == Some(&agent);
-                    return if same { Ok(()) } else { Err(Error::Moved) };
-                };
-                sqlx::query("UPDATE attempts SET state = 'running' WHERE item_id = $1 AND number = $2")
-                    .bind(id.as_str())
-                    .bind(i64::from(attempt))
-                    .execute(tx.connection())
-                    .await?;
-                let (entity, actor) = (row.text("entity_id")?, format!("agent:{agent}"));
-                event_insert_in_tx(tx, now, &entity, &actor, "acknowledged", ("item", id.as_str()));
-                Ok(())
-            })
-        })
-        .await
+        let part = Acknowledged { id: id.clone(), attempt, agent: agent.clone(), now };
+        self.item_counters.acknowledge.write(self, part).await
     }
 
     /// A lease that was not acknowledged ended, or was handed back: nothing happened.
@@ -284,6 +256,84 @@ impl Store {
         })
         .await
     }
+}
+
+/// An agent's word that it begins.
+#[derive(Debug)]
+pub(crate) struct Acknowledged {
+    id: ItemId,
+    attempt: u32,
+    agent: AgentId,
+    now: Time,
+}
+
+/// Moves leased items to `running`.
+pub(super) fn acknowledge_in_tx<'c>(tx: &'c mut Tx, parts: &'c [Acknowledged]) -> WriteFuture<'c, Vec<Result<()>>> {
+    Box::pin(async move {
+        let mut begun = HashMap::new();
+        for batch in batches(parts) {
+            acknowledge_batch(tx, batch, &mut begun).await?;
+        }
+        let mut results = Vec::with_capacity(parts.len());
+        for part in parts {
+            // Taken out: of two who say the same, the second finds the item running.
+            if let Some(entity) = begun.remove(&(part.id.as_str(), part.attempt)) {
+                let actor = format!("agent:{}", part.agent);
+                event_insert_in_tx(tx, part.now, &entity, &actor, "acknowledged", ("item", part.id.as_str()));
+                results.push(Ok(()));
+                continue;
+            }
+            let found = item_in_tx(tx, &part.id).await?;
+            let same = found.is_some_and(|found| {
+                found.state == StateName::Running
+                    && found.attempt == part.attempt
+                    && found.agent_id.as_ref() == Some(&part.agent)
+            });
+            results.push(if same { Ok(()) } else { Err(Error::Moved) });
+        }
+        Ok(results)
+    })
+}
+
+/// Moves those that their agents hold, and adds them with their entities to `begun`.
+async fn acknowledge_batch<'p>(
+    tx: &mut Tx,
+    batch: &'p [Acknowledged],
+    begun: &mut HashMap<(&'p str, u32), String>,
+) -> Result<()> {
+    let statement = format!(
+        "WITH held (held_id, number, held_by, at) AS (VALUES {}) \
+         UPDATE items SET state = 'running', acknowledged_at = held.at, lease_expires_at = NULL FROM held \
+         WHERE id = held.held_id AND attempt = held.number AND agent_id = held.held_by AND COALESCE(state, '') = 'leased' \
+         RETURNING id, attempt, entity_id",
+        rows_as(batch.len(), &["TEXT", "BIGINT", "TEXT", "BIGINT"])
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+    for part in batch {
+        query = query.bind(part.id.as_str()).bind(i64::from(part.attempt)).bind(part.agent.as_str()).bind(part.now.0);
+    }
+    let rows = query.fetch_all(tx.connection()).await?;
+    let mut moved = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (id, number) = (row.text("id")?, row.int("attempt")?);
+        if let Some(part) = batch.iter().find(|part| part.id.as_str() == id) {
+            begun.insert((part.id.as_str(), number as u32), row.text("entity_id")?);
+        }
+        moved.push((id, number));
+    }
+    for moved in batches(&moved) {
+        let statement = format!(
+            "WITH begun (begun_id, begun_number) AS (VALUES {}) UPDATE attempts SET state = 'running' FROM begun \
+             WHERE item_id = begun.begun_id AND number = begun.begun_number",
+            rows_as(moved.len(), &["TEXT", "BIGINT"])
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        for (id, number) in moved {
+            query = query.bind(id.as_str()).bind(number);
+        }
+        query.execute(tx.connection()).await?;
+    }
+    Ok(())
 }
 
 async fn claim_in_tx(

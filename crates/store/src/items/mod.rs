@@ -4,13 +4,16 @@
 //! begins in, and no row back means that somebody else was first ([`crate::Error::Moved`]). The fence of a report is the
 //! attempt number together with the agent's id.
 
+mod insert;
 mod leases;
 mod logs;
 mod read;
 mod transitions;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+use std::sync::Arc;
 
 use lanza_model::{
     Phase, Priority, Reason, Target,
@@ -24,6 +27,21 @@ pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
 pub use read::{AttemptRow, ItemFilter, ItemSpan};
 pub use transitions::{Ended, Stopping};
+
+use crate::gather::Counter;
+
+/// Writes that many callers do at the same time.
+#[derive(Debug, Clone)]
+pub(crate) struct Counters {
+    insert: Counter<Arc<Item>, Option<Item>>,
+    acknowledge: Counter<leases::Acknowledged, ()>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { insert: Counter::new(insert::in_tx), acknowledge: Counter::new(leases::acknowledge_in_tx) }
+    }
+}
 
 /// An item, as it is stored.
 #[derive(Debug, Clone)]

@@ -42,7 +42,7 @@ pub enum Stopping {
     Ended(Box<Item>),
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("JSON values serialize")
 }
 
@@ -51,65 +51,6 @@ pub(super) fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time
 }
 
 impl Store {
-    /// Adds an item. With an idempotency key that the queue has seen, returns the item of that key instead, and false.
-    ///
-    /// # Errors
-    /// [`Error::Moved`] when the queue is gone.
-    pub async fn item_insert(&self, new: Item) -> Result<(Item, bool)> {
-        self.write_in(Area::Beside, move |tx| {
-            let new = new.clone();
-            Box::pin(async move {
-                let done = sqlx::query(
-                    "INSERT INTO items (id, entity_id, queue_id, queue_name, target, state, attempt, max_attempts, losses, stock, \
-                     priority, author_id, author, created_at, deleted, warnings, spec, job, job_artifact, code_artifact, run_entity, \
-                     run_project, planned_run, runs, name, queue_config, item_config, template_variables, resources, not_before, \
-                     idempotency_key) \
-                     SELECT $1, $2, $3, $4, $5, 'queued', 0, $6, 0, 0, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15, $16, $17, $18, \
-                     '[]', $19, $20, $21, $22, $23, $24, $25 \
-                     FROM queues WHERE id = $3 ON CONFLICT (queue_id, idempotency_key) DO NOTHING",
-                )
-                .bind(new.id.as_str())
-                .bind(new.entity_id.as_str())
-                .bind(new.queue_id.as_str())
-                .bind(&new.queue_name)
-                .bind(new.target.as_str())
-                .bind(i64::from(new.max_attempts))
-                .bind(new.priority.number())
-                .bind(new.author_id.as_str())
-                .bind(&new.author)
-                .bind(new.created_at.0)
-                .bind(json(&new.warnings))
-                .bind(json(&new.spec))
-                .bind(new.job.as_deref())
-                .bind(new.job_artifact.as_deref())
-                .bind(new.code_artifact.as_deref())
-                .bind(&new.run_entity)
-                .bind(&new.run_project)
-                .bind(&new.planned_run)
-                .bind(new.name.as_deref())
-                .bind(json(&new.queue_config))
-                .bind(json(&new.item_config))
-                .bind(json(&new.template_variables))
-                .bind(json(&new.resources))
-                .bind(new.not_before.map(|t| t.0))
-                .bind(new.idempotency_key.as_deref())
-                .execute(tx.connection())
-                .await?;
-                if done.rows_affected() == 1 {
-                    trail(tx, &new, &new.author, "queued", new.created_at);
-                    return Ok((new, true));
-                }
-                let row = sqlx::query("SELECT * FROM items WHERE queue_id = $1 AND idempotency_key = $2")
-                    .bind(new.queue_id.as_str())
-                    .bind(new.idempotency_key.as_deref())
-                    .fetch_optional(tx.connection())
-                    .await?;
-                row.as_ref().map(item).transpose()?.map(|i| (i, false)).ok_or(Error::Moved)
-            })
-        })
-        .await
-    }
-
     /// The attempt is over, and so is the item.
     ///
     /// `agent` is the fence of an agent's report; the server itself and stock agents give none. Saying the same again
