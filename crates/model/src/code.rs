@@ -448,6 +448,22 @@ pub const OUT_OF_MEMORY: Code = Code {
     page: include_str!("../../../docs/errors/LZ0134.md"),
 };
 
+/// The job did not begin in the time that its queue allows.
+pub const START_TIMEOUT: Code = Code {
+    word: "start_timeout",
+    help: "LZ0135",
+    hint: "See which phase took so long, or ask the queue's admin for a longer `start_timeout_seconds`.",
+    page: include_str!("../../../docs/errors/LZ0135.md"),
+};
+
+/// The job ran longer than its queue allows.
+pub const MAX_DURATION: Code = Code {
+    word: "max_duration",
+    help: "LZ0136",
+    hint: "Make the job shorter, or ask the queue's admin for a longer `max_duration_seconds`.",
+    page: include_str!("../../../docs/errors/LZ0136.md"),
+};
+
 /// The agent was lost while the job ran.
 pub const AGENT_LOST: Code = Code {
     word: "agent_lost",
@@ -544,6 +560,8 @@ pub const ALL: &[Code] = &[
     NO_INIT,
     STOPPED,
     OUT_OF_MEMORY,
+    START_TIMEOUT,
+    MAX_DURATION,
     AGENT_LOST,
     TARGET_UNAVAILABLE,
     SUPERVISOR_LOST,

@@ -4,6 +4,7 @@
 //! submitter's layer: template values and the fields of an allow-list. Both are kept apart; the effective config is the
 //! second merged over the first.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::target::Target;
@@ -21,6 +22,95 @@ pub fn merge(base: &Value, over: &Value) -> Value {
             Value::Object(merged)
         }
         _ => over.clone(),
+    }
+}
+
+/// Who set a value of the effective configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// The queue's admin.
+    Queue,
+    /// The queue's admin, through a template variable.
+    Template,
+    /// The launch.
+    Launch,
+}
+
+/// One value of the effective configuration, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Dotted path.
+    pub path: String,
+    /// What holds; null when the launch took it away.
+    pub value: Value,
+    /// What the queue says, where the launch says otherwise; null when the queue says nothing.
+    pub queue: Value,
+    /// Who set it.
+    pub set_by: Layer,
+}
+
+impl Setting {
+    /// Whether the launch changes the queue's value.
+    pub fn is_changed(&self) -> bool {
+        self.set_by == Layer::Launch && self.value != self.queue
+    }
+}
+
+/// Lists every value of the effective configuration with the layer that set it, by path. `written` is the queue's
+/// configuration as its admin wrote it, `queue` the same with its template variables filled, `item` the launch's layer.
+pub fn settings(written: &Map<String, Value>, queue: &Map<String, Value>, item: &Map<String, Value>) -> Vec<Setting> {
+    let (queue, item) = (Value::Object(queue.clone()), Value::Object(item.clone()));
+    let effective = merge(&queue, &item);
+    let mut paths = Vec::new();
+    leaves(&mut Vec::new(), &queue, &mut paths);
+    leaves(&mut Vec::new(), &effective, &mut paths);
+    paths.sort();
+    paths.dedup();
+    let at = |root: &Value, path: &[String]| -> Option<Value> {
+        path.iter().try_fold(root, |v, key| v.as_object()?.get(key)).cloned()
+    };
+    let mut settings = Vec::new();
+    for path in paths {
+        let (now, before) = (at(&effective, &path), at(&queue, &path));
+        // A path into an object that the launch replaced by something else, or into a value that was no object.
+        if now.as_ref().is_some_and(|v| v.as_object().is_some_and(|o| !o.is_empty())) {
+            continue;
+        }
+        // A null of the launch where the queue says nothing.
+        if now.as_ref().is_none_or(Value::is_null) && before.as_ref().is_none_or(Value::is_null) {
+            continue;
+        }
+        let launched = now != before || at(&item, &path).is_some_and(|v| !v.is_null());
+        let set_by = if launched {
+            Layer::Launch
+        } else if at(&Value::Object(written.clone()), &path) != before {
+            Layer::Template
+        } else {
+            Layer::Queue
+        };
+        settings.push(Setting {
+            path: path.join("."),
+            value: now.unwrap_or(Value::Null),
+            queue: before.unwrap_or(Value::Null),
+            set_by,
+        });
+    }
+    settings
+}
+
+/// Collects the paths of everything below `value` that is not an object with keys.
+fn leaves(path: &mut Vec<String>, value: &Value, paths: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(o) if !o.is_empty() => {
+            for (key, inner) in o {
+                path.push(key.clone());
+                leaves(path, inner, paths);
+                path.pop();
+            }
+        }
+        _ if path.is_empty() => {}
+        _ => paths.push(path.clone()),
     }
 }
 
@@ -150,6 +240,51 @@ pub fn check_submitter(target: Target, args: &Map<String, Value>) -> Result<(), 
         }
     }
     find_macros("", &Value::Object(args.clone()), &mut refused);
+    if refused.is_empty() { Ok(()) } else { Err(refused) }
+}
+
+/// Checks the submitter's layer against the queue's own list of fields, where its policy has one (`submitter_fields`),
+/// else against the allow-list of `target`. The agent's environment stays out of reach either way.
+///
+/// # Errors
+/// Every field that is refused.
+pub fn check_submitter_within(
+    target: Target,
+    fields: Option<&[String]>,
+    args: &Map<String, Value>,
+) -> Result<(), Vec<NotAllowed>> {
+    let Some(fields) = fields else { return check_submitter(target, args) };
+    let spelled = |path: &str| -> String { path.split('.').map(docker_option).collect::<Vec<_>>().join(".") };
+    let fields: Vec<String> = fields.iter().map(|f| spelled(f)).collect();
+    let args_value = Value::Object(args.clone());
+    let (mut paths, mut refused) = (Vec::new(), Vec::new());
+    leaves(&mut Vec::new(), &args_value, &mut paths);
+    for path in paths {
+        let (path, plain) = (path.join("."), spelled(&path.join(".")));
+        let within = |f: &String| plain == *f || plain.strip_prefix(f.as_str()).is_some_and(|r| r.starts_with('.'));
+        if !fields.iter().any(within) {
+            let known = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
+            refused.push(NotAllowed {
+                field: path,
+                why: format!("may only be set by the queue's admin, who left to others: {known}"),
+            });
+        }
+    }
+    match target {
+        Target::Docker | Target::Process => {
+            for (key, value) in args.iter().filter(|(k, _)| ["env", "e"].contains(&docker_option(k).as_str())) {
+                check_env(key, value, &mut refused);
+            }
+        }
+        // A list that names a whole block does not mean what reaches the machine from within it.
+        Target::Kubernetes => {
+            let mut dangerous = Vec::new();
+            walk_manifest("", &args_value, &mut dangerous);
+            refused.extend(dangerous.into_iter().filter(|d| !fields.contains(&spelled(&d.field))));
+        }
+        _ => {}
+    }
+    find_macros("", &args_value, &mut refused);
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
@@ -335,6 +470,51 @@ mod tests {
             check_submitter(Target::Kubernetes, &map(json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})));
         assert_eq!(e.expect_err("host network")[0].field, "spec.template.spec.hostNetwork");
         assert!(check_submitter(Target::Process, &map(json!({"command": "rm"}))).is_err());
+    }
+
+    #[test]
+    fn an_admin_narrows_and_widens_what_submitters_set() {
+        let fields = ["memory".to_owned(), "--shm_size".to_owned(), "volume".to_owned(), "env".to_owned()];
+        let check = |args: Value| check_submitter_within(Target::Docker, Some(&fields), &map(args));
+        assert!(check(json!({"memory": "1g", "shm-size": "1g", "volume": "/data:/data", "env": ["A=1"]})).is_ok());
+        let refused = check(json!({"gpus": "all"})).expect_err("narrowed");
+        assert!(refused[0].to_string().contains("gpus: may only be set by the queue's admin"), "{}", refused[0]);
+        assert!(check(json!({"env": ["SECRET"]})).is_err(), "the agent's environment stays out of reach");
+        assert!(check(json!({"volume": "${HOME}:/home"})).is_err());
+        assert!(check_submitter_within(Target::Docker, None, &map(json!({"gpus": "all"}))).is_ok());
+        let pod = |field: &str| json!({"spec": {"template": {"spec": {field: true}}}});
+        let block = ["spec".to_owned()];
+        let check =
+            |fields: &[String], args: Value| check_submitter_within(Target::Kubernetes, Some(fields), &map(args));
+        assert!(check(&block, pod("activeDeadlineSeconds")).is_ok());
+        assert!(check(&block, pod("hostNetwork")).is_err(), "a block does not mean what is dangerous in it");
+        assert!(check(&["spec.template.spec.hostNetwork".to_owned()], pod("hostNetwork")).is_ok());
+    }
+
+    #[test]
+    fn every_value_has_the_layer_that_set_it() {
+        let written = map(json!({"image": "{{image}}", "env": {"A": "1", "B": "2"}, "memory": "8g", "x": {"y": 1}}));
+        let queue = map(json!({"image": "base:1", "env": {"A": "1", "B": "2"}, "memory": "8g", "x": {"y": 1}}));
+        let item = map(json!({"env": {"B": "3", "C": "4"}, "memory": "8g", "x": 2, "cpus": null}));
+        let found: Vec<_> = settings(&written, &queue, &item)
+            .into_iter()
+            .map(|s| (s.is_changed(), s.path, s.value, s.queue, s.set_by))
+            .collect();
+        let expect = |changed: bool, path: &str, value: Value, queue: Value, by: Layer| {
+            (changed, path.to_owned(), value, queue, by)
+        };
+        assert_eq!(
+            found,
+            [
+                expect(false, "env.A", json!("1"), json!("1"), Layer::Queue),
+                expect(true, "env.B", json!("3"), json!("2"), Layer::Launch),
+                expect(true, "env.C", json!("4"), json!(null), Layer::Launch),
+                expect(false, "image", json!("base:1"), json!("base:1"), Layer::Template),
+                expect(false, "memory", json!("8g"), json!("8g"), Layer::Launch),
+                expect(true, "x", json!(2), json!({"y": 1}), Layer::Launch),
+                expect(true, "x.y", json!(null), json!(1), Layer::Launch),
+            ]
+        );
     }
 
     #[test]

@@ -203,9 +203,11 @@ mod tests {
         );
         assert_eq!(request(json!({ "gpus": [1] })).gpus, GpuRequest::Devices(vec!["1".into()]));
         assert!(request(json!({ "cpus": null })).is_nothing());
-        for (bad, key) in
-            [(json!({ "cpus": -1 }), "cpus"), (json!({ "memory": "lots" }), "memory"), (json!({ "gpus": true }), "gpus")]
-        {
+        for (bad, key) in [
+            (json!({ "cpus": -1 }), "cpus"),
+            (json!({ "memory": "lots" }), "memory"),
+            (json!({ "gpus": true }), "gpus"),
+        ] {
             assert_eq!(Request::parse(bad.as_object().expect("an object")).expect_err(key).0, key);
         }
     }

@@ -107,6 +107,18 @@ fn check_value(name: &str, schema: &Value, value: &Value) -> Result<(), Invalid>
     Ok(())
 }
 
+/// A text that a submitter chooses freely is put into the admin's layer, where it must not read the agent's environment or
+/// secrets. What the admin has listed is the admin's own word.
+fn check_text(name: &str, schema: &Value, value: &Value) -> Result<(), Invalid> {
+    let own = schema.get("enum").is_some() || schema.get("default") == Some(value);
+    match value.as_str() {
+        Some(text) if !own && (text.contains("${") || text.contains("secret:")) => {
+            Err(invalid(name, "must not hold `${` or `secret:`, which only the queue's admin may write"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the value of every variable of the queue: the submitter's, else the default.
 ///
 /// # Errors
@@ -125,7 +137,7 @@ pub fn resolve(
     for (name, schema) in definitions {
         match given.get(name).filter(|v| !v.is_null()).or_else(|| schema.get("default")) {
             None => errors.push(invalid(name, "needs a value, it has no default")),
-            Some(value) => match check_value(name, schema, value) {
+            Some(value) => match check_value(name, schema, value).and_then(|()| check_text(name, schema, value)) {
                 Ok(()) => {
                     values.insert(name.clone(), value.clone());
                 }
@@ -204,6 +216,18 @@ mod tests {
 
     fn map(v: Value) -> Map<String, Value> {
         v.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn a_submitters_text_reads_nothing_of_the_agent() {
+        let definitions = json!({"free": {"type": "string"}, "listed": {"type": "string", "enum": ["${HOME}/a"]},
+                                 "kept": {"type": "string", "default": "secret:A"}});
+        let of = |given: Value| resolve(definitions.as_object().unwrap(), given.as_object().unwrap());
+        assert!(of(json!({"free": "plain $ text", "listed": "${HOME}/a"})).is_ok());
+        for wrong in ["${AWS_SECRET_ACCESS_KEY}", "secret:TOKEN", "x secret:TOKEN"] {
+            assert!(of(json!({"free": wrong, "listed": "${HOME}/a"})).is_err(), "{wrong}");
+        }
+        assert!(of(json!({"free": "x", "listed": "${HOME}/a", "kept": "secret:B"})).is_err());
     }
 
     #[test]
