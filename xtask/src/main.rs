@@ -8,6 +8,7 @@
     reason = "this program talks to a developer at a terminal and reads the developer's environment"
 )]
 
+mod checklist;
 mod demo;
 mod dependencies;
 mod http;
@@ -30,7 +31,7 @@ cargo xtask COMMAND
                               --keep     leave the server up until Enter is pressed
   test                        everything that CI runs, from cheap to dear; or one part of it:
   test fmt                    formatting
-  test lint                   clippy on all targets, warnings are errors
+  test lint                   clippy on all targets, warnings are errors; docs/checklist.md names tests that exist
   test doc                    rustdoc, warnings are errors
   test dependencies           allowed arrows between crates, unused dependencies, licences
   test unit [ARGS]            cargo test, with a private Postgres where one is installed
@@ -39,6 +40,7 @@ cargo xtask COMMAND
                               LANZA_KILL_PER_PHASE=5 is the full size
   fmt                         format all sources
   lint                        same as `test lint`
+  checklist                   write docs/checklist.md from docs/checklist/*.toml
 
 LANZA_REQUIRE=docker,postgres makes a missing Docker or Postgres an error instead of a skip.
 LANZA_PYTHON names the Python (3.11 or newer) to use.";
@@ -71,6 +73,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test", "conformance", rest @ ..] => suite::conformance(rest),
         ["test", "kill", rest @ ..] => suite::kill(rest),
         ["fmt"] => suite::format(),
+        ["checklist"] => checklist::write(),
         other => bail!("there is no command `{}`\n\n{HELP}", other.join(" ")),
     }
 }

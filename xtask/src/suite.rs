@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    dependencies as checks, licences, postgres,
+    checklist, dependencies as checks, licences, postgres,
     python::{Environment, answers},
     root,
     step::{call, seconds, skip, step},
@@ -39,8 +39,9 @@ pub(crate) fn format() -> Result<()> {
     step("format all sources", || call(cargo().args(["fmt", "--all"]), "a source file does not parse"))
 }
 
-/// Runs clippy on everything, with warnings as errors.
+/// Checks the table of tests, and runs clippy on everything with warnings as errors.
 pub(crate) fn lint() -> Result<()> {
+    step("checklist", checklist::check)?;
     step("lints", || {
         let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
         call(cargo().args(arguments), "the lints and their reasons are in Cargo.toml and clippy.toml")

@@ -2,7 +2,7 @@
 
 use lanza_api::artifact::{Artifact as ArtifactView, ArtifactFile};
 use lanza_model::id::ProjectId;
-use lanza_store::artifacts::{Artifact, ArtifactType, Collection, FileEntry, Membership};
+use lanza_store::artifacts::{Artifact, ArtifactType, Collection, FileEntry, Membership, State};
 
 use super::FileLocation;
 use crate::{Actor, Error, Result, Service, jobs::metadata_of};
@@ -107,8 +107,11 @@ impl Service {
     /// Lists the entries of a version by path, after `after`.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Error::NotFound`] when the version is deleted: a job must not run without its code.
     pub async fn artifact_file_list(&self, artifact: &Artifact, after: &str, limit: i64) -> Result<Vec<FileEntry>> {
+        if artifact.state == State::Deleted {
+            return Err(Error::not_found("artifact", artifact.id.to_string()));
+        }
         Ok(self.store.artifact_file_list(&artifact.id, after, limit).await?)
     }
 
