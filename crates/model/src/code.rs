@@ -464,6 +464,46 @@ pub const MAX_DURATION: Code = Code {
     page: include_str!("../../../docs/errors/LZ0136.md"),
 };
 
+/// A Python package of the job is not installed.
+pub const MODULE_MISSING: Code = Code {
+    word: "module_missing",
+    help: "LZ0137",
+    hint: "Add the package to requirements.txt and make the job again.",
+    page: include_str!("../../../docs/errors/LZ0137.md"),
+};
+
+/// The GPU's memory was too small.
+pub const GPU_OUT_OF_MEMORY: Code = Code {
+    word: "gpu_out_of_memory",
+    help: "LZ0138",
+    hint: "Use a smaller batch or model, or a queue with larger GPUs.",
+    page: include_str!("../../../docs/errors/LZ0138.md"),
+};
+
+/// There is no GPU that the job can use.
+pub const GPU_MISSING: Code = Code {
+    word: "gpu_missing",
+    help: "LZ0139",
+    hint: "Ask for `gpus`, and check driver and container toolkit on the agent's machine.",
+    page: include_str!("../../../docs/errors/LZ0139.md"),
+};
+
+/// The job ran out of shared memory.
+pub const SHARED_MEMORY: Code = Code {
+    word: "shared_memory",
+    help: "LZ0140",
+    hint: "Set `shm-size` in the queue's config, for instance `8g`.",
+    page: include_str!("../../../docs/errors/LZ0140.md"),
+};
+
+/// The job ran out of disk space.
+pub const JOB_DISK_FULL: Code = Code {
+    word: "job_disk_full",
+    help: "LZ0141",
+    hint: "Make room where the job writes, or write less.",
+    page: include_str!("../../../docs/errors/LZ0141.md"),
+};
+
 /// The agent was lost while the job ran.
 pub const AGENT_LOST: Code = Code {
     word: "agent_lost",
@@ -502,6 +542,78 @@ pub const AGENT_FAILED: Code = Code {
     help: "LZ0146",
     hint: "Read the message and the agent's log.",
     page: include_str!("../../../docs/errors/LZ0146.md"),
+};
+
+/// A system library is not installed.
+pub const LIBRARY_MISSING: Code = Code {
+    word: "library_missing",
+    help: "LZ0147",
+    hint: "Use a base image that has it, or install it on the machine.",
+    page: include_str!("../../../docs/errors/LZ0147.md"),
+};
+
+/// A file that the job reads is not there.
+pub const FILE_MISSING: Code = Code {
+    word: "file_missing",
+    help: "LZ0148",
+    hint: "Log the file with the code, mount it, or bring it as an artifact.",
+    page: include_str!("../../../docs/errors/LZ0148.md"),
+};
+
+/// The job may not use a file.
+pub const PERMISSION_DENIED: Code = Code {
+    word: "permission_denied",
+    help: "LZ0149",
+    hint: "Give the job's user the right, or write elsewhere.",
+    page: include_str!("../../../docs/errors/LZ0149.md"),
+};
+
+/// The script is not valid Python.
+pub const SYNTAX_ERROR: Code = Code {
+    word: "syntax_error",
+    help: "LZ0150",
+    hint: "Correct the script, or set the job's Python version.",
+    page: include_str!("../../../docs/errors/LZ0150.md"),
+};
+
+/// The program is for another processor.
+pub const WRONG_PLATFORM: Code = Code {
+    word: "wrong_platform",
+    help: "LZ0151",
+    hint: "Build the image for the agent's platform, or set `platform`.",
+    page: include_str!("../../../docs/errors/LZ0151.md"),
+};
+
+/// The server did not take the script's key.
+pub const SERVER_REFUSED: Code = Code {
+    word: "server_refused",
+    help: "LZ0152",
+    hint: "Let the script use the key that it is given in WANDB_API_KEY.",
+    page: include_str!("../../../docs/errors/LZ0152.md"),
+};
+
+/// The job could not reach the server.
+pub const SERVER_UNREACHABLE: Code = Code {
+    word: "server_unreachable",
+    help: "LZ0153",
+    hint: "Check that the server's address works from where jobs run.",
+    page: include_str!("../../../docs/errors/LZ0153.md"),
+};
+
+/// The container's name is taken.
+pub const CONTAINER_NAME_TAKEN: Code = Code {
+    word: "container_name_taken",
+    help: "LZ0154",
+    hint: "Put `${run_id}` into the queue's `name`, or leave it out.",
+    page: include_str!("../../../docs/errors/LZ0154.md"),
+};
+
+/// A port that the container publishes is taken.
+pub const PORT_TAKEN: Code = Code {
+    word: "port_taken",
+    help: "LZ0155",
+    hint: "Publish another port, or none.",
+    page: include_str!("../../../docs/errors/LZ0155.md"),
 };
 
 /// Every code, by number.
@@ -562,11 +674,25 @@ pub const ALL: &[Code] = &[
     OUT_OF_MEMORY,
     START_TIMEOUT,
     MAX_DURATION,
+    MODULE_MISSING,
+    GPU_OUT_OF_MEMORY,
+    GPU_MISSING,
+    SHARED_MEMORY,
+    JOB_DISK_FULL,
     AGENT_LOST,
     TARGET_UNAVAILABLE,
     SUPERVISOR_LOST,
     RUN_NOT_STARTED,
     AGENT_FAILED,
+    LIBRARY_MISSING,
+    FILE_MISSING,
+    PERMISSION_DENIED,
+    SYNTAX_ERROR,
+    WRONG_PLATFORM,
+    SERVER_REFUSED,
+    SERVER_UNREACHABLE,
+    CONTAINER_NAME_TAKEN,
+    PORT_TAKEN,
 ];
 
 /// Finds a code by its word or by the number of its page, whatever their case.
