@@ -163,7 +163,8 @@ async fn claim(client: &Client, agent: &str, left: &Arc<AtomicUsize>) -> Result<
         }
         let mut missing = wanted;
         while missing > 0 {
-            let claim = Claim { queues: vec!["q".into()], free: missing as u32, wait_ms: 10_000, left: None, at_hand: None };
+            let claim =
+                Claim { queues: vec!["q".into()], free: missing as u32, wait_ms: 10_000, left: None, at_hand: None };
             let claimed = client.agent_claim(agent, &claim).await?;
             missing -= claimed.leases.len();
             let acknowledged = claimed.leases.iter().map(|l| client.attempt_acknowledge(agent, &l.item, l.attempt));

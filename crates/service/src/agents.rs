@@ -272,10 +272,7 @@ impl Service {
 
     /// How long a waiter sleeps at most between two looks.
     pub(crate) fn poll_interval(&self) -> Duration {
-        match self.store.engine() {
-            lanza_store::Engine::Sqlite => Duration::from_secs(5),
-            lanza_store::Engine::Postgres => Duration::from_secs(1),
-        }
+        if self.wakers.outbox.is_deaf() { Duration::from_secs(1) } else { Duration::from_secs(5) }
     }
 
     pub(crate) async fn claim_now(

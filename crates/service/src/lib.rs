@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod actor;
 pub mod agents;
 pub mod artifacts;
+mod bus;
 pub mod error;
 pub mod events;
 pub mod history;
@@ -66,7 +67,7 @@ impl Service {
         Ok(Arc::new(Self {
             links: links::Signer::new(secret.as_bytes()),
             started_at: clock.now(),
-            wakers: waker::Wakers::default(),
+            wakers: waker::Wakers::new(store.engine()),
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),
             history_keys: history::KeysCache::default(),
@@ -74,6 +75,11 @@ impl Service {
             store,
             clock,
         }))
+    }
+
+    /// Whether what happens at other servers of the same database is heard at once. Without it waiters look often.
+    pub fn hears_others(&self) -> bool {
+        !self.wakers.outbox.is_deaf()
     }
 
     /// Returns the current time.

@@ -1,15 +1,18 @@
-//! Wakes long polls and streams inside one server. A missed wake-up costs latency, never correctness: who waits also
-//! has a timer.
+//! Wakes long polls and streams: those of this server at once, those of others through the [`crate::bus`]. A missed
+//! wake-up costs latency, never correctness: who waits also has a timer.
 
 use std::{collections::HashMap, sync::Arc};
 
 use futures::future::select_all;
 use lanza_model::id::QueueId;
+use lanza_store::Engine;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::OwnedNotified};
 
+use crate::bus::{Outbox, Wake};
+
 /// The things that callers wait for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Wakers {
     /// An item of a queue may be claimable. An entry is as old as the first claim that waited for its queue.
     queues: Mutex<HashMap<QueueId, Arc<Notify>>>,
@@ -17,19 +20,72 @@ pub struct Wakers {
     pub agents: Arc<Notify>,
     /// A line was added to the audit trail, or an item changed.
     pub events: Arc<Notify>,
+    /// A build is over, or nobody makes it any more.
+    pub builds: Arc<Notify>,
     /// Bytes were added to a log.
     pub logs: Arc<Notify>,
+    /// What other servers are told.
+    pub(crate) outbox: Outbox,
 }
 
 impl Wakers {
+    /// Nobody waits yet.
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            queues: Mutex::default(),
+            agents: Arc::default(),
+            events: Arc::default(),
+            builds: Arc::default(),
+            logs: Arc::default(),
+            outbox: Outbox::new(engine),
+        }
+    }
+
+    /// Wakes here and elsewhere.
+    fn wake(&self, wake: Wake) {
+        self.hear(&wake);
+        self.outbox.put(wake);
+    }
+
+    /// Wakes those who wait at this server.
+    pub(crate) fn hear(&self, wake: &Wake) {
+        match wake {
+            Wake::Item(queue) => {
+                if let Some(notify) = self.queues.lock().get(queue) {
+                    notify.notify_one();
+                }
+                self.events.notify_waiters();
+            }
+            Wake::Queue(queue) => {
+                if let Some(notify) = self.queues.lock().get(queue) {
+                    notify.notify_waiters();
+                }
+                self.events.notify_waiters();
+            }
+            Wake::Claims => {
+                for notify in self.queues.lock().values() {
+                    notify.notify_waiters();
+                }
+            }
+            Wake::Agents => self.agents.notify_waiters(),
+            Wake::Events => self.events.notify_waiters(),
+            Wake::Logs => self.logs.notify_waiters(),
+            Wake::Builds => self.builds.notify_waiters(),
+        }
+    }
+
+    /// Wakes everybody at this server, as when it is unknown what was missed.
+    pub(crate) fn hear_all(&self) {
+        for wake in [Wake::Claims, Wake::Agents, Wake::Events, Wake::Logs, Wake::Builds] {
+            self.hear(&wake);
+        }
+    }
+
     /// A queue has an item more to give. Wakes one who waits for it: waking all of a thousand agents for one item would
     /// make a push cost a thousand looks. Whoever is woken passes it on when it leaves something or goes away. When not
     /// every agent can serve the item, `everyone` looks.
     pub fn item_queued(&self, queue: &QueueId, everyone: bool) {
-        if let Some(notify) = self.queues.lock().get(queue) {
-            if everyone { notify.notify_waiters() } else { notify.notify_one() }
-        }
-        self.events.notify_waiters();
+        self.wake(if everyone { Wake::Queue(queue.clone()) } else { Wake::Item(queue.clone()) });
     }
 
     /// A rule that held back items of a queue is gone, or its agents have something else to learn.
@@ -39,9 +95,7 @@ impl Wakers {
 
     /// Some queue or agent has changed so that everybody who waits has to look.
     pub fn claims_changed(&self) {
-        for notify in self.queues.lock().values() {
-            notify.notify_waiters();
-        }
+        self.wake(Wake::Claims);
     }
 
     /// Begins to wait for items of `queues`: what is queued from now on is not missed.
@@ -63,17 +117,17 @@ impl Wakers {
 
     /// Something about an item, queue or agent has changed.
     pub fn changed(&self) {
-        self.events.notify_waiters();
+        self.wake(Wake::Events);
     }
 
     /// Somebody wants something of an agent: its next heartbeat will tell it.
     pub fn agent_wanted(&self) {
-        self.agents.notify_waiters();
+        self.wake(Wake::Agents);
     }
 
     /// A log has grown.
     pub fn log_grew(&self) {
-        self.logs.notify_waiters();
+        self.wake(Wake::Logs);
     }
 }
 
@@ -121,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_item_wakes_one_of_those_who_wait_for_its_queue() {
-        let (wakers, a, b) = (Wakers::default(), QueueId::new(), QueueId::new());
+        let (wakers, a, b) = (Wakers::new(Engine::Sqlite), QueueId::new(), QueueId::new());
         let (mut first, mut second) = (wakers.turn(&[a.clone(), b.clone()]), wakers.turn(std::slice::from_ref(&a)));
         let mut other = wakers.turn(std::slice::from_ref(&b));
         wakers.item_queued(&a, false);
@@ -131,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_goes_away_or_leaves_something_wakes_the_next() {
-        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        let (wakers, queue) = (Wakers::new(Engine::Sqlite), [QueueId::new()]);
         for leaves in [false, true] {
             let (mut first, mut second) = (wakers.turn(&queue), wakers.turn(&queue));
             wakers.item_queued(&queue[0], false);
@@ -153,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_that_nobody_used_is_kept_for_the_next() {
-        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        let (wakers, queue) = (Wakers::new(Engine::Sqlite), [QueueId::new()]);
         let idle = wakers.turn(&queue);
         wakers.item_queued(&queue[0], false);
         // Its caller had looked before the item came, and returns for another reason.
@@ -163,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_concerns_everyone_wakes_everyone() {
-        let (wakers, queue) = (Wakers::default(), [QueueId::new()]);
+        let (wakers, queue) = (Wakers::new(Engine::Sqlite), [QueueId::new()]);
         for change in [Wakers::queue_changed as fn(&Wakers, &QueueId), |w, _| w.claims_changed()] {
             let (mut first, mut second) = (wakers.turn(&queue), wakers.turn(&queue));
             change(&wakers, &queue[0]);

@@ -8,6 +8,7 @@
 //! Answered means durable: [`Store::write`] returns after the commit, and SQLite commits with `synchronous=FULL`.
 
 pub mod blobs;
+mod bus;
 mod error;
 mod gather;
 mod lookups;
@@ -29,6 +30,7 @@ pub mod queues;
 pub mod runs;
 
 pub use blobs::Blobs;
+pub use bus::Ears;
 pub use error::Error;
 pub use open::{Engine, Options, Store};
 pub use write::{Tx, WriteFuture};

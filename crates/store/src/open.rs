@@ -43,6 +43,8 @@ pub struct Store {
     pub(crate) lookups: Arc<Lookups>,
     pub(crate) item_counters: items::Counters,
     blobs: Blobs,
+    /// Address of a database that other servers use too.
+    pub(crate) shared_url: Option<Arc<str>>,
 }
 
 /// How many writes may wait before callers do.
@@ -75,11 +77,12 @@ impl Store {
         let readers = pool(engine, if engine == Engine::Sqlite { 4 } else { 8 }).connect(&url).await?;
         sqlx::migrate!("./migrations").run(&readers).await.map_err(Error::Migration)?;
         let writers = pool(engine, 1).connect(&url).await?;
+        let shared_url = (engine == Engine::Postgres).then(|| url.into());
         let (jobs, queue) = mpsc::channel(WRITE_QUEUE);
         let lookups = Arc::new(Lookups::new(engine == Engine::Sqlite));
         #[expect(clippy::disallowed_methods, reason = "the writer lives exactly as long as the store's handles")]
         tokio::spawn(writer(engine, writers, queue, lookups.clone()));
-        Ok(Self { engine, readers, jobs, lookups, item_counters: items::Counters::default(), blobs })
+        Ok(Self { engine, readers, jobs, lookups, item_counters: items::Counters::default(), blobs, shared_url })
     }
 
     /// The pool for reads. Statements that change anything go through [`Store::write`].
