@@ -17,9 +17,9 @@ use std::{
 
 use lanza_api::{
     ClientError,
-    agent::{Agent, AgentCommand, Claim, Claimed, Heartbeat, HeartbeatAnswer, Held, Lease, Register},
+    agent::{Agent, AgentCommand, Claim, Claimed, Heartbeat, HeartbeatAnswer, Held, Lease, Register, Reserved},
 };
-use lanza_model::{Target as Kind, code};
+use lanza_model::{Target as Kind, code, resources::Request};
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, Id, JoinSet},
@@ -49,6 +49,12 @@ const HEARTBEAT_REPEAT: Duration = Duration::from_secs(1);
 const ACKNOWLEDGED_GATHER: Duration = Duration::from_millis(100);
 /// Waits between tries while the server is away; the last one repeats.
 const RETRY_MS: [u64; 5] = [200, 500, 1_000, 2_000, 4_000];
+/// How long after a claim without an answer the agent asks for leases that it may have been given.
+const ANSWER_LOST: Duration = Duration::from_secs(90);
+/// Wait before the next claim when an item was offered for which there is no room.
+const NO_ROOM_RETRY: Duration = Duration::from_secs(5);
+/// How long an offer that was left alone is the server's business.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// Wait before an attempt whose journal could not be written is taken up again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(10);
 /// How long the last words may take when the agent leaves.
@@ -83,6 +89,8 @@ struct Live {
     /// Closed when the attempt's task has ended.
     gone: watch::Receiver<()>,
     scheduler: bool,
+    /// What of the machine is its own.
+    reserved: Reserved,
     /// The server knows that this agent works on it. Until then it is no part of a heartbeat, whose answer would be
     /// that the agent does not hold it.
     acknowledged: Arc<AtomicBool>,
@@ -114,6 +122,10 @@ struct AgentLoop {
     claim: Option<AbortHandle>,
     busy: HashSet<Chore>,
     failures: usize,
+    /// Since when a claim was not answered: the server may have handed out items that nobody heard of.
+    answer_lost: Option<Instant>,
+    /// Offers that were left alone.
+    left_alone: HashMap<Key, Instant>,
     ending: Ending,
     /// Registering was refused while attempts were alive: they are finished first.
     refused: Option<Error>,
@@ -212,7 +224,7 @@ impl AgentLoop {
             queues: self.queues.clone(),
             targets: self.targets.clone(),
             slots: options.max_jobs.limit(),
-            resources: None,
+            resources: Some(self.ctx.machine.total),
             settings: serde_json::json!({
                 "queues": self.queues,
                 "max_jobs": options.max_jobs.limit().map_or(-1, i64::from),
@@ -282,8 +294,22 @@ impl AgentLoop {
             return;
         }
         let client = self.ctx.client.clone();
-        let claim = Claim { queues: self.queues.clone(), free, wait_ms: CLAIM_WAIT_MS, left: None, at_hand: None };
+        let left = self.ctx.machine.left(self.attempts.values().map(|l| &l.reserved));
+        let claim = Claim {
+            queues: self.queues.clone(),
+            free,
+            wait_ms: CLAIM_WAIT_MS,
+            left: Some(left),
+            at_hand: self.answer_lost.is_some().then(|| self.at_hand()),
+        };
         self.claim = Some(self.tasks.spawn(async move { Event::Claimed(client.agent_claim(&agent, &claim).await) }));
+    }
+
+    /// Returns every lease that the server need not hand out again.
+    fn at_hand(&mut self) -> Vec<Held> {
+        self.left_alone.retain(|_, since| since.elapsed() < LEFT_ALONE);
+        let held = self.attempts.keys().chain(self.left_alone.keys());
+        held.map(|(item, attempt)| Held { item: item.clone(), attempt: *attempt }).collect()
     }
 
     fn claimed(&mut self, answer: Result<Claimed, ClientError>) {
@@ -291,6 +317,8 @@ impl AgentLoop {
         match answer {
             Ok(claimed) => {
                 self.failures = 0;
+                // For a while yet: the server may still be at work on the claim whose answer was lost.
+                self.answer_lost = self.answer_lost.filter(|since| since.elapsed() < ANSWER_LOST);
                 if let Some(last) = claimed.leases.last() {
                     // The queue that gave an item goes to the back.
                     if let Some(i) = self.queues.iter().position(|q| *q == last.queue) {
@@ -313,6 +341,7 @@ impl AgentLoop {
                 if self.failures == 0 {
                     warn!("cannot claim: {}", chain(&e));
                 }
+                self.answer_lost = Some(Instant::now());
                 let wait = self.backoff();
                 self.again(Chore::Claim, wait);
             }
@@ -328,6 +357,7 @@ impl AgentLoop {
             if held >= most as usize {
                 // Left alone, it comes back in a minute, as the stock agent has it.
                 info!(item.id = %lease.item, "no room for another sweep scheduler");
+                self.left_alone.insert(key, Instant::now());
                 return;
             }
         }
@@ -340,23 +370,37 @@ impl AgentLoop {
                 live.intent.send_replace(Intent::Forget);
             }
         }
+        // What cannot be read is refused in the attempt, with its name.
+        let request = Request::parse(&lease.resources).unwrap_or_default();
+        let held = self.attempts.iter().filter(|(k, _)| **k != key).map(|(_, l)| &l.reserved);
+        let Some(reserved) = self.ctx.machine.reserve(&request, held) else {
+            // The server counts too; it may not know yet what is left here.
+            info!(item.id = %lease.item, "no room for what the item asks, so it goes back");
+            self.give_back(key, NO_ROOM_RETRY);
+            return;
+        };
         let agent = self.agent.clone().unwrap_or_default();
         let dir = self.ctx.state.attempt(&lease.item, lease.attempt);
-        match Journal::create(&dir, &agent, lease, self.ctx.clock.now()) {
+        match Journal::create_reserving(&dir, &agent, lease, reserved, self.ctx.clock.now()) {
             Ok(journal) => self.adopt(journal, false),
             Err(e) => {
                 error!(item.id = %key.0, "cannot write the journal, so the item goes back: {e}");
                 let _ = remove_dir(&dir);
-                let client = self.ctx.client.clone();
-                self.tasks.spawn(async move {
-                    let _ = client.attempt_return(&agent, &key.0, key.1).await;
-                    Event::Never
-                });
-                // It would only be offered again.
-                if !self.busy.contains(&Chore::Claim) {
-                    self.again(Chore::Claim, JOURNAL_RETRY);
-                }
+                self.give_back(key, JOURNAL_RETRY);
             }
+        }
+    }
+
+    /// Hands a lease back that was not begun.
+    fn give_back(&mut self, key: Key, wait: Duration) {
+        let (client, agent) = (self.ctx.client.clone(), self.agent.clone().unwrap_or_default());
+        self.tasks.spawn(async move {
+            let _ = client.attempt_return(&agent, &key.0, key.1).await;
+            Event::Never
+        });
+        // It would only be offered again.
+        if !self.busy.contains(&Chore::Claim) {
+            self.again(Chore::Claim, wait);
         }
     }
 
@@ -373,12 +417,13 @@ impl AgentLoop {
         let (intent, orders) = watch::channel(Intent::Go);
         let (alive, gone) = watch::channel(());
         let predecessors = self.attempts.iter().filter(|(k, _)| k.0 == key.0).map(|(_, l)| l.gone.clone()).collect();
+        let reserved = journal.state.reserved.clone();
         let acknowledged = Arc::new(AtomicBool::new(journal.state.acknowledged));
         let begun = acknowledged.clone();
         let attempt = Attempt::new(self.ctx.clone(), served, journal, orders, predecessors, resumed, begun);
         let of = key.clone();
         let task = self.tasks.spawn(async move {
-            let ended = attempt.run().await;
+            let ended = Box::pin(attempt.run()).await;
             drop(alive);
             Event::Attempt(of, ended)
         });
@@ -386,7 +431,7 @@ impl AgentLoop {
             intent.send_replace(Intent::Stop { grace: self.ctx.options.stopped_run_timeout });
         }
         self.owners.insert(task.id(), key.clone());
-        self.attempts.insert(key, Live { intent, gone, scheduler, acknowledged, task });
+        self.attempts.insert(key, Live { intent, gone, scheduler, reserved, acknowledged, task });
     }
 
     fn ended(&mut self, key: Key, ended: io::Result<Done>) {

@@ -15,14 +15,14 @@ use std::{
 };
 
 use lanza_api::{
-    agent::{Lease, PhaseReport},
+    agent::{Lease, PhaseReport, Reserved},
     item::{ItemEnvironment, ItemSource, Outcome},
 };
 use lanza_model::{Phase, Reason, Target, clock::Time, code, item::Ending};
 use tokio::{sync::watch, time::sleep};
 use tracing::{debug, info, warn};
 
-use self::ending::{ended_with_target, outcome};
+use self::ending::{ended_with_target, explain, outcome};
 use crate::{
     context::{Context, Served},
     courier::{Courier, Failure, chain, failure},
@@ -102,6 +102,16 @@ impl Progress {
         &self.journal.state.lease
     }
 
+    /// What of the machine is set aside for it.
+    pub(crate) fn reserved(&self) -> &Reserved {
+        &self.journal.state.reserved
+    }
+
+    /// Keeps these out of everything that is sent.
+    pub(crate) fn keep_secret(&self, secrets: impl IntoIterator<Item = String>) {
+        self.courier.keep_secret(secrets);
+    }
+
     /// The id under which the agent took it.
     pub(crate) fn agent(&self) -> &str {
         &self.journal.state.agent
@@ -115,11 +125,13 @@ impl Progress {
         let state = &self.journal.state;
         let (phases, warnings) = (state.phases.clone(), state.warnings.clone());
         let (environment, source) = (state.environment.clone(), state.source.clone());
+        let reserved = Some(state.reserved.clone());
         self.courier.report(move |report| {
             report.phases = phases;
             report.warnings = warnings;
             report.environment = environment;
             report.source = source;
+            report.reserved = reserved;
         });
     }
 
@@ -187,7 +199,10 @@ impl Attempt {
         let state = &journal.state;
         let handle =
             Handle { item: state.lease.item.clone(), attempt: state.lease.attempt, dir: journal.dir().to_owned() };
-        let courier = Courier::new(ctx.client.clone(), state.agent.clone(), state.lease.clone(), &handle.dir, !resumed);
+        let mut redactor = ctx.redactor.clone();
+        redactor.extend([state.lease.token.clone()]);
+        let (client, agent) = (ctx.client.clone(), state.agent.clone());
+        let courier = Courier::new(client, agent, state.lease.clone(), &handle.dir, redactor, !resumed);
         let progress = Progress { journal, courier: Arc::new(courier), clock: ctx.clock.clone() };
         Self { ctx, served, handle, intent, progress, predecessors, resumed, acknowledged }
     }
@@ -286,7 +301,7 @@ impl Attempt {
         }
         let mut intent = self.intent.clone();
         let prepared = {
-            let prepare = prepare_patiently(&self.ctx, &mut self.progress, &self.handle);
+            let prepare = Box::pin(prepare_patiently(&self.ctx, &mut self.progress, &self.handle));
             tokio::select! {
                 biased;
                 prepared = prepare => Some(prepared),
@@ -424,7 +439,7 @@ impl Attempt {
                 if let Some(since) = exit.since {
                     self.running_since(since).await;
                 }
-                Some(outcome(exit, self.progress.journal.state.last_phase()))
+                Some(explain(outcome(exit, self.progress.journal.state.last_phase()), &self.handle.run_log()))
             }
         }
     }

@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use crate::{
     Options,
     build::python::Pythons,
+    machine::Machine,
+    redact::Redactor,
     state_dir::StateDir,
     target::{Target, docker::Engine, watcher::Watcher},
 };
@@ -31,6 +33,9 @@ pub(crate) struct Context {
     /// The Docker engine, if there is one here.
     pub(crate) engine: Option<Engine>,
     pub(crate) pythons: Pythons,
+    pub(crate) machine: Machine,
+    /// Knows the agent's own secrets.
+    pub(crate) redactor: Redactor,
     pub(crate) clock: Arc<dyn Clock>,
     /// An attempt was acknowledged, so that the next heartbeat has one more to name.
     pub(crate) acknowledged: Arc<Notify>,

@@ -6,10 +6,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +27,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
+
+use crate::redact::Redactor;
 
 /// Most bytes of log in one request.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -77,6 +80,10 @@ pub(crate) struct Courier {
     agent: String,
     lease: Arc<Lease>,
     logs: PathBuf,
+    /// Cuts secrets out of everything that is sent.
+    redactor: Mutex<Arc<Redactor>>,
+    /// The logs grow no more.
+    whole: AtomicBool,
     /// The server has no log of this attempt yet.
     fresh: bool,
     shared: Mutex<Shared>,
@@ -88,17 +95,41 @@ pub(crate) struct Courier {
 
 impl Courier {
     /// Makes the courier of an attempt; `fresh` when nothing can have been sent yet.
-    pub(crate) fn new(client: Client, agent: String, lease: Arc<Lease>, dir: &Path, fresh: bool) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        agent: String,
+        lease: Arc<Lease>,
+        dir: &Path,
+        redactor: Redactor,
+        fresh: bool,
+    ) -> Self {
         Self {
             client,
             agent,
             lease,
             logs: dir.join("logs"),
+            redactor: Mutex::new(Arc::new(redactor)),
+            whole: AtomicBool::new(false),
             fresh,
             shared: Mutex::default(),
             wake: Notify::new(),
             sent: Notify::new(),
         }
+    }
+
+    /// Knows further secrets, before anything that may say them is written.
+    pub(crate) fn keep_secret(&self, secrets: impl IntoIterator<Item = String>) {
+        let mut redactor = self.redactor.lock();
+        Arc::make_mut(&mut redactor).extend(secrets);
+    }
+
+    fn redactor(&self) -> Arc<Redactor> {
+        self.redactor.lock().clone()
+    }
+
+    /// Returns `text` without secrets.
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        self.redactor().text(text)
     }
 
     /// Changes what is known; the server hears of it soon.
@@ -140,7 +171,10 @@ impl Courier {
             let shared = self.shared.lock();
             (shared.version > shared.delivered).then(|| (shared.version, shared.report.clone()))
         };
-        if let Some((version, report)) = report {
+        if let Some((version, mut report)) = report {
+            for warning in &mut report.warnings {
+                *warning = self.redacted(warning);
+            }
             let lease = &self.lease;
             if let Err(e) = self.client.attempt_report(&self.agent, &lease.item, lease.attempt, &report).await {
                 match failure(&e) {
@@ -169,7 +203,7 @@ impl Courier {
         // After a restart an empty request asks how far the server's copy reaches.
         let asking = known.is_none() && !self.fresh;
         let from = known.unwrap_or(0);
-        let bytes = if asking { Bytes::new() } else { read(&self.log(phase), from, CHUNK_BYTES) };
+        let bytes = if asking { Bytes::new() } else { self.piece(phase, from) };
         if bytes.is_empty() && !asking {
             return Ok(false);
         }
@@ -193,6 +227,10 @@ impl Courier {
         Ok(true)
     }
 
+    fn piece(&self, phase: Phase, from: u64) -> Bytes {
+        self.redactor().read(&self.log(phase), from, CHUNK_BYTES, self.whole.load(Ordering::SeqCst))
+    }
+
     fn log(&self, phase: Phase) -> PathBuf {
         self.logs.join(format!("{phase}.log"))
     }
@@ -209,8 +247,10 @@ impl Courier {
             })
     }
 
-    /// Waits until the server has every byte and every report. [`Self::run`] must run beside it.
+    /// Waits until the server has every byte and every report. [`Self::run`] must run beside it, and no log may grow
+    /// from here.
     pub(crate) async fn flush(&self) {
+        self.whole.store(true, Ordering::SeqCst);
         loop {
             let sent = self.sent.notified();
             tokio::pin!(sent);
@@ -226,7 +266,10 @@ impl Courier {
     /// Reports how the attempt ended, until the server has it.
     pub(crate) async fn outcome(&self, outcome: &Outcome) -> Result<(), Lost> {
         let lease = &self.lease;
-        let body = OutcomeReport { outcome: outcome.clone() };
+        let mut body = OutcomeReport { outcome: outcome.clone() };
+        if let Some(reason) = &mut body.outcome.reason {
+            reason.message = self.redacted(&reason.message);
+        }
         let mut failures = 0;
         loop {
             match self.client.attempt_outcome(&self.agent, &lease.item, lease.attempt, &body).await {
@@ -248,21 +291,6 @@ impl Courier {
             }
         }
     }
-}
-
-fn read(path: &Path, from: u64, most: u64) -> Bytes {
-    let Ok(file) = File::open(path) else { return Bytes::new() };
-    let length = file.metadata().map_or(0, |m| m.len()).saturating_sub(from).min(most);
-    let mut buffer = vec![0; length as usize];
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], from + filled as u64) {
-            Ok(0) | Err(_) => break,
-            Ok(n) => filled += n,
-        }
-    }
-    buffer.truncate(filled);
-    buffer.into()
 }
 
 /// Returns an error with its causes, for a line of log.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use lanza_api::{
-    agent::{Lease, PhaseReport},
+    agent::{Lease, PhaseReport, Reserved},
     item::{ItemEnvironment, ItemSource, Outcome},
 };
 use lanza_model::{Phase, clock::Time};
@@ -27,6 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::state_dir::make_dir;
 
 const FILE: &str = "journal.jsonl";
+/// Version of the entries. It grows when an older agent would misread them; kinds of entries that only inform may be
+/// added without that, since an agent passes over those that it does not know.
+const VERSION: u32 = 1;
 /// What is set aside on the disk for the entries to come, so that an attempt that has begun can be carried to its end
 /// though the disk is full by then, bytes.
 const RESERVED: u64 = 32 << 10;
@@ -43,6 +46,12 @@ pub(crate) enum Entry {
         lease: Box<Lease>,
         /// When.
         at: Time,
+        /// What was set aside for it.
+        #[serde(default)]
+        reserved: Reserved,
+        /// Version of this journal.
+        #[serde(default = "first_version")]
+        version: u32,
     },
     /// The server knows that this agent works on it.
     Acknowledged,
@@ -87,6 +96,11 @@ pub(crate) enum Entry {
     Forgotten,
 }
 
+/// The version of journals that do not say theirs.
+fn first_version() -> u32 {
+    1
+}
+
 impl Entry {
     /// Whether the entry must be on the disk before the agent goes on.
     fn decides(&self) -> bool {
@@ -102,6 +116,7 @@ impl Entry {
 pub(crate) struct State {
     pub(crate) agent: String,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) reserved: Reserved,
     pub(crate) acknowledged: bool,
     pub(crate) phases: Vec<PhaseReport>,
     pub(crate) warnings: Vec<String>,
@@ -116,10 +131,11 @@ pub(crate) struct State {
 
 impl State {
     /// What the first entry says.
-    fn new(agent: String, lease: Lease) -> Self {
+    fn new(agent: String, lease: Lease, reserved: Reserved) -> Self {
         Self {
             agent,
             lease: Arc::new(lease),
+            reserved,
             acknowledged: false,
             phases: Vec::new(),
             warnings: Vec::new(),
@@ -134,9 +150,10 @@ impl State {
 
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Leased { agent, lease, .. } => {
+            Entry::Leased { agent, lease, reserved, .. } => {
                 self.agent = agent;
                 self.lease = Arc::from(lease);
+                self.reserved = reserved;
             }
             Entry::Acknowledged => self.acknowledged = true,
             Entry::Phase { phase } => match self.phases.iter_mut().find(|p| p.name == phase.name) {
@@ -172,12 +189,30 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// Begins the journal of a lease for which nothing is set aside.
+    #[cfg(test)]
+    pub(crate) fn create(dir: &Path, agent: &str, lease: Lease, at: Time) -> io::Result<Self> {
+        Self::create_reserving(dir, agent, lease, Reserved::default(), at)
+    }
+
     /// Begins the journal of a lease in the new folder `dir`. A folder that is there belongs to an earlier offer of
     /// the same attempt, which was never acknowledged; it is replaced.
-    pub(crate) fn create(dir: &Path, agent: &str, lease: Lease, at: Time) -> io::Result<Self> {
+    pub(crate) fn create_reserving(
+        dir: &Path,
+        agent: &str,
+        lease: Lease,
+        reserved: Reserved,
+        at: Time,
+    ) -> io::Result<Self> {
         crate::state_dir::remove_dir(dir)?;
         make_dir(&dir.join("logs"))?;
-        let entry = Entry::Leased { agent: agent.to_owned(), lease: Box::new(lease.clone()), at };
+        let entry = Entry::Leased {
+            agent: agent.to_owned(),
+            lease: Box::new(lease.clone()),
+            at,
+            reserved: reserved.clone(),
+            version: VERSION,
+        };
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(dir.join(FILE))?;
         write(&file, &entry)?;
         reserve(&file)?;
@@ -185,11 +220,14 @@ impl Journal {
         if let Some(parent) = dir.parent() {
             File::open(parent)?.sync_all()?;
         }
-        let state = State::new(agent.to_owned(), lease);
+        let state = State::new(agent.to_owned(), lease, reserved);
         Ok(Self { file: Arc::new(file), dir: dir.to_owned(), state })
     }
 
     /// Reads the journal in `dir`; none when its lease was never written whole, so that nothing was ever done for it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a newer agent wrote it in a way that this one does not know.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(FILE);
         let text = match fs::read(&path) {
@@ -200,15 +238,29 @@ impl Journal {
         let mut whole = 0;
         let mut state: Option<State> = None;
         for line in text.split_inclusive(|b| *b == b'\n') {
-            let Ok(entry) = serde_json::from_slice::<Entry>(line) else { break };
             if line.last() != Some(&b'\n') {
                 break;
+            }
+            let entry = match serde_json::from_slice::<Entry>(line) {
+                Ok(entry) => entry,
+                // A newer agent of the same version knows more, and an older one goes on after it.
+                Err(_) if state.is_some() && is_entry(line) => {
+                    whole += line.len();
+                    continue;
+                }
+                Err(_) => break,
+            };
+            if let Entry::Leased { version, .. } = &entry
+                && *version > VERSION
+            {
+                let why = format!("a newer lanza wrote it (version {version}); start that one on this state directory");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
             }
             whole += line.len();
             match (&mut state, entry) {
                 (Some(state), entry) => state.apply(entry),
-                (None, Entry::Leased { agent, lease, .. }) => {
-                    state = Some(State::new(agent, *lease));
+                (None, Entry::Leased { agent, lease, reserved, .. }) => {
+                    state = Some(State::new(agent, *lease, reserved));
                 }
                 (None, _) => break,
             }
@@ -239,6 +291,12 @@ impl Journal {
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Whether a line is whole and names a kind of entry.
+fn is_entry(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line)
+        .is_ok_and(|o| o.get("entry").is_some_and(serde_json::Value::is_string))
 }
 
 fn write(file: &File, entry: &Entry) -> io::Result<()> {
@@ -292,6 +350,7 @@ pub(crate) mod tests {
             item_config: Map::new(),
             spec: Map::new(),
             resources: Map::new(),
+            submitter_fields: None,
             stop: false,
         }
     }
@@ -337,5 +396,51 @@ pub(crate) mod tests {
         assert!(!journal.state.closed);
         journal.append(Entry::Reported).await.unwrap();
         assert!(Journal::read(&dir).unwrap().unwrap().state.closed);
+    }
+
+    /// A journal as the agent of version 0.1.0 wrote it, kept as it is: every later agent has to take it over.
+    const OF_0_1_0: &str = include_str!("journal/0.1.0.jsonl");
+
+    #[tokio::test]
+    async fn the_journal_of_an_older_agent_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        fs::write(&path, OF_0_1_0).unwrap();
+        let mut journal = Journal::read(folder.path()).unwrap().expect("a lease");
+        let state = &journal.state;
+        assert_eq!((state.agent.as_str(), state.lease.attempt), ("0198a1b2c3d4e5f60718293a4b5c6d7e", 2));
+        assert_eq!((state.lease.target, state.lease.run_id.as_str()), (Target::Docker, "ab12cd34"));
+        assert_eq!(state.lease.queue_config["memory"], "2g");
+        assert_eq!(
+            state.phases.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),
+            ["fetch", "build", "start", "run"]
+        );
+        assert_eq!(state.starting.as_deref(), Some("4f9a6f0e-2f0b-4c3b-9a53-0d5c5a3f7b11"));
+        assert_eq!(state.stop, Some(Duration::from_secs(5)));
+        assert_eq!(state.environment.as_ref().map(|e| e.packages.len()), Some(2));
+        assert_eq!(state.source.as_ref().map(|s| s.kind.as_str()), Some("code"));
+        assert_eq!((state.warnings.len(), &state.reserved), (1, &Reserved::default()));
+        assert!(state.acknowledged && !state.closed);
+        assert_eq!(state.outcome.as_ref().map(|o| (o.ending, o.signal)), Some((Ending::Stopped, Some(15))));
+        journal.append(Entry::Reported).await.unwrap();
+        assert!(Journal::read(folder.path()).unwrap().unwrap().state.closed);
+    }
+
+    #[test]
+    fn entries_of_a_newer_agent_are_passed_over_and_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut lines: Vec<&str> = OF_0_1_0.lines().collect();
+        lines.insert(2, r#"{"entry":"mood","of":{"the":"agent"}}"#);
+        let text = lines.join("\n") + "\n";
+        fs::write(&path, &text).unwrap();
+        assert!(Journal::read(folder.path()).unwrap().unwrap().state.outcome.is_some());
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing is cut off");
+
+        let newer = OF_0_1_0.replacen("\"entry\":\"leased\"", "\"entry\":\"leased\",\"version\":2", 1);
+        fs::write(&path, &newer).unwrap();
+        let refused = Journal::read(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("newer lanza"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), newer, "nothing is cut off");
     }
 }

@@ -12,11 +12,14 @@ use std::{
     time::Duration,
 };
 
-use lanza_model::name::nearest;
+use lanza_model::{
+    name::nearest,
+    resources::{self, Request},
+};
 use serde_json::{Map, Value};
 
-pub use self::secret::Secret;
-use crate::options::Slots;
+pub use self::secret::{NamedSecret, Secret};
+use crate::options::{Declared, Slots};
 
 const TOP: &[&str] = &[
     "queues",
@@ -75,9 +78,9 @@ pub struct LanzaConfig {
     /// Leave `# syntax=` lines out of Dockerfiles, for sites where the builder can fetch no frontend.
     pub drop_syntax_lines: bool,
     /// Secrets that queues may refer to, by name.
-    pub secrets: Map<String, Value>,
-    /// `cpus`, `memory`, `gpus` that the agent may hand out.
-    pub resources: Map<String, Value>,
+    pub secrets: BTreeMap<String, NamedSecret>,
+    /// What the agent may hand out, where it is not to count the machine itself.
+    pub resources: Declared,
     /// How large the caches may get.
     pub cache_max_size: Option<String>,
     /// How many days an unused part of the cache is kept.
@@ -95,8 +98,8 @@ impl Default for LanzaConfig {
             git_credentials: BTreeMap::new(),
             registry_credentials: BTreeMap::new(),
             drop_syntax_lines: false,
-            secrets: Map::new(),
-            resources: Map::new(),
+            secrets: BTreeMap::new(),
+            resources: Declared::default(),
             cache_max_size: None,
             cache_keep_days: None,
             build_timeout: Duration::from_secs(3600),
@@ -321,16 +324,14 @@ impl Check {
         self.keys("lanza.cache", &cache, &["max_size", "keep_days"]);
         let timeouts = self.object("lanza.timeouts", block.get("timeouts"));
         self.keys("lanza.timeouts", &timeouts, &["build", "fetch"]);
-        let resources = self.object("lanza.resources", block.get("resources"));
-        self.keys("lanza.resources", &resources, &["cpus", "memory", "gpus"]);
         let defaults = LanzaConfig::default();
         LanzaConfig {
             git_http_hosts: self.texts("lanza.git.allow_http_hosts", git.get("allow_http_hosts")),
             git_credentials: self.git_credentials(git.get("credentials")),
             registry_credentials: self.registry_credentials(registry.get("credentials")),
             drop_syntax_lines: self.boolean("lanza.build.drop_syntax_lines", build.get("drop_syntax_lines")),
-            secrets: self.object("lanza.secrets", block.get("secrets")),
-            resources,
+            secrets: self.secrets(block.get("secrets")),
+            resources: self.resources(block.get("resources")),
             cache_max_size: cache.get("max_size").and_then(|v| match v {
                 Value::Number(n) => Some(n.to_string()),
                 other => self.text("lanza.cache.max_size", Some(other)),
@@ -343,6 +344,72 @@ impl Check {
                 .duration("lanza.timeouts.fetch", timeouts.get("fetch"))
                 .unwrap_or(defaults.fetch_timeout),
         }
+    }
+
+    fn resources(&mut self, value: Option<&Value>) -> Declared {
+        const PATH: &str = "lanza.resources";
+        let block = self.object(PATH, value);
+        self.keys(PATH, &block, resources::KEYS);
+        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+        let given = |key: &str| block.get(key).filter(|v| !v.is_null());
+        let mut declared = Declared::default();
+        for key in ["cpus", "memory"] {
+            let one: Map<String, Value> = given(key).map(|v| (key.to_owned(), v.clone())).into_iter().collect();
+            match Request::parse(&one) {
+                Err((_, why)) => self.problem(&join(PATH, key), why),
+                Ok(_) if one.is_empty() => {}
+                Ok(read) if key == "cpus" => declared.cpus = Some(read.cpus),
+                Ok(read) => declared.memory_bytes = Some(read.memory_bytes),
+            }
+        }
+        declared.gpus = match given("gpus") {
+            None => None,
+            Some(Value::Array(list)) => Some(list.iter().map(text).collect()),
+            Some(value) => {
+                let read = Declared::read_gpus(&text(value));
+                if read.is_none() {
+                    self.problem(
+                        "lanza.resources.gpus",
+                        format!("takes a number of GPUs or a list of their names, not `{value}`"),
+                    );
+                }
+                read
+            }
+        };
+        declared
+    }
+
+    fn secrets(&mut self, value: Option<&Value>) -> BTreeMap<String, NamedSecret> {
+        const KNOWN: &[&str] = &["value", "env", "file", "env_file", "docker", "queues", "submitters"];
+        const PATH: &str = "lanza.secrets";
+        let mut found = BTreeMap::new();
+        for (name, value) in self.object(PATH, value) {
+            let path = join(PATH, &name);
+            if let Value::String(text) = value {
+                found.insert(name, NamedSecret { value: Secret::Text(text), queues: None, submitters: false });
+                continue;
+            }
+            let block = self.object(&path, Some(&value));
+            self.keys(&path, &block, KNOWN);
+            let mut text = |key: &str| self.text(&join(&path, key), block.get(key));
+            let places = [
+                text("value").map(Secret::Text),
+                text("env").map(Secret::Variable),
+                text("file").map(|f| Secret::File(f.into())),
+                text("env_file").map(|f| Secret::Line(f.into(), name.clone())),
+                text("docker").map(|n| Secret::File(Path::new("/run/secrets").join(n))),
+            ];
+            let mut places: Vec<Secret> = places.into_iter().flatten().collect();
+            let queues = block.contains_key("queues").then(|| self.texts(&join(&path, "queues"), block.get("queues")));
+            let submitters = self.boolean(&join(&path, "submitters"), block.get("submitters"));
+            match (places.pop(), places.is_empty()) {
+                (Some(value), true) => {
+                    found.insert(name, NamedSecret { value, queues, submitters });
+                }
+                _ => self.problem(&path, "needs one of value, env, file, env_file, docker"),
+            }
+        }
+        found
     }
 
     fn git_credentials(&mut self, value: Option<&Value>) -> BTreeMap<String, GitCredential> {
@@ -540,6 +607,39 @@ mod tests {
         assert_eq!(config.lanza.build_timeout, Duration::from_secs(600));
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert_eq!(LaunchConfig::parse("f", "").expect("empty"), LaunchConfig::default());
+    }
+
+    #[test]
+    fn resources_and_secrets_are_read_or_refused_with_their_path() {
+        let config = LaunchConfig::parse(
+            "f",
+            "lanza:\n  resources: {cpus: 7.5, memory: 64g, gpus: 2}\n  secrets:\n    A: plain\n\
+             \x20   B: {env: HF_TOKEN, queues: [gpu], submitters: true}\n    C: {docker: db}\n    D: {env_file: /e}\n",
+        )
+        .expect("legal")
+        .lanza;
+        let gpus = Some(vec!["0".to_owned(), "1".to_owned()]);
+        assert_eq!(config.resources, Declared { cpus: Some(7.5), memory_bytes: Some(64 << 30), gpus });
+        assert_eq!(config.secrets["B"].value, Secret::Variable("HF_TOKEN".into()));
+        assert!(config.secrets["B"].submitters && config.secrets["B"].queues.as_deref() == Some(&["gpu".to_owned()]));
+        assert_eq!(config.secrets["C"].value, Secret::File("/run/secrets/db".into()));
+        assert_eq!(config.secrets["D"].value, Secret::Line("/e".into(), "D".into()));
+        let listed = LaunchConfig::parse("f", "lanza: {resources: {gpus: [3, GPU-a]}}").expect("legal");
+        assert_eq!(listed.lanza.resources.gpus, Some(vec!["3".to_owned(), "GPU-a".to_owned()]));
+
+        let error = LaunchConfig::parse(
+            "f",
+            "lanza: {resources: {cpus: lots, memory: 1x, gpus: some, gpu: 1}, secrets: {A: {}, B: {env: X, file: y}, C: {fil: z}}}",
+        )
+        .expect_err("wrong");
+        let paths: Vec<&str> = error.problems.iter().map(|(p, _)| p.as_str()).collect();
+        for path in ["cpus", "memory", "gpus", "gpu"].map(|k| format!("lanza.resources.{k}")) {
+            assert!(paths.contains(&path.as_str()), "{path} is missing in {paths:?}");
+        }
+        for path in ["A", "B", "C", "C.fil"].map(|k| format!("lanza.secrets.{k}")) {
+            assert!(paths.contains(&path.as_str()), "{path} is missing in {paths:?}");
+        }
+        assert!(error.to_string().contains("did you mean `file`?"), "{error}");
     }
 
     #[test]

@@ -21,7 +21,9 @@ mod error;
 mod fake_server;
 mod garbage;
 mod journal;
+mod machine;
 mod prepare;
+mod redact;
 mod source;
 mod state_dir;
 mod target;
@@ -31,7 +33,7 @@ mod workload_env;
 pub use build::prune::{Piece, PruneOptions, Pruned, prune};
 pub use error::Error;
 pub use launch_config::{ConfigError, LaunchConfig};
-pub use options::{Options, Slots};
+pub use options::{Declared, Options, Slots};
 pub use target::supervisor::supervise;
 
 use tokio::sync::mpsc;

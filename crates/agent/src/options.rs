@@ -33,6 +33,37 @@ impl Slots {
     }
 }
 
+/// What the agent may hand out of its machine; what is not declared is counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Declared {
+    /// CPUs, in cores.
+    pub cpus: Option<f64>,
+    /// Memory, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// GPUs, by the names that `CUDA_VISIBLE_DEVICES` takes.
+    pub gpus: Option<Vec<String>>,
+}
+
+impl Declared {
+    /// Reads a number of GPUs, or their names with commas (a single name needs a comma behind it if it is a number).
+    pub fn read_gpus(text: &str) -> Option<Vec<String>> {
+        if let Ok(count) = text.trim().parse::<u32>() {
+            return (count <= 1024).then(|| (0..count).map(|n| n.to_string()).collect());
+        }
+        let names = text.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned);
+        let names: Vec<String> = names.collect();
+        let legal = |n: &String| n.starts_with("GPU-") || n.starts_with("MIG-") || n.parse::<u32>().is_ok();
+        (!names.is_empty() && names.iter().all(legal)).then_some(names)
+    }
+
+    /// Takes over what `other` declares.
+    pub fn extend(&mut self, other: Self) {
+        self.cpus = other.cpus.or(self.cpus);
+        self.memory_bytes = other.memory_bytes.or(self.memory_bytes);
+        self.gpus = other.gpus.or_else(|| self.gpus.take());
+    }
+}
+
 /// The settings of one agent.
 #[derive(Clone)]
 pub struct Options {
@@ -52,6 +83,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Time between TERM and KILL when an item is stopped and nobody said otherwise.
     pub stopped_run_timeout: Duration,
+    /// What it may hand out.
+    pub resources: Declared,
     /// The rest of `launch-config.yaml`.
     pub config: LaunchConfig,
     /// The agent's own environment. Workloads get a short safe list of it; macros and `env: [NAME]` of the queue's
@@ -102,6 +135,7 @@ impl Options {
             max_schedulers: Slots::AtMost(1),
             state_dir: state_dir.into(),
             stopped_run_timeout: Duration::from_secs(60),
+            resources: Declared::default(),
             config: LaunchConfig::default(),
             environment,
             host,
@@ -122,6 +156,7 @@ impl Options {
         self.max_jobs = config.max_jobs.unwrap_or(self.max_jobs);
         self.max_schedulers = config.max_schedulers.unwrap_or(self.max_schedulers);
         self.stopped_run_timeout = config.stopped_run_timeout.unwrap_or(self.stopped_run_timeout);
+        self.resources = config.lanza.resources.clone();
         self.config = config;
         self
     }

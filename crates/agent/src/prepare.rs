@@ -8,6 +8,7 @@ use lanza_api::item::{ItemEnvironment, ItemSource};
 use lanza_model::{
     Phase, Reason, Target, code,
     job::{JobFile, Source, normalise_entrypoint},
+    resources,
     spec::SCHEDULER_URI,
 };
 use serde_json::Value;
@@ -78,7 +79,12 @@ pub(crate) async fn prepare(ctx: &Context, progress: &mut Progress, handle: &Han
         progress.source(source).await;
     }
     let command = command(&lease.overrides, job);
-    let config = target_config::effective(&lease, &ctx.options.environment, image.as_deref())?;
+    resources::Request::parse(&lease.resources)
+        .map_err(|(key, why)| Reason::new(code::CONFIG_REFUSED, format!("resources.{key}: {why}")))?;
+    let secrets = &ctx.options.config.lanza.secrets;
+    let config = target_config::effective(&lease, &ctx.options.environment, secrets, image.as_deref())?;
+    // Before anything runs that could say them.
+    progress.keep_secret(config.secrets.iter().cloned());
     match target {
         Target::Process => {
             if let Some(image) = image {
@@ -234,6 +240,7 @@ async fn process(ctx: &Context, progress: &mut Progress, handle: &Handle, job: J
         .collect();
     environment.insert("PYTHONUNBUFFERED".into(), "1".into());
     environment.extend(config.environment);
+    environment.extend(ctx.machine.visible(progress.reserved()));
     environment.extend(workload_env::launch(&lease, &ctx.options.base_url, None, &scratch.display().to_string()));
     Ok(Launch {
         handle: handle.clone(),

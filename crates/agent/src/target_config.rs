@@ -9,7 +9,13 @@ use lanza_api::agent::Lease;
 use lanza_model::{Reason, code, config};
 use serde_json::{Map, Value};
 
-use crate::workload_env::{EnvEntry, entries};
+use crate::{
+    launch_config::NamedSecret,
+    workload_env::{EnvEntry, entries},
+};
+
+/// Begins a reference to a secret, `secret:NAME`.
+const SECRET: &str = "secret:";
 
 /// The effective configuration of one launch.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +24,8 @@ pub(crate) struct Effective {
     pub(crate) options: Map<String, Value>,
     /// Variables for the workload.
     pub(crate) environment: Vec<(String, String)>,
+    /// The values among them that are secret.
+    pub(crate) secrets: Vec<String>,
     /// The block `builder`.
     pub(crate) builder: Map<String, Value>,
 }
@@ -26,10 +34,11 @@ pub(crate) struct Effective {
 pub(crate) fn effective(
     lease: &Lease,
     agent: &BTreeMap<String, String>,
+    known: &BTreeMap<String, NamedSecret>,
     image: Option<&str>,
 ) -> Result<Effective, Reason> {
     let refused = |why: String| Reason::new(code::CONFIG_REFUSED, why);
-    config::check_submitter(lease.target, &lease.item_config)
+    config::check_submitter_within(lease.target, lease.submitter_fields.as_deref(), &lease.item_config)
         .map_err(|list| refused(list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let own = |name: &str| {
         Some(match name {
@@ -47,11 +56,20 @@ pub(crate) fn effective(
     let item = layer(&lease.item_config, &own);
 
     let mut environment = Vec::new();
+    let mut secrets = Vec::new();
     let from_item = item.contains_key("env");
     let layer_env = if from_item { &item } else { &admin };
     for entry in entries(layer_env.get("env").unwrap_or(&Value::Null)).map_err(|e| refused(format!("env: {e}")))? {
         match entry {
-            EnvEntry::Value(name, value) => environment.push((name, value)),
+            EnvEntry::Value(name, value) => match value.strip_prefix(SECRET) {
+                Some(secret) => {
+                    let value = read(secret, known, &lease.queue, from_item, agent)
+                        .map_err(|why| refused(format!("env: {name}: {why}")))?;
+                    secrets.push(value.clone());
+                    environment.push((name, value));
+                }
+                None => environment.push((name, value)),
+            },
             EnvEntry::FromAgent(name) if from_item => {
                 return Err(refused(format!(
                     "env: `{name}` has no value of its own, and the agent's is not handed out"
@@ -71,7 +89,27 @@ pub(crate) fn effective(
         None | Some(Value::Null) => Map::new(),
         Some(_) => return Err(refused("builder: takes keys and values".into())),
     };
-    Ok(Effective { options, environment, builder })
+    Ok(Effective { options, environment, secrets, builder })
+}
+
+/// Returns the value of the secret `name` for jobs of `queue`.
+fn read(
+    name: &str,
+    known: &BTreeMap<String, NamedSecret>,
+    queue: &str,
+    from_item: bool,
+    agent: &BTreeMap<String, String>,
+) -> Result<String, String> {
+    let secret = known.get(name).ok_or_else(|| {
+        format!("this agent has no secret `{name}`; name it below `lanza.secrets` of its config, or use another queue")
+    })?;
+    if secret.queues.as_ref().is_some_and(|list| !list.iter().any(|q| q == queue)) {
+        return Err(format!("this agent does not hand out the secret `{name}` to jobs of the queue `{queue}`"));
+    }
+    if from_item && !secret.submitters {
+        return Err(format!("the secret `{name}` may only be named by the queue's admin"));
+    }
+    secret.value.read(agent).map_err(|place| format!("the secret `{name}` cannot be read from {place}"))
 }
 
 /// Normalises the option names of a layer and expands its macros.
@@ -94,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::journal::tests::lease;
+    use crate::{journal::tests::lease, launch_config::Secret};
 
     fn agent() -> BTreeMap<String, String> {
         [("TOKEN", "s3cret"), ("run_id", "mine")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
@@ -105,7 +143,36 @@ mod tests {
         l.target = Target::Docker;
         l.queue_config = queue.as_object().unwrap().clone();
         l.item_config = item.as_object().unwrap().clone();
-        effective(&l, &agent(), None)
+        let secret = |value: &str, queues: Option<&str>, submitters| NamedSecret {
+            value: Secret::Variable(value.into()),
+            queues: queues.map(|q| vec![q.to_owned()]),
+            submitters,
+        };
+        let known = [
+            ("HF", secret("TOKEN", None, false)),
+            ("OPEN", secret("TOKEN", Some("default"), true)),
+            ("ELSEWHERE", secret("TOKEN", Some("other"), true)),
+            ("EMPTY", secret("NOT_THERE", None, true)),
+        ]
+        .map(|(n, s)| (n.to_owned(), s));
+        effective(&l, &agent(), &known.into(), None)
+    }
+
+    #[test]
+    fn secrets_are_for_those_whom_the_agent_trusts() {
+        let e = of(json!({"env": {"A": "secret:HF", "B": "plain"}}), json!({})).unwrap();
+        assert_eq!(e.environment, [("A".into(), "s3cret".into()), ("B".into(), "plain".into())]);
+        assert_eq!(e.secrets, ["s3cret"]);
+        assert_eq!(of(json!({}), json!({"env": ["A=secret:OPEN"]})).unwrap().secrets, ["s3cret"]);
+        for (queue, item, words) in [
+            (json!({"env": ["A=secret:NONE"]}), json!({}), "no secret `NONE`"),
+            (json!({"env": ["A=secret:ELSEWHERE"]}), json!({}), "queue `default`"),
+            (json!({"env": ["A=secret:EMPTY"]}), json!({}), "NOT_THERE"),
+            (json!({}), json!({"env": ["A=secret:HF"]}), "admin"),
+        ] {
+            let reason = of(queue, item).expect_err(words);
+            assert!(reason.message.contains(words) && !reason.message.contains("s3cret"), "{}", reason.message);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::{
     context::{Context, Served},
     garbage,
     journal::Journal,
+    machine::Machine,
+    redact::Redactor,
     state_dir::{Identity, StateDir},
     target::{
         Target,
@@ -48,7 +50,11 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
         return Err(Error::StateForeign { dir: options.state_dir.clone(), owner });
     }
     let queues = if options.queues.is_empty() { vec!["default".to_owned()] } else { options.queues.clone() };
+    let machine = Machine::look(&options.resources, &options.environment).await;
+    let redactor = Redactor::of_agent(&options.key, &options.config, &options.environment);
     let ctx = Arc::new(Context {
+        machine,
+        redactor,
         pythons: Pythons::new(state.environments(), options.environment.clone()),
         mark: identity.state.clone(),
         clock: options.clock.clone(),
@@ -75,6 +81,9 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
         failures: 0,
         ending: Ending::Not,
         refused: None,
+        // An earlier life may have been killed between the server's answer and its first line.
+        answer_lost: Some(tokio::time::Instant::now()),
+        left_alone: HashMap::new(),
         ctx,
     };
     Ok((agent, journals))

@@ -1,5 +1,13 @@
 //! What the end of a workload means for its item: how it ended, why, and what a person can do.
 
+mod causes;
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
 use lanza_api::item::Outcome;
 use lanza_model::{Phase, Reason, clock::Time, code, item::Ending};
 
@@ -20,6 +28,28 @@ pub(super) fn outcome(exit: Exit, phase: Option<Phase>) -> Outcome {
         (None, None, None) => (Ending::Failed, Some(Reason::new(code::AGENT_FAILED, "nobody knows how the job ended"))),
     };
     Outcome { ending, exit_code: exit.code, signal: exit.signal, reason, phase, ended_at: exit.at }
+}
+
+/// How much of a log's end is looked through, bytes.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// Puts into the reason of a job that failed by itself what the end of its log says about the cause.
+pub(super) fn explain(mut outcome: Outcome, log: &Path) -> Outcome {
+    let own = outcome.reason.as_ref().is_some_and(|r| r.code == code::EXIT_CODE.word || r.code == code::SIGNAL.word);
+    if own && let Some(reason) = causes::find(&tail(log), outcome.exit_code, outcome.signal) {
+        outcome.reason = Some(reason);
+    }
+    outcome
+}
+
+fn tail(log: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = File::open(log) {
+        let length = file.metadata().map_or(0, |m| m.len());
+        let _ = file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)));
+        let _ = file.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Says by which signal a job ended, and what that mostly means.

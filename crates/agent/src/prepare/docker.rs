@@ -2,8 +2,11 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
-use bollard::models::{ContainerCreateBody, HostConfig};
-use lanza_api::item::{ItemEnvironment, ItemSource};
+use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig};
+use lanza_api::{
+    agent::Reserved,
+    item::{ItemEnvironment, ItemSource},
+};
 use lanza_model::{Phase, Reason, code};
 use serde_json::{Map, Value};
 use url::Url;
@@ -76,6 +79,7 @@ pub(super) async fn prepare(
 
     let base_url = reach_server(&mut body, &ctx.options.base_url);
     let host = body.host_config.get_or_insert_default();
+    set_resources(host, progress.reserved());
     std::fs::set_permissions(job.scratch, std::fs::Permissions::from_mode(0o777))
         .map_err(|e| broken("open the scratch folder", &e))?;
     host.binds.get_or_insert_default().push(format!("{}:{SCRATCH}", job.scratch.display()));
@@ -100,6 +104,27 @@ pub(super) async fn prepare(
         folder: None,
         container: Some(Container { body: Box::new(body), name: extra.name, platform, code }),
     })
+}
+
+/// Gives the container what was set aside for it: its own GPUs, and limits where the queue's options say none.
+fn set_resources(host: &mut HostConfig, reserved: &Reserved) {
+    if !reserved.gpus.is_empty() {
+        let is_gpu = |r: &DeviceRequest| r.capabilities.iter().flatten().flatten().any(|c| c == "gpu");
+        let requests = host.device_requests.get_or_insert_default();
+        requests.retain(|r| !is_gpu(r));
+        requests.push(DeviceRequest {
+            capabilities: Some(vec![vec!["gpu".to_owned()]]),
+            device_ids: Some(reserved.gpus.clone()),
+            ..Default::default()
+        });
+    }
+    let no_cpu_limit = host.nano_cpus.is_none() && host.cpu_quota.is_none();
+    if no_cpu_limit && reserved.cpus > 0.0 {
+        host.nano_cpus = Some((reserved.cpus * 1e9) as i64);
+    }
+    if host.memory.is_none() && reserved.memory_bytes > 0 {
+        host.memory = i64::try_from(reserved.memory_bytes).ok();
+    }
 }
 
 /// What a container is made of.
@@ -350,6 +375,25 @@ mod tests {
             assert_eq!(host.network_mode.as_deref(), mode);
             assert_eq!(host.extra_hosts.unwrap(), ["host.docker.internal:host-gateway"]);
         }
+    }
+
+    #[test]
+    fn a_container_gets_what_was_set_aside_for_it() {
+        let mut body = ContainerCreateBody::default();
+        let options = json!({"gpus": 2, "cpus": 0.5, "device": "/dev/fuse"});
+        docker_options::apply(options.as_object().unwrap(), &mut body).unwrap();
+        let mut host = body.host_config.unwrap();
+        let reserved = Reserved { cpus: 3.0, memory_bytes: 1 << 30, gpus: vec!["1".into(), "3".into()] };
+        set_resources(&mut host, &reserved);
+        let requests = host.device_requests.clone().unwrap();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].device_ids.as_deref(), Some(&["1".to_owned(), "3".to_owned()][..]));
+        assert_eq!(requests[0].count, None, "Docker refuses a count beside devices");
+        assert_eq!((host.nano_cpus, host.memory), (Some(500_000_000), Some(1 << 30)), "the queue's limit wins");
+
+        let mut plain = HostConfig::default();
+        set_resources(&mut plain, &Reserved::default());
+        assert_eq!(plain, HostConfig::default());
     }
 
     #[test]

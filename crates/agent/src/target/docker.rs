@@ -52,6 +52,9 @@ pub(crate) const BUILD: &str = "lanza.build";
 /// Limit of a request that should be quick.
 const QUICK: Duration = Duration::from_secs(30);
 
+/// How long a name that is taken may take to be free.
+const NAME_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The engine's socket when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -122,10 +125,26 @@ fn status_code(error: &DockerError) -> Option<u16> {
 fn start_error(what: &str, code: lanza_model::Code, error: &DockerError) -> StartError {
     match error {
         DockerError::DockerResponseServerError { message, .. } => {
+            let code = cause(message).unwrap_or(code);
             StartError::Failed(Box::new(Reason::new(code, format!("{what}: {}", message.trim()))))
         }
         other => StartError::Unanswered(unanswered(what, other)),
     }
+}
+
+/// Returns what the engine's words mean, where they have one meaning.
+fn cause(message: &str) -> Option<lanza_model::Code> {
+    let has = |words: &[&str]| words.iter().any(|w| message.contains(w));
+    Some(match message {
+        _ if has(&["could not select device driver", "unknown or invalid runtime name", "nvidia-container-cli"]) => {
+            code::GPU_MISSING
+        }
+        _ if has(&["is already in use by container"]) => code::CONTAINER_NAME_TAKEN,
+        _ if has(&["port is already allocated", "address already in use"]) => code::PORT_TAKEN,
+        _ if has(&["exec format error"]) => code::WRONG_PLATFORM,
+        _ if has(&["no space left on device"]) => code::NO_SPACE,
+        _ => return None,
+    })
 }
 
 impl DockerTarget {
@@ -269,15 +288,24 @@ impl DockerTarget {
         if let Some(platform) = &container.platform {
             options = options.platform(platform);
         }
-        match docker.create_container(Some(options.build()), body).await {
-            Ok(made) => Ok(made.id),
-            Err(e) if status_code(&e) == Some(409) => {
-                match self.find(&launch.handle).await.map_err(StartError::Unanswered)? {
-                    Some(id) => Ok(id),
-                    None => Err(start_error("the container cannot be made", code::CONFIG_REFUSED, &e)),
+        let options = options.build();
+        let patience = Instant::now() + NAME_PATIENCE;
+        loop {
+            match docker.create_container(Some(options.clone()), body.clone()).await {
+                Ok(made) => return Ok(made.id),
+                Err(e) if status_code(&e) == Some(409) => {
+                    // The request of a killed agent may have got there first. Its container has the name before it can
+                    // be found; and one that is being removed has it a little longer.
+                    if let Some(id) = self.find(&launch.handle).await.map_err(StartError::Unanswered)? {
+                        return Ok(id);
+                    }
+                    if Instant::now() > patience {
+                        return Err(start_error("the container cannot be made", code::CONTAINER_NAME_TAKEN, &e));
+                    }
+                    sleep(Duration::from_millis(500)).await;
                 }
+                Err(e) => return Err(start_error("the container cannot be made", code::CONFIG_REFUSED, &e)),
             }
-            Err(e) => Err(start_error("the container cannot be made", code::CONFIG_REFUSED, &e)),
         }
     }
 
@@ -342,11 +370,10 @@ fn status_of(state: &ContainerState) -> Status {
             let number = state.exit_code.and_then(|c| i32::try_from(c).ok());
             // A signal is told only by this convention; these are the signals that end programs from without.
             let signal = number.map(|n| n - 128).filter(|n| [4, 6, 7, 8, 9, 11, 15].contains(n));
-            let failure = state
-                .error
-                .as_deref()
-                .filter(|e| !e.is_empty())
-                .map(|e| Reason::new(code::SPAWN_FAILED, format!("the container could not be started: {e}")));
+            let failure = state.error.as_deref().filter(|e| !e.is_empty()).map(|e| {
+                let code = cause(e).unwrap_or(code::SPAWN_FAILED);
+                Reason::new(code, format!("the container could not be started: {e}"))
+            });
             Status::Ended(Exit {
                 code: if signal.is_some() || failure.is_some() { None } else { number },
                 signal,

@@ -88,6 +88,13 @@ pub(crate) fn environment(pid: u32, name: &str) -> Option<String> {
     entries.find(|(n, _)| *n == name).map(|(_, value)| value.to_owned())
 }
 
+/// Returns how many processes the kernel has killed since boot because memory ran out, of the machine or of a control
+/// group; 0 where it does not count them.
+pub(crate) fn memory_kills() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines().find_map(|l| l.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Whether `pid` belongs to the user of this process.
 pub(crate) fn is_own(pid: u32) -> bool {
     use std::os::unix::fs::MetadataExt;

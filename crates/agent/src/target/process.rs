@@ -276,10 +276,12 @@ fn look(handle: &Handle) -> Result<Status, Unanswered> {
 }
 
 fn ended(exit: ExitRecord, since: Option<Time>) -> Exit {
+    // KILL is what the kernel sends; a shell in front of the program tells it by this code.
+    let killed = exit.signal == Some(9) || exit.code == Some(128 + 9);
     Exit {
         code: exit.code,
         signal: exit.signal,
-        out_of_memory: false,
+        out_of_memory: exit.out_of_memory && killed,
         failure: exit
             .error
             .map(|e| Reason::new(code::SPAWN_FAILED, format!("the command of the job could not be started: {e}"))),

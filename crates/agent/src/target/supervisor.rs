@@ -98,6 +98,9 @@ pub(crate) struct StopOrder {
 pub(crate) struct ExitRecord {
     pub(crate) code: Option<i32>,
     pub(crate) signal: Option<i32>,
+    /// The kernel killed a process of this machine for memory while the workload ran.
+    #[serde(default)]
+    pub(crate) out_of_memory: bool,
     /// The workload could not be started.
     pub(crate) error: Option<String>,
     /// When the main process ended.
@@ -215,6 +218,7 @@ fn run(dir: &Path) -> io::Result<()> {
     }
     // Before the workload starts, so that no order is missed.
     let orders = watch(dir);
+    let kills_before = proc::memory_kills();
     let status = match spawn(&spec) {
         Ok(child) => {
             let pid = child.id();
@@ -227,8 +231,14 @@ fn run(dir: &Path) -> io::Result<()> {
         Err(e) => Err(e),
     };
     let record = match status {
-        Ok((status, at)) => ExitRecord { code: status.code(), signal: status.signal(), error: None, at },
-        Err(e) => ExitRecord { code: None, signal: None, error: Some(e.to_string()), at: SystemClock.now() },
+        Ok((status, at)) => {
+            let out_of_memory = proc::memory_kills() > kills_before;
+            ExitRecord { code: status.code(), signal: status.signal(), out_of_memory, error: None, at }
+        }
+        Err(e) => {
+            let (code, signal, out_of_memory) = (None, None, false);
+            ExitRecord { code, signal, out_of_memory, error: Some(e.to_string()), at: SystemClock.now() }
+        }
     };
     let _ = fs::remove_file(dir.join(SPEC));
     reserve.write(&dir.join(EXIT), &record)
