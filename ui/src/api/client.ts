@@ -1,0 +1,76 @@
+/** The one place that asks the server. A refusal becomes a `Problem`, so that views can show code, message and hint. */
+import createClient, { type Middleware } from "openapi-fetch";
+import type { paths } from "./schema";
+
+interface ProblemBody {
+  code?: string;
+  help?: string;
+  message?: string;
+  hint?: string | null;
+  fields?: { path: string; message: string; code: string }[];
+  request_id?: string;
+}
+
+/** The server refused, or was not reached (`status` 0). */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly help: string | null;
+  readonly hint: string | null;
+  readonly requestId: string | null;
+  /** Each field that is wrong, where the server says so. */
+  readonly fields: { path: string; message: string }[];
+
+  constructor(status: number, body: ProblemBody) {
+    super(body.message ?? `The server answered ${status}.`);
+    this.status = status;
+    this.code = body.code ?? (status === 0 ? "unreachable" : `http_${status}`);
+    this.help = body.help ?? null;
+    this.hint = body.hint ?? null;
+    this.requestId = body.request_id ?? null;
+    this.fields = body.fields ?? [];
+  }
+}
+
+/** Makes a `Problem` of whatever was thrown. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof TypeError) return new Problem(0, { message: "The server cannot be reached.", hint: "It is tried again when you press Retry." });
+  return new Problem(0, { code: "page_error", message: error instanceof Error ? error.message : String(error) });
+}
+
+async function refusal(response: Response): Promise<Problem> {
+  const text = await response.text();
+  try {
+    return new Problem(response.status, JSON.parse(text) as ProblemBody);
+  } catch {
+    return new Problem(response.status, { message: text.slice(0, 300) || `The server answered ${response.status}.` });
+  }
+}
+
+const refuse: Middleware = {
+  onResponse: async ({ response }) => {
+    if (!response.ok) throw await refusal(response);
+  },
+};
+
+const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "http://localhost", credentials: "same-origin" });
+client.use(refuse);
+
+/** Typed requests: `api.GET("/api/v1/me")`. The cookie proves the session; the browser's `Sec-Fetch-Site` and `Origin`
+    prove to the server that a change comes from this site. */
+export const api = client;
+
+/** The body of an answer that has one. */
+export async function got<T>(request: Promise<{ data?: T }>): Promise<T> {
+  const { data } = await request;
+  if (data === undefined) throw new Problem(0, { code: "no_answer", message: "The server answered nothing." });
+  return data;
+}
+
+/** Reads a text route, from `start` bytes before its end when it is long. */
+export async function readText(path: string, signal?: AbortSignal): Promise<string> {
+  const response = await fetch(path, { credentials: "same-origin", signal: signal ?? null });
+  if (!response.ok) throw await refusal(response);
+  return response.text();
+}

@@ -1,0 +1,118 @@
+/** Live data: one stream of events for the whole app, which marks queries as stale; polling when it is down. Both rest
+    while the page is hidden. */
+import type { QueryClient } from "@tanstack/react-query";
+import { useSyncExternalStore } from "react";
+import type { QueueEvent } from "./types";
+
+export type Liveness = "live" | "polling" | "paused";
+
+let liveness: Liveness = "polling";
+const watchers = new Set<() => void>();
+
+function tell(next: Liveness) {
+  if (next === liveness) return;
+  liveness = next;
+  watchers.forEach((watch) => watch());
+}
+
+/** Whether data is live, polled, or paused. */
+export function useLiveness(): Liveness {
+  return useSyncExternalStore(
+    (watch) => {
+      watchers.add(watch);
+      return () => watchers.delete(watch);
+    },
+    () => liveness,
+  );
+}
+
+/** How often a live view polls: seldom while events come, often when they do not. Hidden pages do not poll at all
+    (the query client's default). In milliseconds. */
+export function pollEvery(active = true): number | false {
+  if (!active) return 30_000;
+  return liveness === "live" ? 5_000 : 2_000;
+}
+
+/** The query families that an event of a kind touches. */
+const touched: Record<string, string[]> = {
+  item: ["items", "item", "queues", "queue", "agents", "runs", "run"],
+  queue: ["queues", "queue", "items", "item"],
+  agent: ["agents", "agent", "queues", "queue", "items", "item"],
+  run: ["runs", "run", "projects", "jobs"],
+  job: ["jobs", "job", "runs"],
+  artifact: ["artifacts", "jobs"],
+  project: ["projects"],
+};
+
+/** Follows the server's events until the returned function is called. */
+export function follow(queries: QueryClient): () => void {
+  let source: EventSource | null = null;
+  let last = "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stale = new Set<string>();
+  let flush: ReturnType<typeof setTimeout> | undefined;
+
+  // A burst of events is one refresh.
+  const mark = (families: string[]) => {
+    families.forEach((family) => stale.add(family));
+    flush ??= setTimeout(() => {
+      flush = undefined;
+      const now = [...stale];
+      stale.clear();
+      now.forEach((family) => void queries.invalidateQueries({ queryKey: [family] }));
+    }, 150);
+  };
+  const close = () => {
+    source?.close();
+    source = null;
+    clearTimeout(timer);
+  };
+  const open = () => {
+    close();
+    if (document.hidden) return tell("paused");
+    source = new EventSource(last ? `/api/v1/events?after=${last}` : "/api/v1/events");
+    source.onopen = () => tell("live");
+    source.onmessage = (message: MessageEvent<string>) => {
+      last = message.lastEventId;
+      const event = JSON.parse(message.data) as QueueEvent;
+      mark(touched[event.kind] ?? [event.kind]);
+    };
+    source.onerror = () => {
+      tell("polling");
+      // The browser tries again by itself unless it was refused.
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, 10_000);
+    };
+  };
+  const onVisible = () => {
+    if (document.hidden) {
+      close();
+      tell("paused");
+    } else {
+      open();
+    }
+  };
+  document.addEventListener("visibilitychange", onVisible);
+  open();
+  return () => {
+    document.removeEventListener("visibilitychange", onVisible);
+    clearTimeout(flush);
+    close();
+    tell("polling");
+  };
+}
+
+/** Follows a log route that sends JSON events, until it ends. Returns a function that stops it. */
+export function followLog<T>(path: string, onLine: (line: T) => void, onEnd: (ended: boolean) => void): () => void {
+  const source = new EventSource(path);
+  source.onmessage = (message: MessageEvent<string>) => onLine(JSON.parse(message.data) as T);
+  source.addEventListener("end", () => {
+    source.close();
+    onEnd(true);
+  });
+  source.onerror = () => {
+    // A stream that broke would begin anew and send every line twice: the caller decides.
+    source.close();
+    onEnd(false);
+  };
+  return () => source.close();
+}

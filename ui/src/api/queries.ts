@@ -1,0 +1,280 @@
+/** Query options per noun. The first word of a key is the family that `live.ts` marks as stale. */
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { api, got } from "./client";
+import { pollEvery } from "./live";
+import type { Item, Queue, Run, Series } from "./types";
+
+const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
+
+/** Whether nothing more happens to a run or an item in this state. */
+export const isEnded = (state: string) => ended.has(state);
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: async () => got(api.GET("/api/v1/me")),
+  staleTime: 60_000,
+  retry: false,
+});
+
+export const keysQuery = queryOptions({
+  queryKey: ["keys"],
+  queryFn: async () => (await got(api.GET("/api/v1/me/keys"))).items,
+});
+
+export const entityQuery = (entity: string) =>
+  queryOptions({
+    queryKey: ["entity", entity],
+    queryFn: async () => (await got(api.GET("/api/v1/entities/{entity}", { params: { path: { entity } } }))).entity,
+  });
+
+export const projectsQuery = (entity: string) =>
+  queryOptions({
+    queryKey: ["projects", entity],
+    queryFn: async () =>
+      got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query: { limit: 1000 } } })),
+    enabled: entity !== "",
+  });
+
+/** The queues of several entities, in the order of their names. */
+export const queuesQuery = (entities: string[]) =>
+  queryOptions({
+    queryKey: ["queues", ...entities],
+    queryFn: async (): Promise<Queue[]> => {
+      const pages = await Promise.all(
+        entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/queues", { params: { path: { entity } } }))),
+      );
+      return pages.flatMap((page) => page.items);
+    },
+    refetchInterval: () => pollEvery(),
+    enabled: entities.length > 0,
+  });
+
+export const queueQuery = (entity: string, queue: string) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/entities/{entity}/queues/{queue}", { params: { path: { entity, queue } } }))).queue,
+    refetchInterval: () => pollEvery(),
+  });
+
+export const queueHistoryQuery = (entity: string, queue: string) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue, "history"],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/entities/{entity}/queues/{queue}/history", { params: { path: { entity, queue } } }))).items,
+  });
+
+export const queueStatsQuery = (entity: string, queue: string, since: string) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue, "stats", since],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/queues/{queue}/stats", {
+            params: { path: { entity, queue }, query: { since } },
+          }),
+        )
+      ).stats,
+  });
+
+export interface ItemFilter {
+  entity?: string;
+  queue?: string;
+  state?: string;
+  job?: string;
+  author?: string;
+}
+
+export const itemsQuery = (filter: ItemFilter, limit = 100) =>
+  infiniteQueryOptions({
+    queryKey: ["items", filter, limit],
+    queryFn: async ({ pageParam }) =>
+      got(
+        api.GET("/api/v1/items", {
+          params: { query: { ...filter, limit, ...(pageParam ? { after: pageParam } : {}) } },
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: () => pollEvery(),
+  });
+
+export const itemQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["item", id],
+    queryFn: async (): Promise<Item> => (await got(api.GET("/api/v1/items/{id}", { params: { path: { id } } }))).item,
+    // Phases have no events of their own.
+    refetchInterval: (query) => (query.state.data && isEnded(query.state.data.state) ? 30_000 : 1_500),
+  });
+
+export const agentsQuery = (entities: string[]) =>
+  queryOptions({
+    queryKey: ["agents", ...entities],
+    queryFn: async () => {
+      const pages = await Promise.all(
+        entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/agents", { params: { path: { entity } } }))),
+      );
+      return pages.flatMap((page) => page.items);
+    },
+    refetchInterval: () => pollEvery(),
+    enabled: entities.length > 0,
+  });
+
+const projectPath = (entity: string, project: string) => ({ path: { entity, project } });
+
+export const jobsQuery = (entity: string, project: string) =>
+  queryOptions({
+    queryKey: ["jobs", entity, project],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/jobs", { params: projectPath(entity, project) }))).items,
+  });
+
+export const jobQuery = (entity: string, project: string, name: string) =>
+  queryOptions({
+    queryKey: ["job", entity, project, name],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}", { params: { path: { entity, project, name } } }),
+        )
+      ).job,
+  });
+
+export const jobVersionsQuery = (entity: string, project: string, name: string) =>
+  queryOptions({
+    queryKey: ["job", entity, project, name, "versions"],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}/versions", {
+            params: { path: { entity, project, name } },
+          }),
+        )
+      ).items,
+  });
+
+export const jobVersionQuery = (entity: string, project: string, name: string, version: string) =>
+  queryOptions({
+    queryKey: ["job", entity, project, name, "versions", version],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}/versions/{version}", {
+            params: { path: { entity, project, name, version } },
+          }),
+        )
+      ).version,
+  });
+
+export const jobDiffQuery = (entity: string, project: string, name: string, from: string, to: string) =>
+  queryOptions({
+    queryKey: ["job", entity, project, name, "diff", from, to],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}/diff", {
+            params: { path: { entity, project, name }, query: { from, to } },
+          }),
+        )
+      ).diff,
+    enabled: from !== "" && to !== "" && from !== to,
+  });
+
+export interface RunFilter {
+  filter?: string;
+  order?: string;
+  state?: string;
+}
+
+export const runsQuery = (entity: string, project: string, filter: RunFilter, limit = 200) =>
+  infiniteQueryOptions({
+    queryKey: ["runs", entity, project, filter, limit],
+    queryFn: async ({ pageParam }) =>
+      got(
+        api.GET("/api/v1/entities/{entity}/projects/{project}/runs", {
+          params: { ...projectPath(entity, project), query: { ...filter, limit, ...(pageParam ? { after: pageParam } : {}) } },
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+
+const runPath = (entity: string, project: string, run: string) => ({ path: { entity, project, run } });
+
+export const runQuery = (entity: string, project: string, run: string) =>
+  queryOptions({
+    queryKey: ["run", entity, project, run],
+    queryFn: async (): Promise<Run> =>
+      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}", { params: runPath(entity, project, run) })))
+        .run,
+    refetchInterval: (query) => (query.state.data && isEnded(query.state.data.state) ? 30_000 : 2_000),
+  });
+
+/** Series of one run; `system` reads the machine's. */
+export const seriesQuery = (
+  run: { entity: string; project: string; id: string; state: string },
+  stream: "history" | "system",
+  keys: string[],
+  points: number,
+  range?: { from: number; to: number },
+) =>
+  queryOptions({
+    queryKey: ["run", run.entity, run.project, run.id, stream, keys, points, range ?? null],
+    queryFn: async (): Promise<Record<string, Series>> => {
+      const params = { ...runPath(run.entity, run.project, run.id), query: { keys: keys.join(","), points, ...range } };
+      const answer =
+        stream === "history"
+          ? await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/history", { params }))
+          : await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/system", { params }));
+      return answer.series as Record<string, Series>;
+    },
+    refetchInterval: isEnded(run.state) ? false : 3_000,
+    staleTime: isEnded(run.state) ? 60_000 : 1_000,
+  });
+
+export const runFilesQuery = (entity: string, project: string, run: string) =>
+  queryOptions({
+    queryKey: ["run", entity, project, run, "files"],
+    queryFn: async () =>
+      got(
+        api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/files", {
+          params: { ...runPath(entity, project, run), query: { limit: 1000 } },
+        }),
+      ),
+  });
+
+export const runArtifactsQuery = (entity: string, project: string, run: string, relation: "output" | "input") =>
+  queryOptions({
+    queryKey: ["run", entity, project, run, "artifacts", relation],
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/artifacts", {
+            params: { ...runPath(entity, project, run), query: { relation } },
+          }),
+        )
+      ).items,
+  });
+
+export const runJobQuery = (entity: string, project: string, run: string) =>
+  queryOptions({
+    queryKey: ["run", entity, project, run, "job"],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/job", { params: runPath(entity, project, run) })))
+        .job,
+  });
+
+export const artifactsQuery = (entity: string, project: string) =>
+  queryOptions({
+    queryKey: ["artifacts", entity, project],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/artifacts", { params: projectPath(entity, project) })))
+        .items,
+  });
+
+export const usageQuery = (by: string, since: string, entity?: string) =>
+  queryOptions({
+    queryKey: ["usage", by, since, entity ?? ""],
+    queryFn: async () =>
+      (await got(api.GET("/api/v1/usage", { params: { query: { by, since, ...(entity ? { entity } : {}) } } }))).items,
+  });

@@ -1,0 +1,39 @@
+/** The server's types under their short names; `schema.d.ts` is generated from docs/openapi.json. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Agent = Schemas["Agent"];
+export type Artifact = Schemas["Artifact"];
+export type ArtifactFile = Schemas["ArtifactFile"];
+export type Attempt = Schemas["Attempt"];
+export type Entity = Schemas["Entity"];
+export type Item = Schemas["Item"];
+export type Job = Schemas["Job"];
+export type JobVersion = Schemas["JobVersion"];
+export type Key = Schemas["Key"];
+export type Me = Schemas["Me"];
+export type Plan = Schemas["Plan"];
+export type Project = Schemas["Project"];
+export type Queue = Schemas["Queue"];
+export type QueueEvent = Schemas["Event"];
+export type Run = Schemas["Run"];
+export type RunFile = Schemas["RunFile"];
+export type Usage = Schemas["Usage"];
+export type User = Schemas["User"];
+export type Why = Schemas["Why"];
+
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+/** A reason of a failure, as items carry it. */
+export interface Reason {
+  code: string;
+  help: string;
+  message: string;
+  hint?: string | null;
+}
+
+/** A series: `[step, value, min, max]` a point. */
+export type Series = [number, number, number, number][];

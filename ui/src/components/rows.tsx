@@ -1,0 +1,106 @@
+/** A table of rows that open: keyboard, click, selection; new rows wait while the reader is busy. */
+import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
+
+export interface Column<T> {
+  name: string;
+  cell: (row: T) => ReactNode;
+  num?: boolean;
+  /** Hidden on a phone. */
+  wide?: boolean;
+  hidden?: boolean;
+}
+
+/** Draws `rows`; `j`/`k`/arrows move, Enter opens, `x` selects. */
+export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
+  name: string;
+  rows: T[];
+  columns: Column<T>[];
+  id: (row: T) => string;
+  onOpen?: (row: T) => void;
+  open?: string | null | undefined;
+  selection?: { chosen: Set<string>; toggle: (id: string) => void; all: () => void };
+}) {
+  const body = useRef<HTMLTableSectionElement>(null);
+  const onKey = (event: KeyboardEvent, row: T, index: number) => {
+    if (event.target !== event.currentTarget) return;
+    const go = (step: number) => (body.current?.rows[index + step] as HTMLElement | undefined)?.focus();
+    if (event.key === "ArrowDown" || event.key === "j") go(1);
+    else if (event.key === "ArrowUp" || event.key === "k") go(-1);
+    else if (event.key === "Enter" && onOpen) onOpen(row);
+    else if (event.key === "x" && selection) selection.toggle(id(row));
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <div className="table-box">
+      <table className="table" aria-label={name}>
+        <thead>
+          <tr>
+            {selection && (
+              <th style={{ width: 32 }}>
+                <input type="checkbox" aria-label="Select all rows" checked={rows.length > 0 && selection.chosen.size === rows.length} onChange={selection.all} />
+              </th>
+            )}
+            {columns.map((column) => (
+              <th key={column.name} className={`${column.num ? "num" : ""} ${column.wide ? "phone-hide" : ""}`}>
+                {column.hidden ? <span className="hidden-text">{column.name}</span> : column.name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody ref={body}>
+          {rows.map((row, index) => (
+            <tr
+              key={id(row)}
+              tabIndex={0}
+              className={`${onOpen ? "can-open" : ""} ${open === id(row) ? "current" : ""}`}
+              onKeyDown={(event) => onKey(event, row, index)}
+              onClick={(event) => {
+                // Links, buttons and selected text in a row are not the row.
+                if ((event.target as HTMLElement).closest("a, button, input, label") || getSelection()?.toString()) return;
+                onOpen?.(row);
+              }}
+            >
+              {selection && (
+                <td>
+                  <input type="checkbox" aria-label={`Select ${id(row)}`} checked={selection.chosen.has(id(row))} onChange={() => selection.toggle(id(row))} />
+                </td>
+              )}
+              {columns.map((column) => (
+                <td key={column.name} className={`${column.num ? "num" : ""} ${column.wide ? "phone-hide" : ""}`}>
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Chosen rows by id. */
+export function useSelection(ids: string[]) {
+  const [chosen, setChosen] = useState<Set<string>>(new Set());
+  const here = new Set(ids.filter((id) => chosen.has(id)));
+  return {
+    chosen: here,
+    toggle: (id: string) => setChosen((before) => (before.has(id) ? new Set([...before].filter((known) => known !== id)) : new Set([...before, id]))),
+    all: () => setChosen(here.size === ids.length ? new Set() : new Set(ids)),
+    none: () => setChosen(new Set()),
+  };
+}
+
+/** Holds back rows that appear at the top while the reader has scrolled down or hovers: nothing jumps under the pointer.
+    Rows that are known are always shown as they are now. */
+export function useQuietRows<T>(rows: T[], id: (row: T) => string, busy: boolean): { rows: T[]; fresh: number; show: () => void } {
+  const [known, setKnown] = useState<Set<string> | null>(null);
+  const ids = rows.map(id);
+  if (!busy || known === null) {
+    const same = known !== null && known.size === ids.length && ids.every((one) => known.has(one));
+    if (!same) setKnown(new Set(ids));
+    return { rows, fresh: 0, show: () => undefined };
+  }
+  const seen = rows.filter((row) => known.has(id(row)));
+  return { rows: seen, fresh: rows.length - seen.length, show: () => setKnown(new Set(ids)) };
+}

@@ -1,0 +1,88 @@
+/** The states that every view has: loading, error, empty, too much. */
+import type { UseQueryResult } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useState } from "react";
+import { problemOf } from "../api/client";
+
+/** A grey shape of the final height. It shows after a moment only, so that quick answers do not flicker. */
+export function Loading({ height = 160, what = "Loading" }: { height?: number; what?: string }) {
+  const [shown, show] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => show(true), 120);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div style={{ minHeight: height }} role="status" aria-live="polite">
+      {shown && <div className="skeleton" style={{ height }} />}
+      <span className="hidden-text">{what}…</span>
+    </div>
+  );
+}
+
+/** A refusal: what happened, its code with a link to its page, what to do, and a way to try again. */
+export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
+  const problem = problemOf(error);
+  return (
+    <div className="banner" data-tone="red" role="alert">
+      <div>
+        <strong>{problem.message}</strong>
+        {problem.hint && <p>{problem.hint}</p>}
+        <p className="small quiet">
+          {problem.help ? <a href={`/errors/${problem.help}`}>{problem.help}</a> : null} <code>{problem.code}</code>
+          {problem.requestId && (
+            <>
+              {" "}
+              · request <code>{problem.requestId}</code>
+            </>
+          )}
+        </p>
+      </div>
+      {retry && (
+        <div>
+          <button className="button" type="button" onClick={retry}>
+            Retry
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Nothing is here yet, and what makes something be here. */
+export function Empty({ children, action }: { children: ReactNode; action?: ReactNode }) {
+  return (
+    <div className="empty">
+      <div>{children}</div>
+      {action}
+    </div>
+  );
+}
+
+/** There is more than is shown: says how much is shown and offers the next page. */
+export function More({ shown, what, more, loading }: { shown: number; what: string; more: (() => void) | null; loading?: boolean }) {
+  if (!more) return null;
+  return (
+    <div className="row">
+      <span className="quiet small">
+        The first {shown.toLocaleString("en-US")} {what} are shown.
+      </span>
+      <button className="button" type="button" onClick={more} disabled={loading}>
+        {loading ? "Loading…" : "Show more"}
+      </button>
+    </div>
+  );
+}
+
+/** Shows a query: its data when there is any, also while it is read again; an error above stale data. */
+export function View<T>({ query, children, height, empty }: { query: UseQueryResult<T>; children: (data: T) => ReactNode; height?: number; empty?: (data: T) => ReactNode }) {
+  if (query.data !== undefined) {
+    const nothing = empty?.(query.data);
+    return (
+      <>
+        {query.isError && <Failure error={query.error} retry={() => void query.refetch()} />}
+        {nothing ?? children(query.data)}
+      </>
+    );
+  }
+  if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
+  return <Loading {...(height ? { height } : {})} />;
+}

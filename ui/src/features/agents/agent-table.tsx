@@ -1,0 +1,149 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link, useSearchParams } from "react-router";
+import { api } from "../../api/client";
+import type { Agent } from "../../api/types";
+import { useMay } from "../../app/scope";
+import { Ago, Confirm, Dialog, Id } from "../../components/parts";
+import { Rows } from "../../components/rows";
+import { State } from "../../components/state";
+import { Failure } from "../../components/view";
+import { count } from "../../format/text";
+import { ItemDrawer } from "../item/item-drawer";
+
+/** Agents with the words of the documentation: id and status first. */
+export function AgentTable({ agents }: { agents: Agent[] }) {
+  const [search, setSearch] = useSearchParams();
+  const open = agents.find((agent) => agent.id === search.get("agent"));
+  const item = search.get("item");
+  return (
+    <>
+      <Rows<Agent>
+        name="Agents"
+        rows={agents}
+        id={(agent) => agent.id}
+        onOpen={(agent) => setSearch({ agent: agent.id })}
+        open={open?.id}
+        columns={[
+          { name: "ID", cell: (agent) => <Id id={agent.id} length={12} /> },
+          { name: "Status", cell: (agent) => <State of="agent" state={agent.status} /> },
+          { name: "Name", cell: (agent) => agent.name },
+          { name: "Host", wide: true, cell: (agent) => agent.host },
+          { name: "Slots", wide: true, cell: (agent) => <Slots agent={agent} /> },
+          { name: "Queues", wide: true, cell: (agent) => agent.queues.join(", ") },
+          { name: "Version", wide: true, cell: (agent) => <code>{agent.version}</code> },
+          { name: "Last seen", cell: (agent) => <Ago time={agent.last_seen} /> },
+        ]}
+      />
+      {open && !item && <AgentDrawer agent={open} onClose={() => setSearch({})} onItem={(id) => setSearch({ agent: open.id, item: id })} />}
+      {item && <ItemDrawer id={item} {...(open ? { ids: open.items } : {})} onShow={(id) => setSearch(id ? { ...(open ? { agent: open.id } : {}), item: id } : open ? { agent: open.id } : {})} />}
+    </>
+  );
+}
+
+/** A square per slot: full ones run something. Beyond 32 the numbers say it. */
+function Slots({ agent }: { agent: Agent }) {
+  const slots = agent.slots ?? agent.items.length;
+  const words = agent.slots === null || agent.slots === undefined ? `${agent.items.length} running, no limit` : `${agent.items.length} of ${agent.slots}`;
+  if (slots > 32 || slots <= 0) return <span className="num">{words}</span>;
+  return (
+    <span title={words} role="img" aria-label={words} style={{ display: "inline-flex", gap: 2, flexWrap: "wrap", maxWidth: 140 }}>
+      {Array.from({ length: slots }, (_, index) => (
+        <span key={index} style={{ width: 9, height: 9, borderRadius: 2, background: index < agent.items.length ? "var(--blue)" : "var(--n5)" }} />
+      ))}
+    </span>
+  );
+}
+
+function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => void; onItem: (id: string) => void }) {
+  const queries = useQueryClient();
+  const may = useMay(agent.entity, "admin");
+  const [asking, setAsking] = useState<"drain" | "stop" | null>(null);
+  const act = useMutation({
+    mutationFn: async (verb: "drain" | "stop") => {
+      const params = { path: { id: agent.id } };
+      return verb === "drain" ? api.POST("/api/v1/agents/{id}/drain", { params }) : api.POST("/api/v1/agents/{id}/stop", { params });
+    },
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["agents"] }),
+  });
+  const gone = agent.status === "killed";
+  return (
+    <Dialog
+      kind="drawer"
+      name={`Agent ${agent.name}`}
+      title={agent.name}
+      onClose={onClose}
+      foot={
+        may && (
+          <>
+            <button type="button" className="button" disabled={gone || agent.status === "draining"} onClick={() => setAsking("drain")}>
+              Drain
+            </button>
+            <button type="button" className="button danger" disabled={gone} onClick={() => setAsking("stop")}>
+              Stop
+            </button>
+          </>
+        )
+      }
+    >
+      {act.isError && <Failure error={act.error} />}
+      <dl className="facts">
+        <dt>Status</dt>
+        <dd>
+          <State of="agent" state={agent.status} />
+        </dd>
+        <dt>Id</dt>
+        <dd>
+          <Id id={agent.id} length={32} />
+        </dd>
+        <dt>Host</dt>
+        <dd>{agent.host}</dd>
+        <dt>Version</dt>
+        <dd>
+          <code>{agent.version}</code>
+        </dd>
+        <dt>Queues</dt>
+        <dd className="row wrap">
+          {agent.queues.map((queue) => (
+            <Link key={queue} to={`/launch/${agent.entity}/${queue}/items`}>
+              {queue}
+            </Link>
+          ))}
+        </dd>
+        <dt>Slots</dt>
+        <dd>
+          <Slots agent={agent} />
+        </dd>
+        <dt>Started</dt>
+        <dd>
+          <Ago time={agent.created_at} />
+        </dd>
+        <dt>Last heartbeat</dt>
+        <dd>
+          <Ago time={agent.last_seen} />
+        </dd>
+        <dt>Running</dt>
+        <dd>
+          {agent.items.length === 0 && <span className="quiet">nothing</span>}
+          {agent.items.map((id) => (
+            <div key={id}>
+              <button type="button" className="link mono" onClick={() => onItem(id)}>
+                {id}
+              </button>
+            </div>
+          ))}
+        </dd>
+      </dl>
+      {asking && (
+        <Confirm
+          title={asking === "drain" ? "Drain this agent?" : "Stop this agent?"}
+          action={asking === "drain" ? "Drain" : `Stop it and ${count(agent.items.length, "running item")}`}
+          onYes={() => act.mutate(asking)}
+          onClose={() => setAsking(null)}
+        >
+          <p>{asking === "drain" ? "It finishes its items, takes nothing new, and ends." : "It stops its items and ends."}</p>
+        </Confirm>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,157 @@
+import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
+import { Link, useSearchParams } from "react-router";
+import { agentsQuery, itemsQuery, projectsQuery, queuesQuery, runsQuery } from "../../api/queries";
+import type { Item, Queue, Run } from "../../api/types";
+import { useMe, useScope } from "../../app/scope";
+import { PageHead } from "../../app/shell";
+import { Ago, Command } from "../../components/parts";
+import { Rows } from "../../components/rows";
+import { State } from "../../components/state";
+import { Empty, View } from "../../components/view";
+import { metric } from "../../format/text";
+import { ItemDrawer } from "../item/item-drawer";
+import { itemColumns } from "../item/item-columns";
+import { queueState } from "../queue/queue-state";
+
+/** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
+export function Component() {
+  const me = useMe();
+  const { chosen, entities, one } = useScope();
+  const [search, setSearch] = useSearchParams();
+  const filter = { author: me.username, ...(chosen ? { entity: chosen } : {}) };
+  const items = useInfiniteQuery(itemsQuery(filter, 20));
+  const queues = useQuery(queuesQuery(entities));
+  const projects = useQuery(projectsQuery(one));
+  const newest = (projects.data?.items ?? []).slice(0, 4);
+  const runs = useQueries({ queries: newest.map((project) => runsPage(project.entity, project.name)) });
+  const mine = runs
+    .flatMap((query) => query.data?.items ?? [])
+    .filter((run) => run.author === me.username)
+    .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
+    .slice(0, 12);
+  const list = items.data?.pages.flatMap((page) => page.items) ?? [];
+  const open = search.get("item");
+  const show = (id: string | null) => setSearch(id ? { item: id } : {});
+  const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && mine.length === 0 && runs.every((query) => !query.isPending);
+
+  return (
+    <>
+      <PageHead title="Home" action={<Link className="button primary" to="/launch">Queues</Link>} />
+      <div className="page-body">
+        {isNew && <FirstSteps />}
+        <div className="columns">
+          <div className="stack">
+            <h2>My items</h2>
+            <View query={items} height={180} empty={() => (list.length === 0 ? <Empty>You launched nothing yet.</Empty> : null)}>
+              {() => (
+                <Rows<Item>
+                  name="My items"
+                  rows={list}
+                  id={(item) => item.id}
+                  columns={[itemColumns.state, itemColumns.job, itemColumns.queue, itemColumns.when, itemColumns.cause]}
+                  onOpen={(item) => show(item.id)}
+                  open={open}
+                />
+              )}
+            </View>
+            <h2>My recent runs</h2>
+            {mine.length === 0 ? <Empty>No run of yours is in {one}&apos;s newest projects.</Empty> : <RecentRuns runs={mine} />}
+          </div>
+          <div className="stack">
+            <h2>Queues</h2>
+            <View query={queues} height={180} empty={(all) => (all.length === 0 ? <Empty>There is no queue. <Link to="/launch">Create one</Link></Empty> : null)}>
+              {(all) => <HomeQueues queues={all} />}
+            </View>
+          </div>
+        </div>
+      </div>
+      {open && <ItemDrawer id={open} ids={list.map((item) => item.id)} onShow={show} />}
+    </>
+  );
+}
+
+/** One page of runs, not an endless list: the home page never shows more. */
+function runsPage(entity: string, project: string) {
+  const { queryFn, queryKey } = runsQuery(entity, project, {}, 20);
+  return {
+    queryKey: [...queryKey, "page"],
+    queryFn: async (context: { signal: AbortSignal }) =>
+      (queryFn as unknown as (c: object) => Promise<{ items: Run[] }>)({ ...context, pageParam: "" }),
+  };
+}
+
+function HomeQueues({ queues }: { queues: Queue[] }) {
+  return (
+    <Rows<Queue>
+      name="Queues"
+      rows={queues}
+      id={(queue) => queue.id}
+      columns={[
+        { name: "Queue", cell: (queue) => <Link to={`/launch/${queue.entity}/${queue.name}/items`}>{queue.name}</Link> },
+        { name: "Target", wide: true, cell: (queue) => queue.target ?? "per item" },
+        { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
+        { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
+        { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
+      ]}
+    />
+  );
+}
+
+function RecentRuns({ runs }: { runs: Run[] }) {
+  return (
+    <Rows<Run>
+      name="My recent runs"
+      rows={runs}
+      id={(run) => `${run.project}/${run.id}`}
+      columns={[
+        { name: "State", cell: (run) => <State state={run.state} /> },
+        { name: "Run", cell: (run) => <Link to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
+        { name: "Project", cell: (run) => <Link to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
+        { name: "Result", num: true, wide: true, cell: (run) => mainMetric(run.summary) },
+        { name: "Began", wide: true, cell: (run) => <Ago time={run.created_at} /> },
+      ]}
+    />
+  );
+}
+
+/** The first number of a summary that is the user's own. */
+function mainMetric(summary: Record<string, unknown>) {
+  const found = Object.entries(summary).find(([key, value]) => !key.startsWith("_") && typeof value === "number");
+  return found ? (
+    <span title={found[0]}>
+      <span className="quiet">{found[0]}</span> {metric(found[1])}
+    </span>
+  ) : (
+    <span className="quiet">–</span>
+  );
+}
+
+/** Four steps on a new server; each ticks itself off when the server sees it happen. */
+function FirstSteps() {
+  const { entities, one } = useScope();
+  const projects = useQuery(projectsQuery(one));
+  const agents = useQuery(agentsQuery(entities));
+  const project = projects.data?.items.find((p) => p.runs > 0);
+  const steps: { name: string; done: boolean; command: string }[] = [
+    { name: "Log in", done: project !== undefined, command: `pip install wandb\nexport WANDB_BASE_URL=${location.origin}\nwandb login --host ${location.origin}` },
+    { name: "Track a run", done: project !== undefined, command: "python -c 'import wandb; r = wandb.init(project=\"first\"); r.log({\"loss\": 0.5}); r.finish()'" },
+    { name: "Make a job", done: false, command: "lanza job create code train.py --project first" },
+    { name: "Launch it", done: false, command: `lanza agent -q default -e ${one} &\nlanza launch -q default -j ${one}/first/job-train.py:latest` },
+  ];
+  if (agents.data?.some((agent) => agent.status === "polling")) steps[3]!.command = `lanza launch -q default -j ${one}/first/job-train.py:latest`;
+  return (
+    <section className="stack" aria-label="First steps">
+      <h2>First steps</h2>
+      <ol className="stack">
+        {steps.map((step, index) => (
+          <li key={step.name} className="stack" style={{ gap: 6 }}>
+            <strong>
+              {index + 1}. {step.name} {step.done && <State state="finished" />}
+            </strong>
+            <Command text={step.command} />
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,512 @@
+import { useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type KeyboardEvent, useMemo, useState } from "react";
+import { Link, useNavigate } from "react-router";
+import { api, got, Problem } from "../../api/client";
+import { itemsQuery, jobQuery, jobsQuery, jobVersionQuery, jobVersionsQuery, projectsQuery, queuesQuery } from "../../api/queries";
+import type { Item, JobVersion, Json, JsonObject, Plan } from "../../api/types";
+import { useScope } from "../../app/scope";
+import { Copy, Dialog, Field, IconButton } from "../../components/parts";
+import { Failure, Loading } from "../../components/view";
+import { shortJson } from "../../format/text";
+import { isLive } from "../queue/queue-state";
+import { parseConfig, type Template, typedValue } from "../queue/templates";
+import { configOf, fieldsOf, type InputField, launchBody, launchCommand, layers, type LaunchSpec, leaves, shownValue, withPath } from "./inputs";
+
+interface JobName {
+  entity: string;
+  project: string;
+  name: string;
+  version: string;
+}
+
+/** `e/p/name:vN` in its parts. */
+export function jobParts(job: string | null): JobName | null {
+  const found = /^([^/]+)\/([^/]+)\/([^/:]+)(?::(.+))?$/.exec(job ?? "");
+  return found ? { entity: found[1]!, project: found[2]!, name: found[3]!, version: found[4] ?? "latest" } : null;
+}
+
+export interface LaunchProps {
+  /** `e/p/name[:version]`, or null to choose one. */
+  job: string | null;
+  /** An item whose values the form begins with. */
+  from?: Item;
+  /** Inputs that the form begins with: a run's config. */
+  inputs?: JsonObject;
+  queue?: { entity: string; name: string };
+  onClose: () => void;
+  /** Where to go with the new item; its drawer on the queue's page otherwise. */
+  onLaunched?: (id: string) => void;
+}
+
+/** The launch drawer: choose, fill in, see what will run, send. A refused launch keeps everything that was typed. */
+export function LaunchDrawer(props: LaunchProps) {
+  const given = jobParts(props.job);
+  const image = !props.job && props.from ? ((props.from.source?.image as string | undefined) ?? null) : null;
+  const [job, setJob] = useState<JobName | null>(given);
+  const title = job ? `Launch ${job.name}` : image ? `Launch ${image}` : "Launch a job";
+  if (!job && !image) {
+    return (
+      <Dialog kind="drawer" title={title} name={title} onClose={props.onClose}>
+        <ChooseJob onChoose={setJob} entity={props.queue?.entity} />
+      </Dialog>
+    );
+  }
+  return job ? <OfJob {...props} title={title} job={job} /> : <Form {...props} title={title} job={null} image={image} version={null} versions={[]} onVersion={() => undefined} />;
+}
+
+function ChooseJob({ onChoose, entity }: { onChoose: (job: JobName) => void; entity: string | undefined }) {
+  const { one } = useScope();
+  const owner = entity ?? one;
+  const projects = useQuery(projectsQuery(owner));
+  const jobs = useQueries({ queries: (projects.data?.items ?? []).slice(0, 50).map((project) => jobsQuery(project.entity, project.name)) });
+  const all = jobs.flatMap((query) => query.data ?? []);
+  const [text, setText] = useState("");
+  if (projects.isError) return <Failure error={projects.error} retry={() => void projects.refetch()} />;
+  if (projects.isPending || jobs.some((query) => query.isPending)) return <Loading />;
+  if (all.length === 0)
+    return (
+      <div className="empty">
+        {owner} has no job yet. A finished run makes one, and so does <code>lanza job create</code>.
+      </div>
+    );
+  return (
+    <>
+      <input className="input" type="search" aria-label="Filter jobs" placeholder="Filter" value={text} onChange={(event) => setText(event.target.value)} />
+      <ul className="stack" style={{ gap: 4 }} aria-label="Jobs">
+        {all
+          .filter((job) => `${job.project}/${job.name}`.toLowerCase().includes(text.toLowerCase()))
+          .slice(0, 100)
+          .map((job) => (
+            <li key={`${job.project}/${job.name}`}>
+              <button type="button" className="button" style={{ width: "100%", justifyContent: "space-between" }} onClick={() => onChoose({ entity: job.entity, project: job.project, name: job.name, version: "latest" })}>
+                <span className="cut">{job.name}</span>
+                <span className="quiet">
+                  {job.project} · {job.latest?.version ?? "–"}
+                </span>
+              </button>
+            </li>
+          ))}
+      </ul>
+    </>
+  );
+}
+
+function OfJob(props: Omit<LaunchProps, "job"> & { title: string; job: JobName }) {
+  const { job } = props;
+  const [version, setVersion] = useState(job.version);
+  const [draft, setDraft] = useState<Record<string, string> | null>(null);
+  const found = useQuery(jobQuery(job.entity, job.project, job.name));
+  const versions = useQuery(jobVersionsQuery(job.entity, job.project, job.name));
+  const one = useQuery(jobVersionQuery(job.entity, job.project, job.name, version));
+  const failed = found.error ?? versions.error ?? one.error;
+  if (failed || !one.data || !versions.data) {
+    return (
+      <Dialog kind="drawer" title={props.title} name={props.title} onClose={props.onClose}>
+        {failed ? <Failure error={failed} retry={() => void Promise.all([found.refetch(), versions.refetch(), one.refetch()])} /> : <Loading height={320} />}
+      </Dialog>
+    );
+  }
+  return <Form key={one.data.id} {...props} job={job} image={null} version={one.data} versions={versions.data} onVersion={setVersion} draft={draft} onDraft={setDraft} />;
+}
+
+function begin(fields: InputField[], given: JsonObject | undefined): Record<string, string> {
+  const typed: Record<string, string> = {};
+  for (const field of fields) typed[field.path] = shownValue(field.default);
+  for (const field of fields) {
+    const value = given ? field.path.split(".").reduce<Json | undefined>((at, key) => (at && typeof at === "object" && !Array.isArray(at) ? at[key] : undefined), given) : undefined;
+    if (value !== undefined) typed[field.path] = shownValue(value);
+  }
+  return typed;
+}
+
+interface FormProps extends Omit<LaunchProps, "job"> {
+  title: string;
+  image: string | null;
+  version: JobVersion | null;
+  versions: JobVersion[];
+  onVersion: (version: string) => void;
+  draft?: Record<string, string> | null;
+  onDraft?: (typed: Record<string, string>) => void;
+}
+
+function Form(props: FormProps & { job: JobName | null }) {
+  const { job, version, from, image } = props;
+  const { entities, one } = useScope();
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const schema = version?.inputs?.config ?? null;
+  const fields = useMemo(() => fieldsOf(schema), [schema]);
+  const given = (from?.inputs as JsonObject | undefined) ?? props.inputs;
+  const jobKey = job ? `${job.entity}/${job.project}/${job.name}` : (image ?? "");
+  const [typed, setTyped] = useState<Record<string, string>>(() => ({
+    ...begin(fields, given),
+    // What was typed for another version stays, where this one has the field.
+    ...Object.fromEntries(Object.entries(props.draft ?? {}).filter(([key]) => fields.some((field) => field.path === key))),
+  }));
+  const [raw, setRaw] = useState<string | null>(() => {
+    // Without known inputs, and for keys that no field has, there is the JSON.
+    const rest = leaves(given ?? {}).filter(([path]) => !fields.some((field) => path === field.path || path.startsWith(`${field.path}.`)));
+    if (rest.length > 0 && version?.inputs?.from !== "schema") return JSON.stringify(rest.reduce<JsonObject>((all, [path, value]) => withPath(all, path, value), {}), null, 2);
+    return fields.length === 0 ? "" : null;
+  });
+  const owner = props.queue?.entity ?? from?.entity ?? job?.entity ?? one;
+  const all = useQuery(queuesQuery(entities.includes(owner) ? [...new Set([owner, ...entities])] : entities));
+  const [queueKey, setQueueKey] = useState(props.queue ? `${props.queue.entity}/${props.queue.name}` : from ? `${from.entity}/${from.queue}` : "");
+  const mine = all.data ?? [];
+  const queue = mine.find((known) => `${known.entity}/${known.name}` === queueKey) ?? (queueKey === "" ? (mine.find((known) => known.entity === owner) ?? mine[0]) : undefined);
+  const [priority, setPriority] = useState(from?.priority ?? "medium");
+  const [project, setProject] = useState(from?.project ?? job?.project ?? "");
+  const [name, setName] = useState(from?.name ?? "");
+  const [templateTexts, setTemplateTexts] = useState<Record<string, string>>(() => Object.fromEntries(Object.entries(from?.template_variables ?? {}).map(([key, value]) => [key, shownValue(value as Json)])));
+  const overridden = (from?.overrides ?? {}) as { entry_point?: string[]; args?: string[] };
+  const [entryPoint, setEntryPoint] = useState((overridden.entry_point ?? []).join(" "));
+  const [args, setArgs] = useState((overridden.args ?? []).join(" "));
+  const [resources, setResources] = useState(() => (from && Object.keys(from.config.item).length > 0 ? JSON.stringify(from.config.item, null, 2) : ""));
+  const [shown, setShown] = useState(false);
+
+  const templates = (queue?.templates ?? {}) as Record<string, Template>;
+  const { config, errors } = configOf(fields, typed);
+  const rawParsed = raw === null ? { config: {} as JsonObject } : parseConfig(raw);
+  const extra = parseConfig(resources);
+  const templateErrors: Record<string, string> = {};
+  const templateValues: JsonObject = {};
+  for (const [key, template] of Object.entries(templates)) {
+    const text = templateTexts[key] ?? "";
+    const { value, error } = typedValue(template.type, text);
+    if (error) templateErrors[key] = error;
+    else if (value !== undefined) templateValues[key] = value;
+  }
+  const spec: LaunchSpec = {
+    job: version?.reference ?? (job ? `${jobKey}:${job.version}` : null),
+    image,
+    entity: queue?.entity ?? owner,
+    queue: queue?.name ?? "",
+    project: project || job?.project || "uncategorized",
+    name,
+    priority: queue?.priority ? priority : null,
+    config: leaves(rawParsed.config ?? {}).reduce<JsonObject>((all, [path, value]) => withPath(all, path, value), config),
+    templates: templateValues,
+    entryPoint,
+    args,
+    resources: extra.config ?? {},
+    resource: queue?.target ?? from?.target ?? null,
+  };
+  const wrong = Object.keys(errors).length + Object.keys(templateErrors).length > 0 || Boolean(rawParsed.error) || Boolean(extra.error) || !queue;
+  const body = launchBody(spec);
+  const path = { entity: spec.entity, queue: spec.queue };
+
+  const plan = useQuery({
+    queryKey: ["plan", path.entity, path.queue, body],
+    queryFn: async (): Promise<Plan> => {
+      const answer = await got(api.POST("/api/v1/entities/{entity}/queues/{queue}/items", { params: { path, query: { plan: true } }, body: body as never }));
+      return (answer as unknown as { plan: Plan }).plan;
+    },
+    enabled: shown && !wrong,
+    retry: false,
+  });
+
+  const launch = useMutation({
+    mutationFn: async (): Promise<Item> => {
+      const answer = await got(api.POST("/api/v1/entities/{entity}/queues/{queue}/items", { params: { path }, body: body as never }));
+      return (answer as unknown as { item: Item }).item;
+    },
+    onSuccess: async (item) => {
+      void queries.invalidateQueries({ queryKey: ["items"] });
+      void queries.invalidateQueries({ queryKey: ["queues"] });
+      props.onClose();
+      if (props.onLaunched) props.onLaunched(item.id);
+      else await navigate(`/launch/${item.entity}/${item.queue}/items?item=${item.id}`);
+    },
+  });
+  const serverFields = launch.error instanceof Problem ? launch.error.fields : [];
+  const serverError = (path: string) => serverFields.find((field) => field.path === path || field.path.endsWith(`run_config.${path}`) || field.path.endsWith(`.${path}`))?.message;
+  const [tried, setTried] = useState(false);
+  const send = () => {
+    setTried(true);
+    if (!wrong && !launch.isPending) launch.mutate();
+  };
+  const type = (path: string, text: string) => {
+    const next = { ...typed, [path]: text };
+    setTyped(next);
+    props.onDraft?.(next);
+  };
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      send();
+    }
+  };
+
+  return (
+    <Dialog
+      kind="drawer"
+      title={props.title}
+      name={props.title}
+      onClose={props.onClose}
+      foot={
+        <>
+          <span className="grow small" style={{ color: "var(--red)" }} role="status">
+            {tried && wrong ? (queue ? "Something above is not right yet." : "Choose a queue.") : ""}
+          </span>
+          <Copy text={launchCommand(spec)} what="Copy as command" label="Copy as command" />
+          <button type="button" className="button primary" disabled={launch.isPending} onClick={send}>
+            Launch <span aria-hidden="true">⌘↵</span>
+          </button>
+        </>
+      }
+    >
+      {/* Ctrl-Enter sends from anywhere in the drawer. */}
+      {/* eslint-disable-next-line jsx-a11y/no-static-element-interactions */}
+      <div className="stack" style={{ gap: 16 }} onKeyDown={onKey}>
+        {launch.isError && <Failure error={launch.error} />}
+        {version && (
+          <div className="row" style={{ alignItems: "end" }}>
+            <div className="grow">
+              <Field label="Version">
+                {(tie) => (
+                  <select {...tie} className="select" value={version.version} onChange={(event) => props.onVersion(event.target.value)}>
+                    {props.versions.map((one) => (
+                      <option key={one.id} value={one.version}>
+                        {one.version}
+                        {one.aliases.length > 0 ? ` · ${one.aliases.join(", ")}` : ""}
+                      </option>
+                    ))}
+                  </select>
+                )}
+              </Field>
+            </div>
+            <PasteFrom
+              job={jobKey}
+              onPaste={(values) => {
+                setTyped(begin(fields, values));
+                if (fields.length === 0) setRaw(JSON.stringify(values, null, 2));
+              }}
+            />
+          </div>
+        )}
+
+        {fields.length > 0 && <h3>Inputs</h3>}
+        {fields.map((field) => (
+          <InputRow key={field.path} field={field} text={typed[field.path] ?? ""} error={serverError(field.path) ?? (tried || typed[field.path] ? errors[field.path] : undefined)} onText={(text) => type(field.path, text)} />
+        ))}
+        {version?.inputs?.from === "unknown" && <p className="quiet">The inputs of this job are known after its first run. Until then everything is taken.</p>}
+        <details open={raw !== null && raw !== ""}>
+          <summary>{fields.length > 0 ? "More values as JSON" : "Values for wandb.config as JSON"}</summary>
+          <div style={{ paddingTop: 8 }}>
+            <Field label="Raw JSON" error={raw === null ? null : (rawParsed.error ?? null)} note="An object: its keys go into wandb.config, over the fields above.">
+              {(tie) => <textarea {...tie} className="area" rows={5} spellCheck={false} value={raw ?? ""} onChange={(event) => setRaw(event.target.value)} />}
+            </Field>
+          </div>
+        </details>
+
+        <Field
+          label="Queue"
+          error={tried && !queue ? "Choose a queue." : null}
+          note={queue ? <QueueNote waiting={queue.counts.queued ?? 0} live={queue.agents.filter((agent) => isLive(agent.status)).length} paused={queue.policy.paused === true} queue={queue} /> : mine.length === 0 && all.isSuccess ? <Link to="/launch">There is no queue yet: create one.</Link> : null}
+        >
+          {(tie) => (
+            <select {...tie} className="select" value={queue ? `${queue.entity}/${queue.name}` : queueKey} onChange={(event) => setQueueKey(event.target.value)}>
+              {!queue && <option value={queueKey}>{queueKey || "–"}</option>}
+              {mine.map((known) => (
+                <option key={known.id} value={`${known.entity}/${known.name}`}>
+                  {entities.length > 1 ? `${known.entity} / ${known.name}` : known.name} · {known.target ?? "per item"}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        {Object.entries(templates).map(([key, template]) => (
+          <TemplateRow key={key} name={key} template={template} text={templateTexts[key] ?? ""} error={serverError(key) ?? templateErrors[key]} onText={(text) => setTemplateTexts({ ...templateTexts, [key]: text })} />
+        ))}
+        <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(150px, 1fr))", gap: 12 }}>
+          <Field label="Priority" note={queue && !queue.priority ? "This queue has none." : undefined}>
+            {(tie) => (
+              <select {...tie} className="select" value={priority} disabled={queue ? !queue.priority : false} onChange={(event) => setPriority(event.target.value)}>
+                {["critical", "high", "medium", "low"].map((word) => (
+                  <option key={word}>{word}</option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <ProjectField entity={spec.entity} value={project} onValue={setProject} />
+          <Field label="Run name">{(tie) => <input {...tie} className="input" value={name} onChange={(event) => setName(event.target.value)} />}</Field>
+        </div>
+
+        <details>
+          <summary>Overrides: entry point, arguments, resources</summary>
+          <div className="stack" style={{ paddingTop: 8 }}>
+            <Field label="Entry point" note={version ? `The job's: ${version.entrypoint.join(" ") || "its image's"}` : undefined}>
+              {(tie) => <input {...tie} className="input mono" value={entryPoint} onChange={(event) => setEntryPoint(event.target.value)} />}
+            </Field>
+            <Field label="Arguments" note="As a shell would read them.">
+              {(tie) => <input {...tie} className="input mono" value={args} onChange={(event) => setArgs(event.target.value)} />}
+            </Field>
+            <Field label="Resource configuration" error={extra.error ?? null} note={`JSON, merged over the queue's: what stands below resource_args.${spec.resource ?? "…"}`}>
+              {(tie) => <textarea {...tie} className="area" rows={4} spellCheck={false} value={resources} onChange={(event) => setResources(event.target.value)} />}
+            </Field>
+          </div>
+        </details>
+
+        <details open={shown} onToggle={(event) => setShown(event.currentTarget.open)}>
+          <summary>What will run</summary>
+          <div className="stack" style={{ paddingTop: 8 }}>
+            {wrong ? <p className="quiet">Fill in the fields above first.</p> : plan.isError ? <Failure error={plan.error} retry={() => void plan.refetch()} /> : plan.data ? <PlanView plan={plan.data} inputs={spec.config} /> : <Loading height={100} />}
+          </div>
+        </details>
+      </div>
+    </Dialog>
+  );
+}
+
+function InputRow({ field, text, error, onText }: { field: InputField; text: string; error: string | undefined; onText: (text: string) => void }) {
+  const fallback = shownValue(field.default);
+  const changed = text !== fallback;
+  const note = [field.help, field.range, field.type === "json" ? "JSON" : field.type === "string" ? "" : field.type].filter(Boolean).join(" · ");
+  return (
+    <Field
+      label={field.path}
+      error={error}
+      note={note || undefined}
+      mark={
+        changed && (
+          <>
+            <span className="changed" title={`changed from ${fallback || "nothing"}`}>
+              ●<span className="hidden-text"> changed</span>
+            </span>
+            <IconButton icon="refresh" name={`Reset ${field.path}`} onClick={() => onText(fallback)} />
+          </>
+        )
+      }
+    >
+      {(tie) =>
+        field.choices || field.type === "boolean" ? (
+          <select {...tie} className="select" value={text} onChange={(event) => onText(event.target.value)}>
+            {(!field.required || text === "") && <option value="">–</option>}
+            {(field.choices ?? [true, false]).map((choice) => (
+              <option key={shownValue(choice)} value={shownValue(choice)}>
+                {shownValue(choice)}
+              </option>
+            ))}
+          </select>
+        ) : (
+          <input {...tie} className={field.type === "json" ? "input mono" : "input"} inputMode={field.type === "integer" ? "numeric" : field.type === "number" ? "decimal" : "text"} value={text} onChange={(event) => onText(event.target.value)} />
+        )
+      }
+    </Field>
+  );
+}
+
+function TemplateRow({ name, template, text, error, onText }: { name: string; template: Template; text: string; error: string | undefined; onText: (text: string) => void }) {
+  const bounds = template.minimum !== undefined || template.maximum !== undefined ? `${template.minimum ?? ""} … ${template.maximum ?? ""}` : "";
+  const note = [template.description, bounds, `${template.type} of the queue`].filter(Boolean).join(" · ");
+  const fallback = shownValue(template.default);
+  return (
+    <Field label={name} error={error} note={note}>
+      {(tie) =>
+        template.enum ? (
+          <select {...tie} className="select" value={text} onChange={(event) => onText(event.target.value)}>
+            <option value="">{fallback ? `${fallback} (default)` : "–"}</option>
+            {template.enum.map((choice) => (
+              <option key={shownValue(choice)} value={shownValue(choice)}>
+                {shownValue(choice)}
+              </option>
+            ))}
+          </select>
+        ) : (
+          <input {...tie} className="input" placeholder={fallback} value={text} onChange={(event) => onText(event.target.value)} />
+        )
+      }
+    </Field>
+  );
+}
+
+function QueueNote({ waiting, live, paused, queue }: { waiting: number; live: number; paused: boolean; queue: { entity: string; name: string } }) {
+  if (paused) return <>paused: the item waits until somebody resumes the queue</>;
+  if (live === 0)
+    return (
+      <>
+        {waiting} waiting · no agent polls it: <code>lanza agent -q {queue.name} -e {queue.entity}</code>
+      </>
+    );
+  return (
+    <>
+      {waiting} waiting · {live} {live === 1 ? "agent" : "agents"} polling
+    </>
+  );
+}
+
+function ProjectField({ entity, value, onValue }: { entity: string; value: string; onValue: (value: string) => void }) {
+  const projects = useQuery(projectsQuery(entity));
+  return (
+    <Field label="Project">
+      {(tie) => (
+        <>
+          <input {...tie} className="input" list="launch-projects" value={value} onChange={(event) => onValue(event.target.value)} />
+          <datalist id="launch-projects">{projects.data?.items.map((project) => <option key={project.id} value={project.name} />)}</datalist>
+        </>
+      )}
+    </Field>
+  );
+}
+
+/** Takes the inputs of an earlier item of the job. */
+function PasteFrom({ job, onPaste }: { job: string; onPaste: (values: JsonObject) => void }) {
+  const items = useInfiniteQuery(itemsQuery({ job }, 20));
+  const list = (items.data?.pages[0]?.items ?? []).filter((item) => Object.keys(item.inputs).length > 0);
+  if (list.length === 0) return null;
+  return (
+    <div style={{ width: 200 }}>
+      <Field label="Paste from">
+        {(tie) => (
+          <select
+            {...tie}
+            className="select"
+            value=""
+            onChange={(event) => {
+              const item = list.find((one) => one.id === event.target.value);
+              if (item) onPaste(item.inputs as JsonObject);
+            }}
+          >
+            <option value="">an earlier launch…</option>
+            {list.map((item) => (
+              <option key={item.id} value={item.id}>
+                {item.name ?? item.run ?? item.id.slice(-6)} ({item.state})
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    </div>
+  );
+}
+
+/** The effective configuration: the admin's lines grey, the submitter's marked, with what they replace. */
+function PlanView({ plan, inputs }: { plan: Plan; inputs: JsonObject }) {
+  const lines = layers(plan.config);
+  return (
+    <>
+      {plan.warnings.map((warning) => (
+        <div key={warning} className="banner" data-tone="amber">
+          {warning}
+        </div>
+      ))}
+      <p className="quiet">
+        {plan.job ?? "The image"} on {plan.queue} ({plan.target}), run in project {plan.project}
+      </p>
+      <div className="diff" role="list" aria-label="Effective configuration">
+        {lines.length === 0 && <div className="admin">The target gets no configuration.</div>}
+        {lines.map((line) => (
+          <div key={line.path} role="listitem" className={line.from}>
+            {line.path} = {shortJson(line.value)}
+            {line.was !== undefined && <span className="quiet"> (queue: {shortJson(line.was)})</span>}
+          </div>
+        ))}
+        {leaves(inputs).map(([path, value]) => (
+          <div key={`config ${path}`} role="listitem" className="mine">
+            wandb.config.{path} = {shortJson(value)}
+          </div>
+        ))}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,180 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useNavigate } from "react-router";
+import { api } from "../../api/client";
+import { queueHistoryQuery } from "../../api/queries";
+import type { Json, JsonObject, Queue } from "../../api/types";
+import { useMay } from "../../app/scope";
+import { Ago, Confirm, Field } from "../../components/parts";
+import { Failure, View } from "../../components/view";
+import { count } from "../../format/text";
+import { TemplateTiles } from "./template-tiles";
+import { parseConfig, type Template, templateNames, templatesFor } from "./templates";
+
+const numbers: [string, string, string][] = [
+  ["max_running", "Running at most", "items of this queue at once"],
+  ["max_running_per_user", "Per user at most", "running items of one user"],
+  ["start_timeout_seconds", "Start timeout", "seconds from lease to start"],
+  ["max_duration_seconds", "Longest run", "seconds; then it is stopped"],
+  ["lost_after_seconds", "Lost after", "seconds of silence of its agent"],
+];
+
+/** The queue's layer of the configuration, its templates, limits and retries, and who changed them. */
+export function QueueConfig({ queue }: { queue: Queue }) {
+  return (
+    <div className="columns">
+      <Editor key={queue.id} queue={queue} />
+      <History queue={queue} />
+    </div>
+  );
+}
+
+function Editor({ queue }: { queue: Queue }) {
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const may = useMay(queue.entity, "admin");
+  const [text, setText] = useState(() => JSON.stringify(queue.config, null, 2));
+  const [templates, setTemplates] = useState(queue.templates as unknown as Record<string, Template>);
+  const [policy, setPolicy] = useState<JsonObject>(queue.policy as JsonObject);
+  const [priority, setPriority] = useState(queue.priority);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const [parsed, setParsed] = useState<string | null>(null);
+  const [deleting, setDeleting] = useState(false);
+  const path = { entity: queue.entity, queue: queue.name };
+
+  const parse = () => {
+    const { config, error } = parseConfig(text);
+    setWrong(error ?? null);
+    if (!config) return null;
+    const next = templatesFor(templateNames(config), templates);
+    setTemplates(next);
+    setParsed(`Valid JSON with ${count(Object.keys(next).length, "template variable")}.`);
+    return { config, templates: next };
+  };
+  const save = useMutation({
+    mutationFn: async (body: { config: JsonObject; templates: object }) =>
+      api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config: body.config as never, templates: body.templates as never, policy: policy as never, priority } }),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["queue"] });
+      await queries.invalidateQueries({ queryKey: ["queues"] });
+    },
+  });
+  const remove = useMutation({
+    mutationFn: async () => api.DELETE("/api/v1/entities/{entity}/queues/{queue}", { params: { path } }),
+    onSuccess: async () => {
+      await navigate("/launch");
+      await queries.invalidateQueries({ queryKey: ["queues"] });
+    },
+  });
+  const set = (key: string, value: Json | undefined) => {
+    const rest = Object.fromEntries(Object.entries(policy).filter(([known]) => known !== key));
+    setPolicy(value === undefined ? rest : { ...rest, [key]: value });
+  };
+  const retry = (policy.retry ?? {}) as { max?: number; on?: string[]; backoff_seconds?: number };
+  const setRetry = (change: Partial<typeof retry>) => set("retry", JSON.parse(JSON.stringify({ ...retry, ...change })) as JsonObject);
+  const asNumber = (typed: string) => (typed === "" ? undefined : Number(typed));
+
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const body = parse();
+        if (body) save.mutate(body);
+      }}
+    >
+      {save.isError && <Failure error={save.error} />}
+      {save.isSuccess && (
+        <div className="banner" data-tone="green" role="status">
+          Saved. Items that are pushed from now on get it.
+        </div>
+      )}
+      {!may && <p className="quiet">Only admins of {queue.entity} change a queue.</p>}
+      <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
+        <Field label="Configuration" error={wrong} note={parsed ?? `JSON: what stands below resource_args of ${queue.target ?? "the item's target"}. {{name}} is a variable that the submitter fills.`}>
+          {(tie) => (
+            <textarea
+              {...tie}
+              className="area"
+              rows={Math.min(24, Math.max(8, text.split("\n").length + 1))}
+              spellCheck={false}
+              value={text}
+              onChange={(event) => {
+                setText(event.target.value);
+                setParsed(null);
+              }}
+            />
+          )}
+        </Field>
+        <div>
+          <button type="button" className="button" onClick={parse}>
+            Parse configuration
+          </button>
+        </div>
+        <TemplateTiles templates={templates} onChange={setTemplates} />
+        <h3>Limits and retries</h3>
+        <div style={{ display: "grid", gap: 12, gridTemplateColumns: "repeat(auto-fit, minmax(170px, 1fr))" }}>
+          {numbers.map(([key, label, note]) => (
+            <Field key={key} label={label} note={note}>
+              {(tie) => <input {...tie} className="input" type="number" min={0} value={policy[key] === undefined || policy[key] === null ? "" : String(policy[key])} onChange={(event) => set(key, asNumber(event.target.value))} />}
+            </Field>
+          ))}
+          <Field label="Retries" note="attempts after the first">
+            {(tie) => <input {...tie} className="input" type="number" min={0} value={retry.max ?? ""} onChange={(event) => setRetry({ max: asNumber(event.target.value) })} />}
+          </Field>
+          <Field label="Retry on" note="lost, preempted, infrastructure, exit:<code>">
+            {(tie) => (
+              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => setRetry({ on: event.target.value.split(",").map((word) => word.trim()).filter(Boolean) })} />
+            )}
+          </Field>
+        </div>
+        <label className="row">
+          <input type="checkbox" checked={priority} onChange={(event) => setPriority(event.target.checked)} />
+          Items have a priority
+        </label>
+        <div className="row">
+          <button type="submit" className="button primary" disabled={save.isPending}>
+            Save
+          </button>
+          <span className="grow" />
+          <button type="button" className="button danger" onClick={() => setDeleting(true)}>
+            Delete queue…
+          </button>
+        </div>
+      </fieldset>
+      {remove.isError && <Failure error={remove.error} />}
+      {deleting && (
+        <Confirm title={`Delete ${queue.name}?`} action="Delete queue" typed={queue.name} onYes={() => remove.mutate()} onClose={() => setDeleting(false)}>
+          <p>Its items go with it. This cannot be undone.</p>
+        </Confirm>
+      )}
+    </form>
+  );
+}
+
+function History({ queue }: { queue: Queue }) {
+  const history = useQuery(queueHistoryQuery(queue.entity, queue.name));
+  return (
+    <section className="stack">
+      <h2>Changes</h2>
+      <p className="quiet">
+        Made <Ago time={queue.created_at} /> by {queue.created_by}
+      </p>
+      <View query={history} height={120}>
+        {(events) =>
+          events.length === 0 ? (
+            <p className="quiet">Nothing has changed since.</p>
+          ) : (
+            <ol className="stack" style={{ gap: 6 }}>
+              {[...events].reverse().map((event) => (
+                <li key={event.id} className="row">
+                  <Ago time={event.time} /> <strong style={{ fontWeight: 550 }}>{event.actor}</strong> {event.verb}
+                </li>
+              ))}
+            </ol>
+          )
+        }
+      </View>
+    </section>
+  );
+}

@@ -1,0 +1,169 @@
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useSearchParams } from "react-router";
+import { api } from "../../api/client";
+import { isEnded, itemsQuery } from "../../api/queries";
+import type { Item, Queue } from "../../api/types";
+import { useMay } from "../../app/scope";
+import { Confirm } from "../../components/parts";
+import { type Column, Rows, useQuietRows, useSelection } from "../../components/rows";
+import { Empty, Failure, More, View } from "../../components/view";
+import { count } from "../../format/text";
+import { itemColumns } from "../item/item-columns";
+import { ItemDrawer } from "../item/item-drawer";
+
+const states: [string, string][] = [
+  ["", "All"],
+  ["queued", "Waiting"],
+  ["leased,running", "Running"],
+  ["finished", "Finished"],
+  ["failed", "Failed"],
+  ["stopped", "Stopped"],
+];
+
+/** The order one reads them in: what waits by its place, then what runs, then what ended. */
+export function inOrder(items: Item[]): Item[] {
+  const group = (item: Item) => (item.state === "queued" ? 0 : isEnded(item.state) ? 2 : 1);
+  return [...items].sort((a, b) => group(a) - group(b) || (group(a) === 0 ? (a.why?.position ?? 1e9) - (b.why?.position ?? 1e9) : a.created_at < b.created_at ? 1 : -1));
+}
+
+/** The items of a queue: live, filtered, several at once. The filter and the open item are in the address. */
+export function QueueItems({ queue }: { queue: Queue }) {
+  const [search, setSearch] = useSearchParams();
+  const state = search.get("state") ?? "";
+  const author = search.get("author") ?? "";
+  const job = search.get("job") ?? "";
+  const open = search.get("item");
+  const items = useInfiniteQuery(
+    itemsQuery({ entity: queue.entity, queue: queue.name, ...(state ? { state } : {}), ...(author ? { author } : {}), ...(job ? { job } : {}) }),
+  );
+  const [busy, setBusy] = useState(false);
+  const all = inOrder(items.data?.pages.flatMap((page) => page.items) ?? []);
+  const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open);
+  const selection = useSelection(rows.map((item) => item.id));
+  const set = (key: string, value: string | null) =>
+    setSearch((before) => {
+      const next = new URLSearchParams(before);
+      if (value) next.set(key, value);
+      else next.delete(key);
+      return next;
+    });
+  const filtered = state !== "" || author !== "" || job !== "";
+  const position: Column<Item> = { name: "Place", num: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
+
+  return (
+    <>
+      <div className="row wrap">
+        <select className="select" style={{ width: 130 }} aria-label="State" data-filter value={state} onChange={(event) => set("state", event.target.value)}>
+          {states.map(([value, word]) => (
+            <option key={word} value={value}>
+              {word}
+            </option>
+          ))}
+        </select>
+        <FilterText name="Author" value={author} onValue={(value) => set("author", value)} />
+        <FilterText name="Job" value={job} onValue={(value) => set("job", value)} />
+        {filtered && (
+          <button type="button" className="link" onClick={() => setSearch({})}>
+            Clear filters
+          </button>
+        )}
+        <span className="grow" />
+        {fresh > 0 && (
+          <button type="button" className="button" onClick={show}>
+            {fresh} new
+          </button>
+        )}
+        <Bulk items={rows.filter((item) => selection.chosen.has(item.id))} entity={queue.entity} onDone={selection.none} />
+      </div>
+      <View
+        query={items}
+        height={280}
+        empty={() => (all.length === 0 ? <Empty>{filtered ? "No item fits the filters." : "Nothing was launched on this queue yet."}</Empty> : null)}
+      >
+        {() => (
+          <div onMouseEnter={() => setBusy(true)} onMouseLeave={() => setBusy(false)}>
+            <Rows<Item>
+              name="Items"
+              rows={rows}
+              id={(item) => item.id}
+              columns={[itemColumns.state, position, itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
+              onOpen={(item) => set("item", item.id)}
+              open={open}
+              selection={selection}
+            />
+          </div>
+        )}
+      </View>
+      <More shown={all.length} what="items" more={items.hasNextPage ? () => void items.fetchNextPage() : null} loading={items.isFetchingNextPage} />
+      {open && <ItemDrawer id={open} ids={rows.map((item) => item.id)} onShow={(id) => set("item", id)} />}
+    </>
+  );
+}
+
+function FilterText({ name, value, onValue }: { name: string; value: string; onValue: (value: string) => void }) {
+  const [text, setText] = useState(value);
+  const [before, setBefore] = useState(value);
+  if (before !== value) {
+    setBefore(value);
+    setText(value);
+  }
+  return (
+    <input
+      className="input"
+      style={{ width: 150 }}
+      aria-label={name}
+      placeholder={name}
+      value={text}
+      onChange={(event) => setText(event.target.value)}
+      onBlur={() => text !== value && onValue(text)}
+      onKeyDown={(event) => event.key === "Enter" && onValue(text)}
+    />
+  );
+}
+
+/** Stops or retries what is selected, after saying how many it hits. */
+function Bulk({ items, entity, onDone }: { items: Item[]; entity: string; onDone: () => void }) {
+  const queries = useQueryClient();
+  const may = useMay(entity, "member");
+  const [asking, setAsking] = useState(false);
+  const live = items.filter((item) => !isEnded(item.state));
+  const over = items.filter((item) => isEnded(item.state));
+  const act = useMutation({
+    mutationFn: async (verb: "stop" | "retry") => {
+      const chosen = verb === "stop" ? live : over;
+      const results = await Promise.allSettled(
+        chosen.map(async ({ id }) =>
+          verb === "stop" ? api.POST("/api/v1/items/{id}/stop", { params: { path: { id } }, body: {} }) : api.POST("/api/v1/items/{id}/retry", { params: { path: { id } } }),
+        ),
+      );
+      const refused = results.find((result) => result.status === "rejected");
+      if (refused) throw refused.reason;
+    },
+    onSuccess: onDone,
+    onSettled: () => queries.invalidateQueries({ queryKey: ["items"] }),
+  });
+  if (!may) return null;
+  return (
+    <>
+      {act.isError && <Failure error={act.error} />}
+      {live.length > 0 && (
+        <button type="button" className="button danger" onClick={() => setAsking(true)}>
+          Stop {count(live.length, "item")}
+        </button>
+      )}
+      {over.length > 0 && (
+        <button type="button" className="button" onClick={() => act.mutate("retry")}>
+          Retry {count(over.length, "item")}
+        </button>
+      )}
+      {asking && (
+        <Confirm title="Stop these items?" action={`Stop ${count(live.length, "item")}`} onYes={() => act.mutate("stop")} onClose={() => setAsking(false)}>
+          <p>
+            {count(live.filter((item) => item.state === "running").length, "running item")} and {count(live.filter((item) => item.state !== "running").length, "waiting item")} end.
+          </p>
+        </Confirm>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,112 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { useNavigate, useParams, useSearchParams } from "react-router";
+import { api } from "../../api/client";
+import { queueQuery } from "../../api/queries";
+import type { Queue } from "../../api/types";
+import { useCommands } from "../../app/commands";
+import { useMay } from "../../app/scope";
+import { PageHead } from "../../app/shell";
+import { Command, Tabs } from "../../components/parts";
+import { State } from "../../components/state";
+import { Failure, View } from "../../components/view";
+import { LaunchDrawer } from "../launch/launch-drawer";
+import { QueueAgents } from "./queue-agents";
+import { QueueConfig } from "./queue-config";
+import { QueueItems } from "./queue-items";
+import { QueueMonitor } from "./queue-monitor";
+import { isLive, policyLine, queueState } from "./queue-state";
+
+/** One queue: its items, agents, figures and configuration. */
+export function Component() {
+  const { entity = "", queue: name = "", tab = "items" } = useParams();
+  const queue = useQuery(queueQuery(entity, name));
+  const navigate = useNavigate();
+  const [search] = useSearchParams();
+  const [launching, setLaunching] = useState(false);
+  useCommands(useMemo(() => [{ name: `Launch on ${name}`, hint: "Queue", run: () => setLaunching(true) }], [name]));
+
+  return (
+    <>
+      <PageHead
+        title={name}
+        action={
+          <>
+            {queue.data && <PauseButton queue={queue.data} />}
+            <button type="button" className="button primary" onClick={() => setLaunching(true)}>
+              Launch
+            </button>
+          </>
+        }
+      >
+        {queue.data && (
+          <>
+            <State of="queue" state={queueState(queue.data)} />
+            <span className="quiet">
+              {queue.data.target ?? "target per item"} · {policyLine(queue.data.policy)}
+            </span>
+          </>
+        )}
+      </PageHead>
+      <View query={queue} height={300}>
+        {(data) => (
+          <>
+            <NoAgent queue={data} />
+            <Tabs
+              name="Queue"
+              open={tab}
+              // The open item stays in the address when one comes back to its list.
+              onOpen={(key) => void navigate(`/launch/${entity}/${name}/${key}${key === "items" && search.size > 0 ? `?${search}` : ""}`)}
+              tabs={[
+                { key: "items", name: "Items", body: () => <QueueItems queue={data} /> },
+                { key: "agents", name: "Agents", body: () => <QueueAgents queue={data} /> },
+                { key: "monitor", name: "Monitor", body: () => <QueueMonitor queue={data} /> },
+                { key: "config", name: "Config", body: () => <QueueConfig queue={data} /> },
+              ]}
+            />
+          </>
+        )}
+      </View>
+      {launching && <LaunchDrawer job={null} queue={{ entity, name }} onClose={() => setLaunching(false)} onLaunched={(id) => void navigate(`/launch/${entity}/${name}/items?item=${id}`)} />}
+    </>
+  );
+}
+
+/** Nobody takes what waits: the command that changes it. */
+function NoAgent({ queue }: { queue: Queue }) {
+  if (queue.agents.some((agent) => isLive(agent.status))) return null;
+  const silent = queue.agents.length > 0 && queue.agents.some((agent) => agent.status === "not_polling");
+  return (
+    <div style={{ padding: "0 16px 12px" }}>
+      <div className="banner" data-tone="red" role="alert">
+        <strong>{silent ? "Its agents are silent." : "No agent polls this queue."}</strong>
+        <span>{silent ? "Nothing new is taken until one comes back. Start one:" : "Items wait until one does. Start it where the jobs should run:"}</span>
+        <Command text={`export WANDB_BASE_URL=${location.origin}\nlanza agent -q ${queue.name} -e ${queue.entity}`} />
+      </div>
+    </div>
+  );
+}
+
+function PauseButton({ queue }: { queue: Queue }) {
+  const queries = useQueryClient();
+  const may = useMay(queue.entity, "admin");
+  const paused = queue.policy.paused === true || queue.policy.draining === true;
+  const path = { entity: queue.entity, queue: queue.name };
+  const change = useMutation({
+    mutationFn: async () =>
+      paused ? api.POST("/api/v1/entities/{entity}/queues/{queue}/resume", { params: { path } }) : api.POST("/api/v1/entities/{entity}/queues/{queue}/pause", { params: { path } }),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["queue"] });
+      await queries.invalidateQueries({ queryKey: ["queues"] });
+    },
+  });
+  if (!may) return null;
+  return (
+    <>
+      {change.isError && <Failure error={change.error} />}
+      <button type="button" className="button" disabled={change.isPending} onClick={() => change.mutate()}>
+        {paused ? "Resume" : "Pause"}
+      </button>
+    </>
+  );
+}

@@ -1,0 +1,91 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link } from "react-router";
+import { queuesQuery } from "../../api/queries";
+import type { Queue } from "../../api/types";
+import { useScope } from "../../app/scope";
+import { PageHead } from "../../app/shell";
+import { Rows } from "../../components/rows";
+import { State } from "../../components/state";
+import { Empty, View } from "../../components/view";
+import { count } from "../../format/text";
+import { CreateQueue } from "./create-queue";
+import { isLive, policyLine, queueState } from "./queue-state";
+
+/** The Launch page: the queues of the chosen entity, or of all. */
+export function Component() {
+  const { chosen, entities } = useScope();
+  const queues = useQuery(queuesQuery(entities));
+  const [text, setText] = useState("");
+  const [creating, setCreating] = useState(false);
+  const fits = (queue: Queue) => `${queue.entity}/${queue.name} ${queue.target ?? ""}`.toLowerCase().includes(text.toLowerCase());
+  return (
+    <>
+      <PageHead
+        title="Queues"
+        action={
+          <button type="button" className="button primary" onClick={() => setCreating(true)}>
+            Create queue
+          </button>
+        }
+      >
+        <span className="quiet">{chosen ? `of ${chosen}` : "of all entities"}</span>
+      </PageHead>
+      <div className="page-body">
+        <input className="input" style={{ maxWidth: 320 }} type="search" data-filter aria-label="Filter queues" placeholder="Filter  /" value={text} onChange={(e) => setText(e.target.value)} />
+        <View
+          query={queues}
+          height={240}
+          empty={(list) =>
+            list.length === 0 ? (
+              <Empty
+                action={
+                  <button type="button" className="button" onClick={() => setCreating(true)}>
+                    Create the first queue
+                  </button>
+                }
+              >
+                {chosen ? `${chosen} has no queue.` : "None of your entities has a queue."} A queue holds items in order until an agent takes them.
+              </Empty>
+            ) : null
+          }
+        >
+          {(list) => (
+            <Rows<Queue>
+              name="Queues"
+              rows={list.filter(fits)}
+              id={(queue) => queue.id}
+              columns={[
+                { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
+                { name: "Entity", cell: (queue) => queue.entity },
+                { name: "Target", wide: true, cell: (queue) => queue.target ?? <span className="quiet">per item</span> },
+                { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
+                { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
+                { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
+                { name: "Agents", wide: true, cell: (queue) => agentsLine(queue) },
+                { name: "Policy", wide: true, cell: (queue) => <span className="quiet small">{policyLine(queue.policy)}</span> },
+                {
+                  name: "Open",
+                  hidden: true,
+                  num: true,
+                  cell: (queue) => (
+                    <Link className="button" to={`/launch/${queue.entity}/${queue.name}/items`}>
+                      View queue
+                    </Link>
+                  ),
+                },
+              ]}
+            />
+          )}
+        </View>
+      </div>
+      {creating && <CreateQueue onClose={() => setCreating(false)} />}
+    </>
+  );
+}
+
+function agentsLine(queue: Queue) {
+  const live = queue.agents.filter((agent) => isLive(agent.status)).length;
+  if (queue.agents.length === 0) return <span className="quiet">none yet</span>;
+  return `${live} of ${count(queue.agents.length, "agent")} live`;
+}

@@ -1,0 +1,76 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useEffect, useState } from "react";
+import { useNavigate, useSearchParams } from "react-router";
+import { api } from "../../api/client";
+import { Field } from "../../components/parts";
+import { Failure } from "../../components/view";
+
+/** Only a path of this site: `//host` and `/\host` would lead elsewhere. */
+export function localPath(next: string | null): string {
+  return next && next.startsWith("/") && !next.startsWith("//") && !next.includes("\\") ? next : "/";
+}
+
+/** Sign in with a key or with a password. */
+export function Component() {
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const [search] = useSearchParams();
+  const [way, setWay] = useState<"key" | "password">("key");
+  const [key, setKey] = useState("");
+  const [username, setUsername] = useState("");
+  const [password, setPassword] = useState("");
+  useEffect(() => {
+    document.title = "Sign in · Lanza";
+  }, []);
+
+  const signIn = useMutation({
+    mutationFn: async () =>
+      api.POST("/api/v1/session", { body: way === "key" ? { api_key: key.trim() } : { username: username.trim(), password } }),
+    onSuccess: async () => {
+      await queries.resetQueries({ queryKey: ["me"] });
+      await navigate(localPath(search.get("next")), { replace: true });
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    signIn.mutate();
+  };
+
+  return (
+    <div className="plain">
+      <main>
+        <div className="row">
+          <img src="/favicon.svg" alt="" width="28" height="28" />
+          <h1>Sign in to Lanza</h1>
+        </div>
+        {signIn.isError && <Failure error={signIn.error} />}
+        <form className="stack" onSubmit={submit}>
+          {way === "key" ? (
+            <Field label="API key" note="The key that `wandb login` keeps in ~/.netrc works here too.">
+              {(tie) => <input {...tie} className="input" type="password" autoComplete="off" required value={key} onChange={(e) => setKey(e.target.value)} />}
+            </Field>
+          ) : (
+            <>
+              <Field label="Username">
+                {(tie) => <input {...tie} className="input" autoComplete="username" required value={username} onChange={(e) => setUsername(e.target.value)} />}
+              </Field>
+              <Field label="Password">
+                {(tie) => (
+                  <input {...tie} className="input" type="password" autoComplete="current-password" required value={password} onChange={(e) => setPassword(e.target.value)} />
+                )}
+              </Field>
+            </>
+          )}
+          <div className="row" style={{ justifyContent: "space-between" }}>
+            <button type="submit" className="button primary" disabled={signIn.isPending}>
+              Sign in
+            </button>
+            <button type="button" className="link" onClick={() => { setWay(way === "key" ? "password" : "key"); signIn.reset(); }}>
+              {way === "key" ? "Use a password" : "Use a key"}
+            </button>
+          </div>
+        </form>
+      </main>
+    </div>
+  );
+}
