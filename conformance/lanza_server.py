@@ -136,12 +136,13 @@ class Rest:
 class Server:
     """`lanza server` on a port of its own choice, with its data in a temporary folder."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, options=(), port: int = 0):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANZA_ADMIN_TOKEN": ADMIN_TOKEN}
+        listen = f"127.0.0.1:{port}"
         self.process = Process(
-            [binary(), "server", "--listen", "127.0.0.1:0", "--data", folder / "data"], folder / "server.log", env
+            [binary(), "server", "--listen", listen, "--data", folder / "data", *options], folder / "server.log", env
         )
         self.port = int(self.process.wait_for(r"listening on http://[\w.]+:(\d+)", 30).group(1))
         # Containers reach a server on the loopback device under this name only.

@@ -76,12 +76,7 @@ pub(crate) fn dependencies() -> Result<()> {
 
 /// Runs the Rust tests, with a private Postgres where one is installed.
 pub(crate) fn unit(extra: &[&str]) -> Result<()> {
-    let cluster = if let Some(programs) = postgres::programs() {
-        Some(step("start a private Postgres", || postgres::Cluster::start(&programs))?)
-    } else {
-        skip("postgres", "`initdb` is neither in /usr/lib/postgresql nor on the PATH")?;
-        None
-    };
+    let cluster = cluster()?;
     step("unit tests", || {
         let mut command = cargo();
         command.args(["test", "--locked"]);
@@ -96,14 +91,30 @@ pub(crate) fn unit(extra: &[&str]) -> Result<()> {
     })
 }
 
+/// A private Postgres until it is dropped, unless the caller's environment names one.
+fn cluster() -> Result<Option<postgres::Cluster>> {
+    if std::env::var_os("LANZA_TEST_POSTGRES_URL").is_some_and(|url| !url.is_empty()) {
+        return Ok(None);
+    }
+    let Some(programs) = postgres::programs() else {
+        skip("postgres", "`initdb` is neither in /usr/lib/postgresql nor on the PATH")?;
+        return Ok(None);
+    };
+    step("start a private Postgres", || postgres::Cluster::start(&programs)).map(Some)
+}
+
 /// Runs the conformance suite against a debug build.
 pub(crate) fn conformance(extra: &[&str]) -> Result<()> {
     let python = client()?;
+    let cluster = cluster()?;
     step("conformance tests", || {
         // Each worker has a server of its own. Most of a test is waiting for a Python to start.
         let usual = ["-n", "3", "--dist", "loadfile", "-q"];
         let mut command = pytest(&python);
         command.args(if extra.is_empty() { &usual[..] } else { extra });
+        if let Some(cluster) = &cluster {
+            command.env("LANZA_TEST_POSTGRES_URL", cluster.url());
+        }
         call(&mut command, "`cargo xtask test conformance -k NAME -x` runs one test")
     })
 }

@@ -1,0 +1,153 @@
+"""Two servers on one Postgres: a push at one wakes an agent at the other, and killing either loses nothing.
+
+LANZA_TEST_POSTGRES_URL names a database; LANZA_REQUIRE with `postgres` makes a missing one an error.
+"""
+
+import datetime
+import os
+import shutil
+import subprocess
+import uuid
+from types import SimpleNamespace
+
+import pytest
+from conftest import client_environment, fresh_environment, required
+
+from lanza_server import Process, Server, binary, wait_until
+
+JOB = """
+import sys, time, wandb
+
+with wandb.init() as run:
+    until = time.monotonic() + float(sys.argv[1])
+    step = 0
+    while time.monotonic() < until:
+        run.log({"step_done": step})
+        step += 1
+        time.sleep(0.2)
+    run.summary["steps"] = step
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    url = os.environ.get("LANZA_TEST_POSTGRES_URL")
+    if not url:
+        assert not required("postgres"), "LANZA_REQUIRE names postgres, and LANZA_TEST_POSTGRES_URL is not set"
+        pytest.skip("LANZA_TEST_POSTGRES_URL is not set")
+    psql = shutil.which("psql")
+    if psql is None:
+        assert not required("postgres"), "LANZA_REQUIRE names postgres, and there is no `psql` to make a database with"
+        pytest.skip("there is no `psql` to make a database with")
+    # Rows and blobs belong together: both are new.
+    database = f"two_{uuid.uuid4().hex[:12]}"
+    subprocess.run([psql, url, "-qc", f"CREATE DATABASE {database}"], check=True)
+    folder = tmp_path_factory.mktemp("two")
+    own = url.partition("?")[0].rpartition("/")[0] + f"/{database}"
+    options = ["--database-url", own, "--blobs", f"file://{folder / 'blobs'}"]
+    servers = [Server(folder / name, options) for name in ("first", "second")]
+    user = servers[0].user(f"duo{uuid.uuid4().hex[:8]}")
+    environment = {**fresh_environment(), **client_environment(user, folder)}
+    environment["WANDB_BASE_URL"] = servers[1].url
+    user.queue("q")
+    agent = Process(
+        [binary(), "agent", "-e", user.name, "-q", "q", "-j", "4", "--state", folder / "state"],
+        folder / "agent.log", environment, folder,
+    )  # fmt: skip
+    code = folder / "code"
+    code.mkdir()
+    (code / "train.py").write_text(JOB)
+    (code / "requirements.txt").write_text("wandb==0.31.0\n")
+    place = SimpleNamespace(folder=folder, options=options, servers=servers, user=user, environment=environment)
+    created = Process(
+        [binary(), "job", "create", "code", code, "-p", "p", "-e", user.name, "-n", "steps", "-E", "python train.py"],
+        folder / "create.log", environment, folder,
+    )  # fmt: skip
+    assert created.popen.wait(60) == 0, created.text()
+    agent.wait_for(r"registered as \w+ for q")
+    yield place
+    # The agent's own server must be there for its goodbye.
+    for number, server in enumerate(place.servers):
+        if server.process.popen.poll() is not None:
+            start_again(place, number)
+    assert agent.stop(30) == 0, agent.text()[-4000:]
+    for server in place.servers:
+        assert server.process.stop() == 0, server.process.text()[-4000:]
+        assert "panicked at" not in server.process.text()
+    subprocess.run([psql, url, "-qc", f"DROP DATABASE {database}"], check=True)
+
+
+def start_again(place, number: int) -> None:
+    old = place.servers[number]
+    place.servers[number] = Server(old.folder / "again", place.options, old.port)
+
+
+def push(place, number: int, seconds: float) -> str:
+    rest = place.servers[number].rest(place.user.key)
+    body = {"job": f"{place.user.name}/p/steps:latest", "project": "p", "overrides": {"args": [str(seconds)]}}
+    return rest.post(f"/entities/{place.user.name}/queues/q/items", body)["item"]["id"]
+
+
+def item(place, number: int, id: str) -> dict:
+    return place.servers[number].rest(place.user.key).get(f"/items/{id}")["item"]
+
+
+def ended(place, number: int, id: str) -> dict:
+    def look():
+        found = item(place, number, id)
+        return found if found["state"] in ("finished", "failed", "stopped") else None
+
+    return wait_until(f"the end of {id}", look, 120)
+
+
+def in_run(place, number: int, id: str) -> None:
+    wait_until("phase run", lambda: item(place, number, id)["phase"] == "run", 90)
+    wait_until("the run", lambda: item(place, number, id)["run"], 60)
+
+
+def steps_of(place, number: int, item: dict) -> tuple[int, int]:
+    """What the summary says and what the history has."""
+    rest = place.servers[number].rest(place.user.key)
+    run = rest.get(f"/entities/{place.user.name}/projects/p/runs/{item['run']}")["run"]
+    history = rest.graphql(
+        "query H($e: String!, $p: String!, $r: String!) "
+        "{ project(name: $p, entityName: $e) { run(name: $r) { historyLineCount } } }",
+        {"e": place.user.name, "p": "p", "r": item["run"]},
+    )
+    return run["summary"]["steps"], history["data"]["project"]["run"]["historyLineCount"]
+
+
+def at(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def test_a_push_at_one_server_wakes_an_agent_at_the_other(place):
+    ended(place, 1, push(place, 1, 0))
+    waits = []
+    for _ in range(5):
+        done = ended(place, 0, push(place, 0, 0))
+        assert done["state"] == "finished", done["reason"]
+        waits.append((at(done["leased_at"]) - at(done["created_at"])).total_seconds())
+    # Between two looks of a waiting agent lie five seconds; all five waits would have to be lucky.
+    assert sorted(waits)[-2] < 1.5, waits
+
+
+@pytest.mark.parametrize("killed", [0, 1], ids=["the-server-of-the-push", "the-server-of-the-agent-and-the-run"])
+def test_killing_either_server_loses_nothing(place, killed):
+    id = push(place, 0, 8)
+    in_run(place, 0, id)
+    place.servers[killed].process.kill()
+    if killed == 0:
+        # The other one serves everything alone.
+        beside = push(place, 1, 0)
+        assert ended(place, 1, beside)["state"] == "finished"
+    else:
+        waiting = push(place, 0, 0)
+    start_again(place, killed)
+    for number in (0, 1):
+        done = ended(place, number, id)
+        assert (done["state"], done["exit_code"], done["attempt"]) == ("finished", 0, 1), done
+        wait_until("all steps", lambda n=number, d=done: len(set(steps_of(place, n, d))) == 1, 60)
+        assert steps_of(place, number, done)[0] > 10
+    if killed == 1:
+        assert ended(place, 0, waiting)["state"] == "finished"
