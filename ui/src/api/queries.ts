@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run, Series } from "./types";
+import type { Item, Queue, Run } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -208,28 +208,6 @@ export const runQuery = (entity: string, project: string, run: string) =>
       (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}", { params: runPath(entity, project, run) })))
         .run,
     refetchInterval: (query) => (query.state.data && isEnded(query.state.data.state) ? 30_000 : 2_000),
-  });
-
-/** Series of one run; `system` reads the machine's. */
-export const seriesQuery = (
-  run: { entity: string; project: string; id: string; state: string },
-  stream: "history" | "system",
-  keys: string[],
-  points: number,
-  range?: { from: number; to: number },
-) =>
-  queryOptions({
-    queryKey: ["run", run.entity, run.project, run.id, stream, keys, points, range ?? null],
-    queryFn: async (): Promise<Record<string, Series>> => {
-      const params = { ...runPath(run.entity, run.project, run.id), query: { keys: keys.join(","), points, ...range } };
-      const answer =
-        stream === "history"
-          ? await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/history", { params }))
-          : await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/system", { params }));
-      return answer.series as Record<string, Series>;
-    },
-    refetchInterval: isEnded(run.state) ? false : 3_000,
-    staleTime: isEnded(run.state) ? 60_000 : 1_000,
   });
 
 export const runFilesQuery = (entity: string, project: string, run: string) =>

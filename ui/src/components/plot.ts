@@ -1,0 +1,102 @@
+/** Series to what is drawn: smoothing, axes, one table of columns. Pure. */
+import type { Series } from "../api/types";
+
+export type XAxis = "step" | "time";
+
+/** Exponential smoothing that starts without a bias; 0 leaves the values. */
+export function smooth(values: (number | null)[], weight: number): (number | null)[] {
+  if (weight <= 0) return values;
+  let last = 0;
+  let seen = 0;
+  return values.map((value) => {
+    if (value === null || !Number.isFinite(value)) return value;
+    last = last * weight + (1 - weight) * value;
+    seen++;
+    return last / (1 - weight ** seen);
+  });
+}
+
+export interface Line {
+  /** What the legend says. */
+  label: string;
+  colour: string;
+  dash: number[];
+  points: Series;
+  /** Seconds since the run began, by step; for the time axis. */
+  times?: Series | undefined;
+}
+
+/** Seconds at a step, between the two points around it. */
+export function timeAt(times: Series, step: number): number | null {
+  if (times.length === 0) return null;
+  let low = 0;
+  let high = times.length - 1;
+  if (step <= times[0]![0]) return times[0]![1];
+  if (step >= times[high]![0]) return times[high]![1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (times[middle]![0] <= step) low = middle;
+    else high = middle;
+  }
+  const [from, to] = [times[low]!, times[high]!];
+  const share = to[0] === from[0] ? 0 : (step - from[0]) / (to[0] - from[0]);
+  return from[1] + share * (to[1] - from[1]);
+}
+
+export interface Columns {
+  x: number[];
+  /** Per line: smoothed value, raw value, least, most; all over `x`. */
+  lines: { value: (number | null)[]; raw: (number | null)[]; min: (number | null)[]; max: (number | null)[] }[];
+}
+
+/** Puts lines with their own steps over one axis; a line has null where it has no point. */
+export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
+  const own = lines.map((line) =>
+    line.points
+      .map(([step, value, min, max]) => ({ x: axis === "time" && line.times ? timeAt(line.times, step) : step, value, min, max }))
+      .filter((point): point is { x: number; value: number; min: number; max: number } => point.x !== null),
+  );
+  const x = [...new Set(own.flatMap((points) => points.map((point) => point.x)))].sort((a, b) => a - b);
+  const place = new Map(x.map((value, index) => [value, index]));
+  return {
+    x,
+    lines: own.map((points) => {
+      const empty = () => new Array<number | null>(x.length).fill(null);
+      const columns = { value: empty(), raw: empty(), min: empty(), max: empty() };
+      const smoothed = smooth(points.map((point) => point.value), weight);
+      points.forEach((point, index) => {
+        const at = place.get(point.x)!;
+        columns.value[at] = smoothed[index]!;
+        columns.raw[at] = point.value;
+        columns.min[at] = point.min;
+        columns.max[at] = point.max;
+      });
+      return columns;
+    }),
+  };
+}
+
+/** Ten colours that colour-blind readers tell apart; then the same with dashes. */
+const palette = ["#4269d0", "#d9822b", "#d6453d", "#178f8f", "#3c9a4d", "#c2559d", "#8055cf", "#94663c", "#6b8ba4", "#a39021"];
+const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
+const given = new Map<string, Map<string, number>>();
+
+/** The colour and dash of a run in its project: the same in table and charts, and for as long as the page is open. */
+export function colourOf(project: string, run: string): { colour: string; dash: number[] } {
+  const known = given.get(project) ?? new Map<string, number>();
+  given.set(project, known);
+  if (!known.has(run)) known.set(run, known.size);
+  const index = known.get(run)!;
+  return { colour: palette[index % palette.length]!, dash: dashes[Math.floor(index / palette.length) % dashes.length]! };
+}
+
+/** Groups keys by what stands before their first slash; keys without one come first. */
+export function grouped(keys: string[]): [string, string[]][] {
+  const groups = new Map<string, string[]>();
+  for (const key of [...keys].sort((a, b) => a.localeCompare(b, "en", { numeric: true }))) {
+    const at = key.indexOf("/");
+    const group = at > 0 ? key.slice(0, at) : "";
+    groups.set(group, [...(groups.get(group) ?? []), key]);
+  }
+  return [...groups].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
+}

@@ -1,0 +1,112 @@
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams } from "react-router";
+import { api, got } from "../../api/client";
+import type { ArtifactFile } from "../../api/types";
+import { PageHead } from "../../app/shell";
+import { Ago, Command, Id } from "../../components/parts";
+import { Rows } from "../../components/rows";
+import { Tree } from "../../components/tree";
+import { Empty, View } from "../../components/view";
+import { bytes } from "../../format/text";
+
+const base = "/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}" as const;
+
+const versionsQuery = (path: { entity: string; project: string; type: string; name: string }) =>
+  queryOptions({ queryKey: ["artifacts", path], queryFn: async () => (await got(api.GET(base, { params: { path } }))).items });
+
+const filesQuery = (path: { entity: string; project: string; type: string; name: string; version: string }) =>
+  queryOptions({ queryKey: ["artifacts", path, "files"], queryFn: async () => (await got(api.GET(`${base}/{version}/files`, { params: { path } }))).items });
+
+/** A version of an artifact: what it is, its files, its other versions. */
+export function Component() {
+  const { entity = "", project = "", type = "", name = "", version = "" } = useParams();
+  const path = { entity, project, type, name };
+  const navigate = useNavigate();
+  const versions = useQuery(versionsQuery(path));
+  const artifact = versions.data?.find((one) => one.version === version || one.aliases.includes(version)) ?? versions.data?.[0];
+  const files = useQuery({ ...filesQuery({ ...path, version: artifact?.version ?? "" }), enabled: artifact !== undefined });
+  return (
+    <>
+      <PageHead title={name}>
+        {versions.data && versions.data.length > 0 && (
+          <select
+            className="select"
+            style={{ width: 160 }}
+            aria-label="Version"
+            value={artifact?.version}
+            onChange={(event) => void navigate(`/${entity}/${project}/artifacts/${encodeURIComponent(type)}/${encodeURIComponent(name)}/${event.target.value}`)}
+          >
+            {versions.data.map((one) => (
+              <option key={one.id} value={one.version}>
+                {one.version}
+                {one.aliases.length > 0 ? ` · ${one.aliases.join(", ")}` : ""}
+              </option>
+            ))}
+          </select>
+        )}
+      </PageHead>
+      <div className="page-body">
+        <View query={versions} height={240} empty={(list) => (list.length === 0 ? <Empty>There is no such artifact.</Empty> : null)}>
+          {() =>
+            artifact && (
+              <>
+                <dl className="facts">
+                  <dt>Type</dt>
+                  <dd>{artifact.type}</dd>
+                  <dt>Made</dt>
+                  <dd>
+                    <Ago time={artifact.created_at} /> {artifact.author ? `by ${artifact.author}` : ""}{" "}
+                    {artifact.created_by_run && (
+                      <>
+                        in run <Link to={`/${entity}/${project}/runs/${artifact.created_by_run}`}>{artifact.created_by_run}</Link>
+                      </>
+                    )}
+                  </dd>
+                  <dt>Size</dt>
+                  <dd>
+                    {bytes(artifact.size_bytes)} in {artifact.file_count} files
+                  </dd>
+                  <dt>Digest</dt>
+                  <dd>
+                    <Id id={artifact.digest} length={32} />
+                  </dd>
+                  {artifact.description && (
+                    <>
+                      <dt>Description</dt>
+                      <dd style={{ whiteSpace: "pre-wrap" }}>{artifact.description}</dd>
+                    </>
+                  )}
+                </dl>
+                <Command text={`wandb artifact get ${entity}/${project}/${name}:${artifact.version}`} />
+                {artifact.metadata !== null && typeof artifact.metadata === "object" && Object.keys(artifact.metadata as object).length > 0 && (
+                  <section className="stack">
+                    <h2>Metadata</h2>
+                    <Tree name="Metadata" value={artifact.metadata} />
+                  </section>
+                )}
+                <h2>Files</h2>
+                <View query={files} height={120} empty={(list) => (list.length === 0 ? <Empty>It has no files.</Empty> : null)}>
+                  {(list) => (
+                    <>
+                      <Rows<ArtifactFile>
+                        name="Files"
+                        rows={list.slice(0, 1000)}
+                        id={(file) => file.path}
+                        columns={[
+                          { name: "Path", cell: (file) => (file.reference ? <code>{file.path}</code> : <a href={file.url}>{file.path}</a>) },
+                          { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
+                          { name: "Reference", wide: true, cell: (file) => <code>{file.reference ?? ""}</code> },
+                        ]}
+                      />
+                      {list.length > 1000 && <p className="quiet">1,000 of {list.length.toLocaleString("en-US")} files are shown.</p>}
+                    </>
+                  )}
+                </View>
+              </>
+            )
+          }
+        </View>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,187 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type KeyboardEvent, useEffect, useRef } from "react";
+import { Link } from "react-router";
+import type { Run } from "../../api/types";
+import { Icon } from "../../components/icons";
+import { Ago, Lasted } from "../../components/parts";
+import { colourOf } from "../../components/plot";
+import { State } from "../../components/state";
+import { metric, shortJson } from "../../format/text";
+import { atPath } from "../launch/inputs";
+
+/** A column: one of the run's own, `config.KEY` or `summary.KEY`. */
+export interface RunColumn {
+  key: string;
+  name: string;
+  /** The key that the server orders by; none: it does not. */
+  order: string | null;
+  width: number;
+}
+
+export function columnOf(key: string): RunColumn {
+  const own: Record<string, Omit<RunColumn, "key">> = {
+    state: { name: "State", order: "state", width: 104 },
+    author: { name: "By", order: "username", width: 96 },
+    created: { name: "Created", order: "created_at", width: 90 },
+    duration: { name: "Ran", order: null, width: 84 },
+    tags: { name: "Tags", order: null, width: 140 },
+    job: { name: "Job", order: null, width: 160 },
+  };
+  const found = own[key];
+  if (found) return { key, ...found };
+  if (key.startsWith("config.")) return { key, name: key.slice(7), order: key, width: 110 };
+  return { key, name: key.slice(8), order: `summary_metrics.${key.slice(8)}`, width: 110 };
+}
+
+function cell(run: Run, key: string) {
+  switch (key) {
+    case "state":
+      return <State state={run.state} />;
+    case "author":
+      return run.author;
+    case "created":
+      return <Ago time={run.created_at} />;
+    case "duration":
+      return <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />;
+    case "tags":
+      return run.tags.map((tag) => (
+        <span key={tag} className="chip" style={{ marginRight: 4 }}>
+          {tag}
+        </span>
+      ));
+    case "job":
+      return run.job?.split("/").at(-1) ?? "";
+    default: {
+      const value = key.startsWith("config.") ? atPath(run.config, key.slice(7)) : atPath(run.summary, key.slice(8));
+      return typeof value === "number" ? metric(value) : value === undefined ? "" : shortJson(value);
+    }
+  }
+}
+
+interface Props {
+  project: string;
+  runs: Run[];
+  columns: RunColumn[];
+  order: string;
+  onOrder: (order: string) => void;
+  hidden: Set<string>;
+  onHide: (id: string) => void;
+  chosen: Set<string>;
+  onChoose: (id: string) => void;
+  onAll: () => void;
+  more: (() => void) | null;
+}
+
+const ROW = 32;
+
+/** The runs table: only the rows in view exist, so ten thousand scroll like ten. */
+export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, chosen, onChoose, onAll, more }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  // eslint-disable-next-line react-hooks/incompatible-library
+  const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 20 });
+  const items = virtual.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    // The next page is there before the reader is at the end.
+    if (more && last > runs.length - 60) more();
+  }, [more, last, runs.length]);
+
+  const sort = (column: RunColumn) => column.order && onOrder(order === `-${column.order}` ? `+${column.order}` : `-${column.order}`);
+  const ordered = (column: RunColumn) => (order === `+${column.order}` ? "ascending" : order === `-${column.order}` ? "descending" : undefined);
+  const onKey = (event: KeyboardEvent<HTMLTableRowElement>, index: number, run: Run) => {
+    if (event.target !== event.currentTarget) return;
+    const go = (to: number) => {
+      virtual.scrollToIndex(to);
+      requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
+    };
+    if (event.key === "ArrowDown" || event.key === "j") go(Math.min(index + 1, runs.length - 1));
+    else if (event.key === "ArrowUp" || event.key === "k") go(Math.max(index - 1, 0));
+    else if (event.key === "x") onChoose(run.id);
+    else if (event.key === "h") onHide(run.id);
+    else if (event.key === "Enter") event.currentTarget.querySelector<HTMLElement>("a")?.click();
+    else return;
+    event.preventDefault();
+  };
+  const before = items[0]?.start ?? 0;
+  const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+
+  return (
+    <div className="table-box" ref={box} style={{ flex: 1, minHeight: 240, maxHeight: "calc(100dvh - 210px)" }}>
+      <table className="table" aria-label="Runs" aria-rowcount={runs.length + 1} style={{ tableLayout: "fixed", width: Math.max(0, 96 + 200 + columns.reduce((sum, column) => sum + column.width, 0)) }}>
+        <colgroup>
+          <col style={{ width: 36 }} />
+          <col style={{ width: 60 }} />
+          <col style={{ width: 200 }} />
+          {columns.map((column) => (
+            <col key={column.key} style={{ width: column.width }} />
+          ))}
+        </colgroup>
+        <thead>
+          <tr>
+            <th style={{ paddingRight: 0 }}>
+              <input type="checkbox" aria-label="Select all loaded runs" checked={runs.length > 0 && chosen.size === runs.length} onChange={onAll} />
+            </th>
+            <th>
+              <span className="hidden-text">Line in the charts</span>
+            </th>
+            <th>Name</th>
+            {columns.map((column) => (
+              <th key={column.key} aria-sort={ordered(column)} title={column.key} className="cut">
+                {column.order ? (
+                  <button type="button" onClick={() => sort(column)}>
+                    {column.name} {ordered(column) === "ascending" ? "↑" : ordered(column) === "descending" ? "↓" : ""}
+                  </button>
+                ) : (
+                  column.name
+                )}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {before > 0 && (
+            <tr aria-hidden="true">
+              <td style={{ height: before, padding: 0 }} colSpan={columns.length + 3} />
+            </tr>
+          )}
+          {items.map((item) => {
+            const run = runs[item.index];
+            if (!run) return null;
+            const { colour } = colourOf(project, run.id);
+            const off = hidden.has(run.id);
+            return (
+              <tr key={run.id} data-index={item.index} aria-rowindex={item.index + 2} tabIndex={0} aria-selected={chosen.has(run.id)} onKeyDown={(event) => onKey(event, item.index, run)}>
+                <td style={{ paddingRight: 0 }}>
+                  <input type="checkbox" aria-label={`Select ${run.name}`} checked={chosen.has(run.id)} onChange={() => onChoose(run.id)} />
+                </td>
+                <td>
+                  <button type="button" className="copy" aria-pressed={!off} aria-label={`${off ? "Show" : "Hide"} ${run.name} in the charts`} onClick={() => onHide(run.id)}>
+                    <span className="row" style={{ gap: 4 }}>
+                      <Icon name={off ? "eyeOff" : "eye"} />
+                      <span className="dot" style={{ background: off ? "var(--n6)" : colour }} />
+                    </span>
+                  </button>
+                </td>
+                <td className="cut">
+                  <Link to={`/${run.entity}/${run.project}/runs/${run.id}`} title={run.name}>
+                    {run.name}
+                  </Link>
+                </td>
+                {columns.map((column) => (
+                  <td key={column.key} className="cut" style={{ fontVariantNumeric: "tabular-nums" }}>
+                    {cell(run, column.key)}
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
+          {after > 0 && (
+            <tr aria-hidden="true">
+              <td style={{ height: after, padding: 0 }} colSpan={columns.length + 3} />
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,139 @@
+import { useQuery } from "@tanstack/react-query";
+import { useSearchParams } from "react-router";
+import { readText } from "../../api/client";
+import { runFilesQuery } from "../../api/queries";
+import type { Run, RunFile } from "../../api/types";
+import { Ago, Dialog } from "../../components/parts";
+import { Rows } from "../../components/rows";
+import { Tree } from "../../components/tree";
+import { Empty, View } from "../../components/view";
+import { bytes } from "../../format/text";
+
+/** Bytes of a file that the page shows itself; larger ones are downloaded. */
+const PREVIEW = 2 << 20;
+
+/** Links of the server are whole; the page asks its own address, which a proxy in front may have changed. */
+function local(url: string): string {
+  const found = new URL(url, location.origin);
+  return `${found.pathname}${found.search}`;
+}
+
+/** The files of a run, with previews. */
+export function RunFiles({ run }: { run: Run }) {
+  const files = useQuery(runFilesQuery(run.entity, run.project, run.id));
+  const [search, setSearch] = useSearchParams();
+  const open = files.data?.items.find((file) => file.name === search.get("file"));
+  return (
+    <>
+      <View query={files} height={200} empty={(page) => (page.items.length === 0 ? <Empty>The run sent no files.</Empty> : null)}>
+        {(page) => (
+          <>
+            <Rows<RunFile>
+              name="Files"
+              rows={page.items}
+              id={(file) => file.name}
+              open={open?.name}
+              onOpen={(file) => setSearch({ file: file.name })}
+              columns={[
+                {
+                  name: "Name",
+                  cell: (file) => (
+                    <button type="button" className="link" onClick={() => setSearch({ file: file.name })}>
+                      {file.name}
+                    </button>
+                  ),
+                },
+                { name: "Kind", wide: true, cell: (file) => file.mimetype },
+                { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
+                { name: "Changed", wide: true, cell: (file) => <Ago time={file.updated_at} /> },
+                { name: "Download", hidden: true, num: true, cell: (file) => <a href={local(file.url)} download={file.name.split("/").at(-1)}>Download</a> },
+              ]}
+            />
+            {page.next && <p className="quiet">The first 1,000 files are shown; the API lists them all.</p>}
+          </>
+        )}
+      </View>
+      {open && (
+        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={open.name} onClose={() => setSearch({})} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
+          <Preview file={open} />
+        </Dialog>
+      )}
+    </>
+  );
+}
+
+/** Text, images and tables; the server sends everything else with a sandbox of its own, in a frame without rights. */
+function Preview({ file }: { file: RunFile }) {
+  const kind = file.mimetype;
+  if (kind.startsWith("image/")) return <img src={local(file.url)} alt={file.name} style={{ maxWidth: "100%", objectFit: "contain" }} />;
+  if (file.size_bytes > PREVIEW) return <Empty>It is too large to be shown here ({bytes(file.size_bytes)}).</Empty>;
+  if (kind === "text/html") return <iframe src={local(file.url)} sandbox="" title={file.name} style={{ width: "100%", height: "70vh", border: "1px solid var(--n6)", background: "#fff" }} />;
+  if (kind.startsWith("text/") || /json|yaml|xml|toml|javascript|x-sh|octet-stream/.test(kind)) return <TextPreview file={file} />;
+  return <Empty>There is no preview of {kind}.</Empty>;
+}
+
+function TextPreview({ file }: { file: RunFile }) {
+  const text = useQuery({ queryKey: ["file", file.url], queryFn: ({ signal }) => readText(local(file.url), signal), staleTime: 60_000 });
+  return (
+    <View query={text} height={240}>
+      {(body) => {
+        const table = file.name.endsWith(".table.json") ? tableOf(body) : null;
+        if (table) return <DataTable table={table} name={file.name} />;
+        if (file.name.endsWith(".json")) {
+          try {
+            const value: unknown = JSON.parse(body);
+            if (value && typeof value === "object") return <Tree name={file.name} value={value} search />;
+          } catch {
+            // It is shown as text.
+          }
+        }
+        return <pre className="diff" style={{ padding: 10, whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{body}</pre>;
+      }}
+    </View>
+  );
+}
+
+interface DataFile {
+  columns: string[];
+  data: unknown[][];
+}
+
+/** A `wandb.Table` as it is stored. */
+export function tableOf(text: string): DataFile | null {
+  try {
+    const value = JSON.parse(text) as Partial<DataFile> | null;
+    return Array.isArray(value?.columns) && Array.isArray(value.data) ? { columns: value.columns.map(String), data: value.data } : null;
+  } catch {
+    return null;
+  }
+}
+
+function DataTable({ table, name }: { table: DataFile; name: string }) {
+  return (
+    <>
+      <div className="table-box">
+        <table className="table" aria-label={name}>
+          <thead>
+            <tr>
+              {table.columns.map((column) => (
+                <th key={column}>{column}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {table.data.slice(0, 500).map((row, index) => (
+              <tr key={index}>
+                {row.map((cell, column) => (
+                  <td key={column} className="cut">
+                    {typeof cell === "object" ? JSON.stringify(cell) : String(cell)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {table.data.length > 500 && <p className="quiet">500 of {table.data.length.toLocaleString("en-US")} rows are shown.</p>}
+    </>
+  );
+}
