@@ -18,6 +18,7 @@ mod process;
 mod python;
 mod step;
 mod suite;
+mod ui;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -36,13 +37,15 @@ cargo xtask COMMAND
   test dependencies           allowed arrows between crates, unused dependencies, licences
   test unit [ARGS]            cargo test, with a private Postgres where one is installed
   test conformance [ARGS]     the pytest suite with the real wandb client; ARGS go to pytest
+  test ui                     types, lints, tests and build of the web app; its browser tests where there is Chromium
   test kill [ARGS]            SIGKILL of server and agent at random moments; LANZA_KILL_LAUNCHES=100
                               LANZA_KILL_PER_PHASE=5 is the full size
+  ui                          build the web app (needs Node 20); the next build of the server has it
   fmt                         format all sources
   lint                        same as `test lint`
   checklist                   write docs/checklist.md from docs/checklist/*.toml
 
-LANZA_REQUIRE=docker,postgres makes a missing Docker or Postgres an error instead of a skip.
+LANZA_REQUIRE=docker,postgres makes a missing Docker or Postgres an error instead of a skip; so do node and chromium.
 LANZA_PYTHON names the Python (3.11 or newer) to use.";
 
 fn main() -> ExitCode {
@@ -72,6 +75,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test", "unit", rest @ ..] => suite::unit(rest),
         ["test", "conformance", rest @ ..] => suite::conformance(rest),
         ["test", "kill", rest @ ..] => suite::kill(rest),
+        ["test", "ui"] => ui::test(),
+        ["ui"] => ui::build(),
         ["fmt"] => suite::format(),
         ["checklist"] => checklist::write(),
         other => bail!("there is no command `{}`\n\n{HELP}", other.join(" ")),

@@ -13,6 +13,7 @@ use crate::{
     python::{Environment, answers},
     root,
     step::{call, seconds, skip, step},
+    ui,
 };
 
 /// Everything, in order; the first failure ends it.
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Result<()> {
     lint()?;
     doc()?;
     unit(&[])?;
+    ui::test()?;
     conformance(&[])?;
     kill(&[])?;
     println!("\nall passed in {}", seconds(begin.elapsed()));

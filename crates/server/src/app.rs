@@ -9,7 +9,7 @@ use lanza_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{pages, request_id, rest, unread, wandb};
+use crate::{pages, request_id, rest, ui, unread, wandb};
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(wandb::router(state.service.clone()))
         .merge(rest::router(state.clone()))
         .merge(pages::router(state))
-        .fallback(pages::not_found)
+        .fallback(ui::fallback)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(pages::panicked))
         .layer(middleware::from_fn(unread::layer))
         .layer(middleware::from_fn(request_id::layer))

@@ -1,7 +1,7 @@
 //! The doors: parse, authenticate, call one service function, render.
 //!
 //! [`app`] wires and runs a server; `rest` is the native door (`/api/v1`), `wandb` the one for the unmodified wandb
-//! client, `pages` the few pages and probes at the root.
+//! client, `pages` the few pages and probes at the root, `ui` the web app.
 
 pub mod app;
 mod auth;
@@ -10,6 +10,7 @@ mod pages;
 mod problem;
 mod request_id;
 mod rest;
+mod ui;
 mod unread;
 mod wandb;
 

@@ -1,4 +1,6 @@
 //! Routes at the root that are not an API: health, metrics, sign-in, the page that hands out a key, help pages.
+//!
+//! Sign-in and keys have plain pages here for those who come without a browser, or without the web app.
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::{
     app::AppState,
     auth::{COOKIE, authenticate, same_origin, session_of},
     problem::Refusal,
+    ui,
 };
 
 pub(crate) fn router(state: AppState) -> Router {
@@ -29,6 +32,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/login", get(login).post(login_form))
         .route("/errors/{code}", get(error_page))
         .route("/", get(home))
+        .route("/assets/{*name}", get(ui::asset))
+        .route("/favicon.svg", get(ui::icon))
         .layer(axum::extract::DefaultBodyLimit::max(64 << 10))
         .with_state(state)
 }
@@ -82,7 +87,10 @@ struct Next {
     wrong: Option<String>,
 }
 
-async fn login(Query(query): Query<Next>) -> Response {
+async fn login(Query(query): Query<Next>, headers: HeaderMap) -> Response {
+    if let Some(app) = ui::page(&headers) {
+        return app;
+    }
     let wrong = if query.wrong.is_some() {
         "<p class=bad role=alert>The user name and password, or the key, are wrong.</p>"
     } else {
@@ -157,6 +165,9 @@ async fn signed_in(state: &AppState, headers: &HeaderMap, method: &Method) -> Re
 
 /// The page that the client names at `wandb login`.
 async fn authorize(State(state): State<AppState>, method: Method, headers: HeaderMap) -> Response {
+    if let Some(app) = ui::page(&headers) {
+        return app;
+    }
     match signed_in(&state, &headers, &method).await {
         Ok(actor) => page(
             "API key",
@@ -194,12 +205,16 @@ async fn error_page(Path(text): Path<String>) -> Response {
     }
 }
 
-async fn home() -> Response {
+async fn home(headers: HeaderMap) -> Response {
+    if let Some(app) = ui::page(&headers) {
+        return app;
+    }
     page(
         "Lanza",
         "<p>This server tracks runs and launches jobs. <a href=/authorize>Make an API key</a>, then</p>\
          <pre>export WANDB_BASE_URL=…\nexport WANDB_API_KEY=…\npython train.py</pre>\
-         <p>The API is described by <a href=/api/v1/openapi.json>openapi.json</a>.</p>",
+         <p>The API is described by <a href=/api/v1/openapi.json>openapi.json</a>.</p>\
+         <p>This server was built without the web app: <code>cargo xtask ui</code> builds it.</p>",
     )
 }
 
