@@ -106,7 +106,7 @@ async fn launch(client: &Client, body: &Value, stamps: &Path) -> Result<f64> {
 }
 
 /// The time in milliseconds, finer than [`SystemClock`] tells it.
-fn precise_now_ms() -> f64 {
+pub(crate) fn precise_now_ms() -> f64 {
     // Waits for the next whole millisecond, so that the clock's cut costs nothing.
     let begin = SystemClock.now();
     loop {

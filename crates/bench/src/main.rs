@@ -6,11 +6,12 @@
 //!
 //! ```text
 //! cargo build --release --locked -p lanza --bin lanza
-//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle] [--postgres URL] [--wandb PATH]
+//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle,builds] [--postgres URL] [--wandb PATH]
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to the terminal")]
 
+mod builds;
 mod dispatch;
 mod idle;
 mod ingest;
@@ -31,18 +32,21 @@ struct Args {
     /// The binary.
     #[arg(long, default_value = "target/release/lanza")]
     binary: PathBuf,
-    /// Sections to run: size, idle, dispatch, queue, ingest.
+    /// Sections to run: size, idle, dispatch, queue, ingest; and builds, which needs Docker and a package index.
     #[arg(long, value_delimiter = ',', default_value = "size,idle,dispatch,queue,ingest")]
     only: Vec<String>,
     /// Durable Postgres database for the queue section; it gets tables.
     #[arg(long)]
     postgres: Option<String>,
-    /// The `wandb` command, which makes the job of the dispatch section.
+    /// The `wandb` command, which makes the jobs of the sections dispatch and builds, and is the agent beside ours.
     #[arg(long, default_value = "wandb")]
     wandb: PathBuf,
     /// Launches of the dispatch section.
     #[arg(long, default_value_t = 100)]
     launches: usize,
+    /// Rounds of the builds section, each with a change of dependencies, of code, and none.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
     /// Items of each queue measurement.
     #[arg(long, default_value_t = 10_000)]
     items: usize,
@@ -75,6 +79,7 @@ async fn main() -> Result<()> {
             }
             "idle" => idle::measure(&binary, &mut report).await?,
             "dispatch" => dispatch::measure(&binary, &args.wandb, args.launches, &mut report).await?,
+            "builds" => builds::measure(&binary, &args.wandb, args.rounds, &mut report).await?,
             "queue" => {
                 queue::measure(&binary, None, args.items, args.backlog, &mut report).await?;
                 if let Some(url) = &args.postgres {
