@@ -1,6 +1,13 @@
 """The client's own agent, `wandb launch-agent`, works against our queues by the same rules."""
 
 import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import uuid
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +154,104 @@ def test_a_stranger_cannot_touch_items_or_queues(account, stranger, project):
     ).json()
     assert not (answer.get("data") or {}).get("popFromRunQueue"), answer
     assert account.item(item)["state"] == "queued"
+
+
+@pytest.fixture(scope="module")
+def client_image(docker, tmp_path_factory):
+    """An image with the client of this environment, so that nothing is fetched for it."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    packages = Path(sysconfig.get_paths()["purelib"])
+    # Everything but the tools of the tests themselves.
+    left_out = ("uv", "ruff", "pip", "setuptools", "pytest", "_pytest")
+    folder = tmp_path_factory.mktemp("image")
+
+    def ignore(place: str, names: list) -> list:
+        return [n for n in names if n == "__pycache__" or (Path(place) == packages and n in left_out)]
+
+    shutil.copytree(packages, folder / "packages", ignore=ignore)
+    (folder / "job.py").write_text(
+        "import sys, time, wandb\nrun = wandb.init()\nrun.log({'loss': 0.5})\ntime.sleep(float(sys.argv[1]))\n"
+        "sys.exit(int(sys.argv[2]))\n"
+    )
+    (folder / "Dockerfile").write_text(
+        f"FROM python:{version}-slim\nCOPY packages /packages\nENV PYTHONPATH=/packages PYTHONUNBUFFERED=1\n"
+        'COPY job.py /job.py\nENTRYPOINT ["python", "/job.py"]\n'
+    )
+    name = f"lanza-test-client-{uuid.uuid4().hex[:8]}:1"
+    built = subprocess.run([docker, "build", "-q", "-t", name, folder], capture_output=True, text=True)
+    if built.returncode != 0 and "pull" in built.stderr:
+        pytest.skip(f"there is no image python:{version}-slim")
+    assert built.returncode == 0, built.stderr
+    yield name
+    subprocess.run([docker, "rmi", "-f", name], capture_output=True)
+
+
+def test_its_states_on_a_docker_queue(account, project, launch_agent, client_image, api):
+    """Good, failed, stopped from here, and refused by it: each ends as an item of ours would."""
+    account.queue(project, "docker")
+    account.queue(f"{project}-wide", "docker", config={"volume": ["/tmp:/of-the-host"]})
+
+    def image(seconds, code, queue=project) -> str:
+        # It takes no entry point for an image, so the image has one.
+        body = {"docker": {"docker_image": client_image}, "overrides": {"args": [str(seconds), str(code)]}}
+        return push(account, queue, {"project": project, **body})
+
+    good = image(0, 0)
+    bad = image(0, 3)
+    endless = image(600, 0)
+    refused = image(0, 0, f"{project}-wide")
+    process = launch_agent(project, f"{project}-wide", options=("-j", "4"))
+
+    ended = account.ended(good, 180)
+    assert ended["state"] == "finished" and ended["target"] == "docker", (ended["reason"], process.text()[-3000:])
+    assert api.run(f"{account.name}/{project}/{ended['run']}").summary["loss"] == 0.5
+    ended = account.ended(bad, 120)
+    assert ended["state"] == "failed", ended
+    assert account.run(project, ended["run"])["state"] == "failed"
+    # It takes no volume, whoever asks for it; the item says so.
+    ended = account.ended(refused, 120)
+    assert ended["state"] == "failed" and "volume" in ended["reason"]["message"], ended["reason"]
+
+    run = wait_until("the run", lambda: account.item(endless)["run"], 90)
+    wire = api.queued_run(account.name, project, project, endless, "model-registry")
+    assert wire.state == "claimed" and account.item(endless)["state"] == "running"
+    account.rest.post(f"/items/{endless}/stop")
+    ended = account.ended(endless, 150)
+    assert ended["state"] == "stopped", ended
+    assert account.run(project, run)["state"] == "killed"
+
+
+def test_two_kinds_of_agents_never_share_an_item(account, project, agent, launch_agent, make_job, tmp_path):
+    """Ours and the client's poll one queue; a witness counts the starts of each item."""
+    account.queue(project)
+    witness = tmp_path / "witness"
+    witness.mkdir()
+    job = make_job(
+        f"""
+        import os, pathlib, time, wandb
+        with pathlib.Path({str(witness)!r}, os.environ["WANDB_LAUNCH_TRACE_ID"]).open("a") as file:
+            file.write("begin\\n")
+        with wandb.init() as run:
+            time.sleep(1)
+        """
+    )
+    other = launch_agent(project, options=("-j", "4"))
+    other.wait_for("polling|agent", 60)
+    ours = agent(project, options=("-j", "1"))
+    ours.wait_for(project)
+    by = set()
+    items = []
+    # The client's agent sleeps between its looks, so there is work until both have had some.
+    deadline = time.monotonic() + 150
+    while len(by) < 2 or len(items) < 8:
+        assert time.monotonic() < deadline, (by, other.text()[-2000:])
+        items.append(push(account, project, {"job": job, "project": project}))
+        time.sleep(2.5)
+        by = {account.item(i)["agent"] for i in items} - {None}
+    for item in items:
+        ended = account.ended(item, 240)
+        assert ended["state"] == "finished", (ended["reason"], other.text()[-2000:])
+        assert ended["attempt"] == 1 and len(ended["attempts"]) == 1
+        assert (witness / item).read_text() == "begin\n", item
+    versions = {a["id"]: a["version"].split("@")[0] for a in account.rest.items(f"/entities/{account.name}/agents")}
+    assert {versions[account.item(i)["agent"]] for i in items} == {"lanza", "wandb"}
