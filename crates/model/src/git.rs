@@ -13,6 +13,14 @@ pub struct Refused(pub &'static str);
 /// # Errors
 /// Says why it is refused.
 pub fn check_remote(remote: &str) -> Result<(), Refused> {
+    check_remote_allowing(remote, &[])
+}
+
+/// Checks the address of a repository where the hosts of `http_hosts` (`host` or `host:port`) may be asked over plain http.
+///
+/// # Errors
+/// Says why it is refused.
+pub fn check_remote_allowing(remote: &str, http_hosts: &[String]) -> Result<(), Refused> {
     if remote.is_empty() || remote.starts_with('-') || remote.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(Refused("is not an address"));
     }
@@ -20,17 +28,22 @@ pub fn check_remote(remote: &str) -> Result<(), Refused> {
         return Err(Refused("names a transport that is not allowed"));
     }
     if let Some((scheme, rest)) = remote.split_once("://") {
-        match scheme.to_ascii_lowercase().as_str() {
-            "https" | "ssh" => {}
-            "http" => return Err(Refused("uses plain http; use https or ssh")),
-            _ => return Err(Refused("uses a transport that is not allowed; use https or ssh")),
-        }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        if host.is_empty() || host.starts_with([':', '-']) || login.starts_with('-') {
+        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        // Escapes that git would undo could hide an option.
+        let is_plain = place.chars().all(|c| c.is_alphanumeric() || "._-:[]".contains(c));
+        if place.is_empty() || place.starts_with([':', '-']) || !is_plain || login.starts_with('-') {
             return Err(Refused("has no host"));
         }
-        return Ok(());
+        let host = place.rsplit_once(':').filter(|(_, p)| !p.contains(']')).map_or(place, |(h, _)| h);
+        return match scheme.to_ascii_lowercase().as_str() {
+            "https" | "ssh" => Ok(()),
+            "http" if http_hosts.iter().any(|h| h.eq_ignore_ascii_case(host) || h.eq_ignore_ascii_case(place)) => {
+                Ok(())
+            }
+            "http" => Err(Refused("uses plain http, which is not allowed for its host; use https or ssh")),
+            _ => Err(Refused("uses a transport that is not allowed; use https or ssh")),
+        };
     }
     if remote.split(':').next().is_some_and(|s| s.eq_ignore_ascii_case("file") || s.eq_ignore_ascii_case("ext")) {
         return Err(Refused("uses a transport that is not allowed; use https or ssh"));
@@ -107,13 +120,26 @@ mod tests {
             "u@-x:r",
             "u@h:-x",
             "https://h/a b",
+            "https://h/r\n",
+            "FILE:///etc",
+            "git@-oProxyCommand=x:r",
+            "ssh://%2doProxyCommand=x/r",
+            "http://git.local/r",
         ] {
             assert!(check_remote(bad).is_err(), "{bad}");
+        }
+        let hosts = ["git.local".to_owned(), "127.0.0.1:8080".to_owned(), "[::1]".to_owned()];
+        for good in ["http://git.local/r", "http://u@GIT.local:81/r", "http://127.0.0.1:8080/r", "http://[::1]:8080/r"]
+        {
+            assert_eq!(check_remote_allowing(good, &hosts), Ok(()), "{good}");
+        }
+        for bad in ["http://h/r", "http://127.0.0.1:8081/r", "http://git.local@h/r", "http://h/git.local", "ext::x"] {
+            assert!(check_remote_allowing(bad, &hosts).is_err(), "{bad}");
         }
         for good in ["main", "v1.2", "feature/x", &"a".repeat(40)] {
             assert_eq!(check_reference(good), Ok(()), "{good}");
         }
-        for bad in ["", "-x", "a..b", "a b", "a:b", "HEAD^{/x}"] {
+        for bad in ["", "-x", "--upload-pack=touch", "a..b", "a b", "a:b", "HEAD^{/x}", "a~1", "$(id)"] {
             assert!(check_reference(bad).is_err(), "{bad}");
         }
         assert!(is_commit(&"a1".repeat(20)) && !is_commit("a1b2"));

@@ -10,12 +10,12 @@ mod failure;
 
 use std::{path::Path, time::Duration};
 
-use lanza_model::{Reason, code};
+use lanza_model::{Reason, code, git};
 use tokio::process::Command;
 
 pub(crate) use self::access::Access;
 use self::{
-    address::{Address, check_reference, check_remote, redact},
+    address::{Address, check_reference, check_remote},
     failure::Kind,
 };
 use crate::{
@@ -230,7 +230,7 @@ impl Git<'_> {
                 let fixed = ["submodule", "--quiet", "update", "--checkout"];
                 remote.remote(&[fixed.as_slice(), options, &["--", path]].concat()).await
             };
-            let what = format!("cannot fetch the submodule `{name}` from {}", redact(url));
+            let what = format!("cannot fetch the submodule `{name}` from {}", git::shown(url));
             let mut waits = RETRY_AFTER.iter();
             loop {
                 let mut done = update(&["--depth", "1"]).await;
