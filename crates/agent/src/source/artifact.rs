@@ -10,8 +10,12 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use lanza_api::{Client, ClientError, artifact::ArtifactFile};
-use lanza_model::{Code, Reason, code};
+use lanza_api::{
+    Client, ClientError,
+    artifact::{ArtifactAnswer, ArtifactFile},
+    client::segment,
+};
+use lanza_model::{Code, Reason, code, job::PYTHON_CHOSEN};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
@@ -110,6 +114,19 @@ impl Artifacts<'_> {
                 Err(ClientError::Refused { status: 404 | 410, problem }) => {
                     return Err(Failed { missing: true, ..Failed::new(code::SOURCE_MISSING, problem.message) });
                 }
+                Err(e) => self.wait(&mut tries, &e).await?,
+            }
+        }
+    }
+
+    /// Whether somebody chose the Python version of the job `id` with a flag of a client that cannot write that into the
+    /// job's file: the server notes it in the metadata.
+    pub(crate) async fn is_python_chosen(&self, id: &str) -> Result<bool, Failed> {
+        let mut tries = 0;
+        loop {
+            match self.client.get::<ArtifactAnswer>(&format!("/artifacts/{}", segment(id))).await {
+                Ok(found) => return Ok(found.artifact.metadata[PYTHON_CHOSEN].as_bool().unwrap_or(false)),
+                Err(ClientError::Refused { status: 404 | 410, .. }) => return Ok(false),
                 Err(e) => self.wait(&mut tries, &e).await?,
             }
         }

@@ -45,7 +45,7 @@ pub(crate) async fn fetch(
     let bytes = std::fs::read(description.join(job::JOB_FILE)).map_err(|_| {
         Reason::new(code::SOURCE_MISSING, format!("the job `{job_name}` has no file `{}`", job::JOB_FILE))
     })?;
-    let file = JobFile::parse(&bytes)
+    let mut file = JobFile::parse(&bytes)
         .map_err(|e| Reason::new(code::SOURCE_MISSING, format!("the job `{job_name}` cannot be read: {e}")))?;
     let frozen =
         std::fs::read_to_string(description.join(job::FROZEN_REQUIREMENTS)).ok().filter(|t| !t.trim().is_empty());
@@ -72,7 +72,21 @@ pub(crate) async fn fetch(
         }
         job::Source::Image { image } => source.image = Some(image.clone()),
     }
+    if file.python.is_some() && !file.python_chosen && names_python(folder, file.build_context.as_deref()) {
+        file.python_chosen = artifacts.is_python_chosen(id).await.map_err(|e| e.named("job", job_name))?;
+    }
     Ok(Fetched { job: file, frozen, source, digest, remote })
+}
+
+/// Files of the source that name a Python version, first to last.
+pub(crate) const PYTHON_FILES: [&str; 2] = ["runtime.txt", ".python-version"];
+
+/// Whether the source may say which Python it wants, so that it matters whether somebody chose one.
+fn names_python(folder: &Path, build_context: Option<&str>) -> bool {
+    [Some(folder.to_owned()), build_context.and_then(|c| inside(folder, c))]
+        .into_iter()
+        .flatten()
+        .any(|root| PYTHON_FILES.iter().any(|name| root.join(name).exists()))
 }
 
 /// Returns `path` below `root`, or none when it would lead anywhere else.

@@ -12,8 +12,10 @@ use serde_json::{Map, Value};
 use super::{FILE_LIMIT, Made, types};
 use crate::{Actor, Error, Result, Service, artifacts::ArtifactRequest, lenient};
 
+/// Kind of the hidden run of `wandb job create`.
+const CREATES_JOB: &str = "cli_create_job";
 /// Kinds of runs that are no work of anybody's: the hidden run of `wandb job create`, and a sweep's scheduler.
-const NO_JOB_TYPES: [&str; 2] = ["cli_create_job", "sweep-controller"];
+const NO_JOB_TYPES: [&str; 2] = [CREATES_JOB, "sweep-controller"];
 
 /// What a job is made of, where somebody chooses.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +43,9 @@ impl Service {
     pub(crate) async fn job_of_ended_run(&self, actor: &Actor, run: &Run) -> Result<Option<String>> {
         if run.trace_id.is_some() {
             self.job_learn(run).await?;
+        }
+        if run.job_type.as_deref() == Some(CREATES_JOB) {
+            self.job_python_chosen(run).await?;
         }
         if actor.job.is_some() || self.job_hindrance(run).await?.is_some() {
             return Ok(None);

@@ -3,9 +3,12 @@
 use lanza_model::{
     id::ProjectId,
     input,
-    job::{self, JOB_FILE, JobFile},
+    job::{self, JOB_FILE, JobFile, PYTHON_CHOSEN},
 };
-use lanza_store::{artifacts::ArtifactChange, runs::Run};
+use lanza_store::{
+    artifacts::{ArtifactChange, Relation},
+    runs::Run,
+};
 use serde_json::{Value, json};
 
 use super::{FILE_LIMIT, from_run::config_values, merge_job_metadata, metadata_of, types};
@@ -75,5 +78,65 @@ impl Service {
         let change = ArtifactChange { metadata: Some(text), ..ArtifactChange::default() };
         self.store.artifact_update(&artifact.id, change, self.now()).await?;
         Ok(())
+    }
+
+    /// Notes in the metadata of a job that its Python version was chosen by a flag of `wandb job create`. The job file does
+    /// not say it, and the client deletes the run whose arguments do.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn job_python_chosen(&self, run: &Run) -> Result<()> {
+        let chosen = is_python_chosen(&run.config);
+        for made in self.store.lineage_artifacts(run.id.as_str(), Relation::Output).await? {
+            let mut metadata = metadata_of(&made).as_object().cloned().unwrap_or_default();
+            let known = metadata.get(PYTHON_CHOSEN).and_then(Value::as_bool).unwrap_or(false);
+            if made.collection.type_name != job::ARTIFACT_TYPE || known == chosen {
+                continue;
+            }
+            metadata.insert(PYTHON_CHOSEN.to_owned(), chosen.into());
+            let text = Some(Value::Object(metadata).to_string());
+            let change = ArtifactChange { metadata: text, ..ArtifactChange::default() };
+            self.store.artifact_update(&made.id, change, self.now()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the arguments in a run's config are those of a `job create` with a Python version.
+fn is_python_chosen(config: &str) -> bool {
+    let config = lenient::object(config);
+    let environments = config.get("_wandb").and_then(|w| w["value"]["e"].as_object());
+    environments.into_iter().flat_map(|e| e.values()).any(|environment| {
+        let words: Vec<&str> = environment["args"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let Some(("job", ["create", options @ ..])) = words.split_first().map(|(w, rest)| (*w, rest)) else {
+            return false;
+        };
+        options.iter().any(|o| *o == "-r" || *o == "--runtime" || o.starts_with("--runtime=") || is_joined(o))
+    })
+}
+
+/// Whether an option is `-r` with its value in the same word.
+fn is_joined(option: &str) -> bool {
+    option.strip_prefix("-r").is_some_and(|version| job::python_minor(version.trim_start_matches('=')).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_in_the_arguments_of_the_command_chooses_the_python_version() {
+        let of = |args: &[&str]| {
+            is_python_chosen(&json!({"_wandb": {"value": {"e": {"writer": {"args": args}}}}}).to_string())
+        };
+        let create = ["job", "create", "code", "."];
+        for chosen in [&["-r", "3.11"][..], &["--runtime", "3.11"], &["--runtime=3.11"], &["-r3.11"], &["-r=3.11"]] {
+            assert!(of(&[&create[..], chosen].concat()), "{chosen:?}");
+        }
+        for other in [&[][..], &["-n", "r"], &["-a", "3.11"], &["-rx"]] {
+            assert!(!of(&[&create[..], other].concat()), "{other:?}");
+        }
+        assert!(!of(&["train.py", "-r", "3.11"]));
+        assert!(!is_python_chosen("{}") && !is_python_chosen("no JSON"));
     }
 }

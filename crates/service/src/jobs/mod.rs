@@ -300,7 +300,7 @@ pub(crate) fn merge_job_metadata(old: Option<&str>, new: &str) -> String {
         Value::Object(o) => o.is_empty() || o.get("wb_type").and_then(Value::as_str) == Some("unknown"),
         _ => false,
     };
-    for key in ["input_schemas", "input_types", "output_types"] {
+    for key in ["input_schemas", "input_types", "output_types", lanza_model::job::PYTHON_CHOSEN] {
         if let Some(kept) = old.get(key)
             && !empty(kept)
             && merged.get(key).is_none_or(empty)
