@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     attempt::Progress,
-    build::{READY, broken, image::touch, requirements::Requirements},
+    build::{READY, broken, image::touch, requirements::Requirements, turn::Turns},
     command::{Commands, say},
     context::Context,
     source::{self, Fetched, artifact::Artifacts},
@@ -281,7 +281,8 @@ async fn python(
         found
     } else {
         progress.begin(Phase::Build).await;
-        pythons.build(&commands, &interpreter, requirements.as_ref(), &fetched.digest, root).await?
+        let turns = Turns::of(ctx, progress);
+        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), &fetched.digest, root).await?
     };
     if let Some(folder) = found.folder.parent() {
         touch(&folder.join(READY), ctx);
@@ -305,7 +306,7 @@ fn wanted_python(job: &JobFile, root: &Path) -> Option<String> {
 
 /// Returns the Python version that the source asks for.
 fn source_python(root: &Path) -> Option<String> {
-    ["runtime.txt", ".python-version"].iter().find_map(|name| {
+    source::PYTHON_FILES.iter().find_map(|name| {
         let text = std::fs::read_to_string(source::inside(root, name)?).ok()?;
         lanza_model::job::python_minor(text.lines().next()?)
     })

@@ -14,6 +14,7 @@ use crate::{
     List, Problem,
     agent::{Agent, AgentAnswer, Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Register, Report},
     artifact::ArtifactFile,
+    build::{BuildAnswer, BuildEnd, BuildRequest},
 };
 
 /// Characters that may not stand unescaped in one segment of a path.
@@ -302,6 +303,25 @@ impl Client {
         let path = format!("/agents/{agent}/items/{item}/{attempt}/logs/{phase}?offset={offset}");
         self.json(self.request(Method::POST, &path).header("content-type", "application/octet-stream").body(bytes))
             .await
+    }
+
+    /// Asks for a build, or renews it, waiting up to `request.wait_ms` while somebody else builds the same.
+    pub async fn build_claim(
+        &self,
+        agent: &str,
+        item: &str,
+        attempt: u32,
+        request: &BuildRequest,
+    ) -> Result<BuildAnswer, ClientError> {
+        let path = format!("/agents/{agent}/items/{item}/{attempt}/build");
+        let patience = Duration::from_millis(u64::from(request.wait_ms) + 15_000);
+        self.json(self.request(Method::POST, &path).timeout(patience).json(request)).await
+    }
+
+    /// Says that the attempt builds no more.
+    pub async fn build_end(&self, agent: &str, item: &str, attempt: u32, end: &BuildEnd) -> Result<(), ClientError> {
+        let path = format!("/agents/{agent}/items/{item}/{attempt}/build/end");
+        self.send(self.request(Method::POST, &path).timeout(Duration::from_secs(15)).json(end)).await.map(drop)
     }
 
     /// Reports how an attempt ended. Sending it again is fine.

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod artifact;
+pub mod build;
 pub mod client;
 pub mod entity;
 pub mod item;

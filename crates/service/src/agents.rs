@@ -128,7 +128,7 @@ impl Service {
     }
 
     /// Finds an agent that the caller runs (or whose entity the caller administers).
-    async fn agent_own(&self, actor: &Actor, id: &str) -> Result<(Entity, Agent)> {
+    pub(crate) async fn agent_own(&self, actor: &Actor, id: &str) -> Result<(Entity, Agent)> {
         actor.require_person()?;
         let (entity, role, agent) = self.agent_find(actor, id).await?;
         if agent.created_by != actor.username && role < Role::Admin {
@@ -303,7 +303,7 @@ impl Service {
         Ok(leased.iter().map(|(item, token)| lease(entity, item, token.secret.clone())).collect())
     }
 
-    fn parse_item(item: &str) -> Result<ItemId> {
+    pub(crate) fn parse_item(item: &str) -> Result<ItemId> {
         item.parse().map_err(|_| item_missing(item))
     }
 
@@ -497,6 +497,7 @@ impl Service {
         if now_ended {
             self.item_ended(&item).await?;
         }
+        self.wakers.build_ended();
         self.wakers.changed();
         self.wakers.log_grew();
         Ok(())
@@ -508,7 +509,7 @@ impl Service {
     }
 }
 
-fn fence(error: lanza_store::Error, item: &str, attempt: u32) -> Error {
+pub(crate) fn fence(error: lanza_store::Error, item: &str, attempt: u32) -> Error {
     match error {
         lanza_store::Error::Moved => lease_lost(item, attempt),
         other => other.into(),

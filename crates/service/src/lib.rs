@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod actor;
 pub mod agents;
 pub mod artifacts;
+pub mod builds;
 mod bus;
 pub mod error;
 pub mod events;

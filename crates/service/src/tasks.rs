@@ -63,6 +63,7 @@ impl Service {
         let now = self.now();
         // A run that still posts after its attempt keeps its token.
         let posted_since = now.plus_ms(-2 * EXPIRED_EVERY.as_millis() as i64);
+        self.builds_forget().await?;
         Ok(self.store.expired_delete(now, posted_since, now.plus_ms(crate::agents::TOKEN_AFTERLIFE_MS)).await?)
     }
 }

@@ -125,6 +125,11 @@ impl Wakers {
         self.wake(Wake::Agents);
     }
 
+    /// A build is over, or its attempt is.
+    pub(crate) fn build_ended(&self) {
+        self.wake(Wake::Builds);
+    }
+
     /// A log has grown.
     pub fn log_grew(&self) {
         self.wake(Wake::Logs);

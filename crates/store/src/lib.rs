@@ -21,6 +21,7 @@ mod write;
 pub mod accounts;
 pub mod agents;
 pub mod artifacts;
+pub mod builds;
 pub mod chunks;
 pub mod events;
 pub mod files;

@@ -12,6 +12,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::dockerfile::{self, Plan};
 use crate::source::{artifact::hex, inside};
 
 /// Patterns of files that a builder leaves out.
@@ -163,6 +164,35 @@ fn walk(folder: &Path, ignore: &Ignore, path: &mut Vec<String>, digest: &mut Sha
             digest.update(format!("{execute} {line}\0{}\0", hex(&content.finalize())));
         }
         path.pop();
+    }
+    Ok(())
+}
+
+/// Writes the context of an environment's build.
+pub(super) fn write(folder: &Path, plan: &Plan<'_>, source: &Path) -> io::Result<()> {
+    let (text, lines, constraints) = match plan.requirements {
+        Some(r) => (r.text(), r.lines.join("\n") + "\n", r.constraints.join("\n")),
+        None => (String::new(), String::new(), String::new()),
+    };
+    fs::write(folder.join("requirements.txt"), text)?;
+    fs::write(folder.join("lines.txt"), lines)?;
+    fs::write(folder.join("constraints.txt"), constraints)?;
+    if plan.requirements.is_some_and(|r| r.local) {
+        copy_tree(source, &folder.join("code"))?;
+    }
+    fs::write(folder.join("Dockerfile"), dockerfile::environment(plan))
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), &target)?;
+        }
     }
     Ok(())
 }

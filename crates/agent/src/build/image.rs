@@ -27,6 +27,7 @@ use super::{
     lock,
     registry::{Found, Registries},
     requirements::Requirements,
+    turn::{self, Turn, Turns},
 };
 use crate::{
     attempt::Progress,
@@ -222,7 +223,7 @@ impl<'a> Images<'a> {
                 key: &key,
                 cache_mounts: buildx,
             };
-            write_context(&folder, &plan, wanted.source).map_err(|e| broken("write the build context", &e))?;
+            context::write(&folder, &plan, wanted.source).map_err(|e| broken("write the build context", &e))?;
             commands.say(&format!("building the environment {key} on {}", wanted.base));
             let file = folder.join("Dockerfile");
             self.build(commands, Build { name: &name, file: &file, context: &folder, buildx, environment: true }, lock)
@@ -305,6 +306,50 @@ impl<'a> Images<'a> {
         begun: bool,
         build: impl AsyncFnOnce(&File, &Commands<'_>) -> Result<(), Reason>,
     ) -> Result<Image, Reason> {
+        if let Some(found) = self.find(progress, key, name).await? {
+            return Ok(found);
+        }
+        if !begun {
+            progress.begin(Phase::Build).await;
+        }
+        let commands = self.commands(Phase::Build);
+        let wanted = turn::Wanted { place: self.place(name).await, key: key.to_owned() };
+        let turns = Turns::of(self.ctx, progress);
+        let mut missing = false;
+        let (leased, waited) = loop {
+            match turns.take(&commands, &wanted, missing).await {
+                Turn::Build { leased, waited } => break (leased, waited),
+                Turn::Use => {
+                    if let Some(found) = self.find(progress, key, name).await? {
+                        return Ok(found);
+                    }
+                    missing = true;
+                }
+            }
+        };
+        let make = async {
+            // Who had it may have got as far as the result, and no further.
+            if waited && let Some(found) = self.find(progress, key, name).await? {
+                return Ok(found);
+            }
+            let path = self.records().join(format!("image-{key}.lock"));
+            let lock = lock::take(&commands, &path).await.map_err(|e| broken("lock the image", &e))?;
+            if let Some(found) = self.ready(key, name, true).await? {
+                return Ok(found);
+            }
+            build(&lock, &commands).await?;
+            let made = self.ready(key, name, false).await?;
+            drop(lock);
+            if self.is_unpushed(key) {
+                self.push(progress, key, name).await?;
+            }
+            made.ok_or_else(|| Reason::new(code::AGENT_FAILED, "the image vanished after it was built"))
+        };
+        turns.hold(&wanted, leased, make).await
+    }
+
+    /// Returns the image that is here, or that of the destination.
+    async fn find(&self, progress: &mut Progress, key: &str, name: &str) -> Result<Option<Image>, Reason> {
         if let Some(found) = self.ready(key, name, true).await? {
             if self.is_unpushed(key) {
                 // An earlier push failed, or another agent of this machine built it for itself.
@@ -314,32 +359,26 @@ impl<'a> Images<'a> {
                     self.push(progress, key, name).await?;
                 }
             }
-            return Ok(found);
+            return Ok(Some(found));
         }
-        if self.is_in_destination(name).await? {
-            progress.begin(Phase::Pull).await;
-            self.pull(name, Phase::Pull, code::IMAGE_MISSING).await?;
-            if let Some(found) = self.ready(key, name, true).await? {
-                self.remember(key, |r| r.pushed = true);
-                return Ok(found);
-            }
+        if !self.is_in_destination(name).await? {
+            return Ok(None);
         }
-        if !begun {
-            progress.begin(Phase::Build).await;
+        progress.begin(Phase::Pull).await;
+        self.pull(name, Phase::Pull, code::IMAGE_MISSING).await?;
+        let found = self.ready(key, name, true).await?;
+        if found.is_some() {
+            self.remember(key, |r| r.pushed = true);
         }
-        let commands = self.commands(Phase::Build);
-        let path = self.records().join(format!("image-{key}.lock"));
-        let lock = lock::take(&commands, &path).await.map_err(|e| broken("lock the image", &e))?;
-        if let Some(found) = self.ready(key, name, true).await? {
-            return Ok(found);
+        Ok(found)
+    }
+
+    /// Returns where an image will be.
+    async fn place(&self, name: &str) -> String {
+        match &self.destination {
+            Some(destination) => format!("registry {destination}"),
+            None => turn::engine_place(self.engine, &self.agent, name).await,
         }
-        build(&lock, &commands).await?;
-        let made = self.ready(key, name, false).await?;
-        drop(lock);
-        if self.is_unpushed(key) {
-            self.push(progress, key, name).await?;
-        }
-        made.ok_or_else(|| Reason::new(code::AGENT_FAILED, "the image vanished after it was built"))
     }
 
     /// Asks the registry before anything is built: a refused log-in is told at once.
@@ -537,32 +576,4 @@ pub(crate) fn touch(path: &Path, ctx: &Context) {
     if let Err(e) = touched {
         tracing::warn!("cannot note the use of {}: {e}", path.display());
     }
-}
-
-fn write_context(folder: &Path, plan: &Plan<'_>, source: &Path) -> io::Result<()> {
-    let (text, lines, constraints) = match plan.requirements {
-        Some(r) => (r.text(), r.lines.join("\n") + "\n", r.constraints.join("\n")),
-        None => (String::new(), String::new(), String::new()),
-    };
-    fs::write(folder.join("requirements.txt"), text)?;
-    fs::write(folder.join("lines.txt"), lines)?;
-    fs::write(folder.join("constraints.txt"), constraints)?;
-    if plan.requirements.is_some_and(|r| r.local) {
-        copy_tree(source, &folder.join("code"))?;
-    }
-    fs::write(folder.join("Dockerfile"), dockerfile::environment(plan))
-}
-
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }

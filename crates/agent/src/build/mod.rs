@@ -10,6 +10,7 @@ mod pyproject;
 pub(crate) mod python;
 pub(crate) mod registry;
 pub(crate) mod requirements;
+pub(crate) mod turn;
 
 use std::io;
 

@@ -24,6 +24,7 @@ use tokio::process::Command;
 use super::{
     broken, diagnose, lock,
     requirements::{Origin, Requirements},
+    turn::{self, Turn, Turns},
 };
 use crate::{
     command::{Commands, Ended},
@@ -208,18 +209,44 @@ impl Pythons {
     pub(crate) async fn build(
         &self,
         commands: &Commands<'_>,
+        turns: &Turns<'_>,
         interpreter: &Interpreter,
         requirements: Option<&Requirements>,
         code: &str,
         source: &Path,
     ) -> Result<Environment, Reason> {
         let key = self.key(interpreter, requirements, code);
+        // Nobody else has the agent's folder, so only its own items wait for each other.
+        let wanted = turn::Wanted { place: turns.own_place(), key: key.clone() };
+        let mut missing = false;
+        let leased = loop {
+            match turns.take(commands, &wanted, missing).await {
+                Turn::Build { leased, .. } => break leased,
+                Turn::Use => {
+                    if let Some(found) = self.ready(&key, true) {
+                        return Ok(found);
+                    }
+                    missing = true;
+                }
+            }
+        };
+        turns.hold(&wanted, leased, self.make(commands, &key, interpreter, requirements, source)).await
+    }
+
+    async fn make(
+        &self,
+        commands: &Commands<'_>,
+        key: &str,
+        interpreter: &Interpreter,
+        requirements: Option<&Requirements>,
+        source: &Path,
+    ) -> Result<Environment, Reason> {
         let path = self.environments.join(format!("{key}.lock"));
         let lock = lock::take(commands, &path).await.map_err(|e| broken("lock the environment", &e))?;
-        if let Some(found) = self.ready(&key, true) {
+        if let Some(found) = self.ready(key, true) {
             return Ok(found);
         }
-        let folder = self.environments.join(&key);
+        let folder = self.environments.join(key);
         remove_dir(&folder)
             .and_then(|()| make_dir(&folder))
             .map_err(|e| broken("make the environment's folder", &e))?;
@@ -234,7 +261,7 @@ impl Pythons {
             return Err(reason);
         }
         drop(lock);
-        self.ready(&key, false)
+        self.ready(key, false)
             .ok_or_else(|| Reason::new(code::AGENT_FAILED, "the environment vanished after it was made"))
     }
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod agents;
 mod artifacts;
+mod builds;
 mod events;
 mod items;
 mod jobs;
@@ -55,6 +56,7 @@ fn routes() -> OpenApiRouter<AppState> {
                 .merge(logs::router())
                 .merge(agents::router())
                 .merge(protocol::router())
+                .merge(builds::router())
                 .merge(events::router())
                 .merge(usage::router())
                 .merge(projects::router())

@@ -25,7 +25,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(outcome))
 }
 
-type Fence = Path<(String, String, u32)>;
+pub(super) type Fence = Path<(String, String, u32)>;
 
 /// Waits for items.
 #[utoipa::path(post, path = "/agents/{agent}/claim", params(("agent" = String, Path)), request_body = Claim,
@@ -42,7 +42,7 @@ async fn claim(
     }
 }
 
-fn stopping() -> Error {
+pub(super) fn stopping() -> Error {
     Error::Unavailable { what: "the server (it is stopping)".into(), retry_after_seconds: 1, source: None }
 }
 

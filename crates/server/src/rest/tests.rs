@@ -109,6 +109,7 @@ fn cases() -> Vec<Case> {
         json!({ "state": "0123456789abcdef", "host": "h", "version": "v", "queues": ["q"], "targets": ["process"] });
     let claim = json!({ "queues": ["q"], "free": 1, "wait_ms": 0 });
     let outcome = json!({ "outcome": { "ending": "failed", "ended_at": "2026-01-01T00:00:00Z" } });
+    let build = json!({ "place": "docker:x", "digest": "d" });
     let new_job = json!({ "source": { "image": "tool:1" } });
     let new_code = json!({ "name": "code-x", "files":
         [{ "path": "a.py", "md5": "1B2M2Y8AsgTpgAmY7PhCfg==", "size_bytes": 0 }] });
@@ -157,6 +158,8 @@ fn cases() -> Vec<Case> {
         case("POST", "/agents/{agent}/items/{item}/{attempt}/report", Some(json!({})), [404, 403, 409]),
         case("POST", "/agents/{agent}/items/{item}/{attempt}/logs/{phase}", None, [404, 403, 409]),
         case("POST", "/agents/{agent}/items/{item}/{attempt}/outcome", Some(outcome), [404, 403, 409]),
+        case("POST", "/agents/{agent}/items/{item}/{attempt}/build", Some(build), [404, 403, 409]),
+        case("POST", "/agents/{agent}/items/{item}/{attempt}/build/end", Some(json!({ "built": true })), [404, 403, 204]),
         case("POST", "/agents/{id}/drain", None, [404, 403, 200]),
         case("POST", "/agents/{id}/stop", None, [404, 403, 200]),
         // Its items are with an agent by now.

@@ -37,6 +37,8 @@ impl Service {
             .collect();
         if item.state == StateName::Queued {
             view.why = Some(self.item_why(item, i64::MAX).await?);
+        } else {
+            view.why = self.build_why(item).await?;
         }
         Ok(view)
     }

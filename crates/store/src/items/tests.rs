@@ -21,20 +21,20 @@ use crate::{
     testing,
 };
 
-const NOW: Time = Time(1_800_000_000_000);
+pub(crate) const NOW: Time = Time(1_800_000_000_000);
 
 /// A store with a user, a queue and two agents.
-struct Place {
-    store: Store,
+pub(crate) struct Place {
+    pub(crate) store: Store,
     _guard: testing::Guard,
-    entity: EntityId,
+    pub(crate) entity: EntityId,
     user: UserId,
     queue: Queue,
-    agents: [AgentId; 2],
+    pub(crate) agents: [AgentId; 2],
 }
 
 impl Place {
-    async fn all() -> Vec<Self> {
+    pub(crate) async fn all() -> Vec<Self> {
         let mut places = Vec::new();
         for (guard, store) in testing::stores().await {
             places.push(Self::furnish(guard, store).await);
@@ -160,11 +160,11 @@ impl Place {
         }
     }
 
-    async fn push(&self) -> ItemId {
+    pub(crate) async fn push(&self) -> ItemId {
         self.store.item_insert(self.new_item()).await.expect("pushed").0.id
     }
 
-    async fn claim(&self, agent: usize, want: usize) -> Vec<Item> {
+    pub(crate) async fn claim(&self, agent: usize, want: usize) -> Vec<Item> {
         let agent = (self.agents[agent].clone(), false);
         let queues = vec![self.queue.id.clone()];
         let leased = self.store.item_claim(agent, queues, None, want, NOW, NOW.plus_ms(60_000), token).await;
@@ -186,7 +186,7 @@ fn token(_: &Item) -> NewToken {
     NewToken { hash: id.to_string(), secret: String::new(), prefix: "abcd".into(), scope: "{}".into(), id }
 }
 
-fn ended(ending: Ending) -> Ended {
+pub(crate) fn ended(ending: Ending) -> Ended {
     Ended { ending, exit_code: Some(0), signal: None, reason: None, phase: None, at: NOW }
 }
 
