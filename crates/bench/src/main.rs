@@ -13,6 +13,7 @@
 
 mod builds;
 mod dispatch;
+mod fleet;
 mod idle;
 mod ingest;
 mod queue;
@@ -32,10 +33,11 @@ struct Args {
     /// The binary.
     #[arg(long, default_value = "target/release/lanza")]
     binary: PathBuf,
-    /// Sections to run: size, idle, dispatch, queue, ingest; and builds, which needs Docker and a package index.
+    /// Sections to run: size, idle, dispatch, queue, ingest; when named also builds, which needs Docker and a package
+    /// index, and fleet, which takes minutes.
     #[arg(long, value_delimiter = ',', default_value = "size,idle,dispatch,queue,ingest")]
     only: Vec<String>,
-    /// Durable Postgres database for the queue section; it gets tables.
+    /// Durable Postgres database for the queue and fleet sections; it gets tables.
     #[arg(long)]
     postgres: Option<String>,
     /// The `wandb` command, which makes the jobs of the sections dispatch and builds, and is the agent beside ours.
@@ -53,6 +55,12 @@ struct Args {
     /// Items that wait in the queue while it is measured again.
     #[arg(long, default_value_t = 100_000)]
     backlog: usize,
+    /// Agents of the fleet section.
+    #[arg(long, default_value_t = 1000)]
+    agents: usize,
+    /// Queues of the fleet section.
+    #[arg(long, default_value_t = 100)]
+    queues: usize,
     /// Rows of each of the 100 runs of the ingest section.
     #[arg(long, default_value_t = 20_000)]
     rows: usize,
@@ -84,6 +92,13 @@ async fn main() -> Result<()> {
                 queue::measure(&binary, None, args.items, args.backlog, &mut report).await?;
                 if let Some(url) = &args.postgres {
                     queue::measure(&binary, Some(url), args.items, args.backlog, &mut report).await?;
+                }
+            }
+            "fleet" => {
+                let size = (args.agents, args.queues, args.backlog);
+                fleet::measure(&binary, None, size, &mut report).await?;
+                if let Some(url) = &args.postgres {
+                    fleet::measure(&binary, Some(url), size, &mut report).await?;
                 }
             }
             "ingest" => ingest::measure(&binary, args.rows, args.batch, &mut report).await?,
