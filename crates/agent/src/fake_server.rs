@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lanza_api::{
     Problem,
-    agent::{Agent, AgentCommand, Heartbeat, HeartbeatAnswer, Held, Lease, Report, StopRequest},
+    agent::{Agent, AgentCommand, Claim, Heartbeat, HeartbeatAnswer, Held, Lease, Report, StopRequest},
     item::Outcome,
 };
 use lanza_model::clock::Time;
@@ -48,6 +48,12 @@ pub(crate) struct State {
     pub(crate) patient: bool,
     /// How often an agent registered: a claim of an earlier one is dead.
     pub(crate) registered: u32,
+    /// Every claim, oldest first.
+    pub(crate) claims: Vec<Claim>,
+    /// Answers to questions for a build, oldest first; without any it is granted.
+    pub(crate) builds: VecDeque<Value>,
+    /// Leases that were handed back.
+    pub(crate) returned: Vec<Held>,
 }
 
 pub(crate) struct FakeServer {
@@ -166,6 +172,7 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                 queues: vec![],
                 status: "polling".into(),
                 slots: None,
+                resources: None,
                 items: vec![],
                 last_seen: Time(0),
                 created_at: Time(0),
@@ -173,6 +180,7 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
             ok(json!({"agent": agent}))
         }
         ["agents", _, "claim"] => {
+            state.lock().claims.push(serde_json::from_slice(body).unwrap());
             let registered = state.lock().registered;
             for _ in 0..100 {
                 let woken = news.notified();
@@ -253,7 +261,12 @@ fn of_item(held: &Held, what: &[&str], query: &str, body: &[u8], state: &mut Sta
                 state.acknowledged.push(held.clone());
             }
         }
-        ["return"] => {}
+        ["return"] => state.returned.push(held.clone()),
+        ["build"] => {
+            let answer = state.builds.pop_front().unwrap_or_else(|| json!({"state": "granted", "lease_ms": 30_000}));
+            return (200, answer.to_string().into_bytes());
+        }
+        ["build", "end"] => {}
         ["report"] => {
             state.reports.insert(held.item.clone(), serde_json::from_slice(body).unwrap());
         }

@@ -41,6 +41,10 @@ pub struct Agent {
     pub status: String,
     /// How many items it takes at once; null for no limit or not known.
     pub slots: Option<u32>,
+    /// What its machine has to hand out; null when nobody counts it.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub resources: Option<Capacity>,
     /// Ids of the items that it holds.
     pub items: Vec<String>,
     /// Last sign of life.
@@ -175,6 +179,9 @@ pub struct Lease {
     /// What the item asks of the machine: `cpus memory gpus`.
     #[serde(default)]
     pub resources: Map<String, Value>,
+    /// The fields that the queue's admin leaves to submitters, instead of the target's own list.
+    #[serde(default)]
+    pub submitter_fields: Option<Vec<String>>,
     /// The attempt was asked to stop before it began.
     #[serde(default)]
     pub stop: bool,

@@ -3,6 +3,7 @@
 use lanza_model::{
     Phase, Priority, Reason, Target,
     clock::Time,
+    config::Setting,
     item::{Ending, StateName},
 };
 use serde::{Deserialize, Serialize};
@@ -145,7 +146,8 @@ pub struct Why {
     pub position: Option<i64>,
     /// How many items are ahead of it.
     pub ahead: i64,
-    /// The rule that blocks it: `no_agent stale_agent agents_full paused not_before retry_backoff ahead …`.
+    /// The rule that blocks it: `no_agent stale_agent agents_full resources queue_cap user_cap paused not_before
+    /// retry_backoff ahead build_in_progress`.
     pub rule: String,
     /// The same in a sentence.
     pub message: String,
@@ -163,6 +165,13 @@ pub struct Attempt {
     pub agent: Option<String>,
     /// `leased running finished failed stopped lost`.
     pub state: String,
+    /// When the agent took it.
+    #[schema(value_type = String)]
+    pub leased_at: Time,
+    /// When it ended.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub ended_at: Option<Time>,
     /// Exit code of the workload.
     pub exit_code: Option<i32>,
     /// Why it ended so.
@@ -236,6 +245,11 @@ pub struct Plan {
     pub project: String,
     /// Both layers of the target's configuration, and the two merged.
     pub config: ItemConfig,
+    /// Every value of the effective configuration, and who set it.
+    #[schema(value_type = Vec<Object>)]
+    pub settings: Vec<Setting>,
+    /// What it would ask of the machine.
+    pub resources: Map<String, Value>,
     /// Values of the template variables, defaults included.
     pub template_variables: Map<String, Value>,
     /// What the caller should know.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanza_model::{Target, clock::Time};
+use lanza_model::{Target, clock::Time, config::Difference};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -83,4 +83,49 @@ pub struct NewQueue {
     /// Limits and retries.
     #[serde(default)]
     pub policy: Option<Map<String, Value>>,
+}
+
+/// Body of `PUT /entities/{e}/queues`: the queues as they should be.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyQueues {
+    /// Objects with the keys `name target config templates priority external_links policy`.
+    #[schema(value_type = Vec<Object>)]
+    pub queues: Vec<Value>,
+    /// Delete the queues that are not named.
+    #[serde(default)]
+    pub prune: bool,
+}
+
+/// What becomes of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueAction {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Change,
+    /// It is deleted; what waits there ends as stopped.
+    Delete,
+    /// It is as it should be.
+    Keep,
+}
+
+/// One queue of an answer to [`ApplyQueues`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueueChange {
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub action: QueueAction,
+    /// Every value that differs.
+    #[schema(value_type = Vec<Object>)]
+    pub differences: Vec<Difference>,
+}
+
+/// Answer of `PUT /entities/{e}/queues`, with `?plan=true` too.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueueChanges {
+    /// A line per queue, in the order of the body, then those that are deleted.
+    pub changes: Vec<QueueChange>,
 }

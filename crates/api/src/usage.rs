@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 pub struct Usage {
     /// The user, queue, project or job.
     pub key: String,
-    /// How many items.
+    /// How many items had an attempt in that time.
     pub items: i64,
-    /// Hours between the lease and the end (or now).
+    /// Hours from lease to end (or now) of all their attempts, as far as they lie in that time.
     pub wall_hours: f64,
-    /// Wall hours times the CPUs asked for; items that ask for none count one.
+    /// Wall hours times the CPUs set aside or asked for; items that ask for none count one.
     pub cpu_hours: f64,
-    /// Wall hours times the GPUs asked for.
+    /// Wall hours times the GPUs set aside or asked for.
     pub gpu_hours: f64,
 }
 

@@ -99,6 +99,39 @@ pub fn settings(written: &Map<String, Value>, queue: &Map<String, Value>, item: 
     settings
 }
 
+/// A value that differs between two objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Dotted path.
+    pub path: String,
+    /// Before; null when it was not there.
+    pub from: Value,
+    /// After; null when it is not there.
+    pub to: Value,
+}
+
+/// Lists what differs between two objects, by path. What is null is not there.
+pub fn differences(from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Difference> {
+    let mut found = Vec::new();
+    differences_below("", from, to, &mut found);
+    found
+}
+
+fn differences_below(path: &str, from: &Map<String, Value>, to: &Map<String, Value>, found: &mut Vec<Difference>) {
+    let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (a, b) = (from.get(key).unwrap_or(&Value::Null), to.get(key).unwrap_or(&Value::Null));
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (a, b) {
+            _ if a == b => {}
+            (Value::Object(a), Value::Object(b)) => differences_below(&path, a, b, found),
+            _ => found.push(Difference { path, from: a.clone(), to: b.clone() }),
+        }
+    }
+}
+
 /// Collects the paths of everything below `value` that is not an object with keys.
 fn leaves(path: &mut Vec<String>, value: &Value, paths: &mut Vec<Vec<String>>) {
     match value {
@@ -470,6 +503,21 @@ mod tests {
             check_submitter(Target::Kubernetes, &map(json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})));
         assert_eq!(e.expect_err("host network")[0].field, "spec.template.spec.hostNetwork");
         assert!(check_submitter(Target::Process, &map(json!({"command": "rm"}))).is_err());
+    }
+
+    #[test]
+    fn differences_are_named_by_path() {
+        let (from, to) =
+            (json!({"a": {"x": 1, "y": [1]}, "b": null, "c": 1}), json!({"a": {"x": 2, "y": [1]}, "d": {"e": 1}}));
+        let found: Vec<_> = differences(&map(from), &map(to)).into_iter().map(|d| (d.path, d.from, d.to)).collect();
+        assert_eq!(
+            found,
+            [
+                ("a.x".to_owned(), json!(1), json!(2)),
+                ("c".to_owned(), json!(1), json!(null)),
+                ("d".to_owned(), json!(null), json!({"e": 1})),
+            ]
+        );
     }
 
     #[test]

@@ -230,7 +230,7 @@ fn unknown(below: &str, object: &Map<String, Value>, known: &[&str]) -> Result<(
 }
 
 /// Says that a key is not known, and which is nearest.
-pub(crate) fn unknown_key(what: &str, key: &str, known: &[&str]) -> String {
+pub fn unknown_key(what: &str, key: &str, known: &[&str]) -> String {
     match name::nearest(key, known.iter().copied()) {
         Some(nearest) => format!("is not {what}; did you mean `{nearest}`?"),
         None => format!("is not {what}; known are {}", known.join(", ")),

@@ -1,15 +1,15 @@
-//! The `Json` body of REST handlers, with refusals in our own words.
+//! The body of REST handlers, JSON or YAML, with refusals in our own words.
 
 use axum::{
     extract::{FromRequest, Request},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use lanza_api::Problem;
 use lanza_model::code;
 use serde::de::DeserializeOwned;
 
-/// A parsed JSON body. An empty body is read as `{}`.
+/// A parsed body. An empty one is read as `{}`; one that calls itself YAML is read as such.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -28,11 +28,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Unreadable;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Unreadable> {
+        let yaml = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .is_some_and(|kind| kind.to_ascii_lowercase().contains("yaml"));
         let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|e| {
             let status = e.into_response().status();
             let code = if status == StatusCode::PAYLOAD_TOO_LARGE { code::TOO_LARGE } else { code::MALFORMED };
             Unreadable(status, Problem::new(code, "the body is larger than this route takes, or broke off"))
         })?;
+        // Through a JSON value, so that both are refused in the same words.
+        let bytes = if yaml {
+            let value: serde_json::Value = serde_norway::from_slice(&bytes).map_err(|e| {
+                Unreadable(StatusCode::BAD_REQUEST, Problem::new(code::MALFORMED, format!("the body is not YAML: {e}")))
+            })?;
+            if value.is_null() { "{}".into() } else { value.to_string().into() }
+        } else {
+            bytes
+        };
         let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|e| {
             // Wrong shape is 422, no JSON at all is 400.

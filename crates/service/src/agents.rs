@@ -8,22 +8,24 @@ use lanza_api::agent::{
     Register, Report, StopRequest,
 };
 use lanza_model::{
-    Phase, Reason, Role, Target,
+    Phase, Reason, Role,
     clock::Time,
     code,
-    id::{AgentId, ItemId, QueueId},
+    id::{AgentId, ItemId},
     item::Ending,
     name,
+    policy::{Cause, Policy, Retry},
+    resources::Capacity,
 };
-use lanza_store::{accounts::Entity, agents::Agent, items::Ended};
-use serde_json::json;
+use lanza_store::{
+    accounts::Entity,
+    agents::Agent,
+    items::{Claimer, Ended, Item, NewToken, OpenQueue},
+    queues::Queue,
+};
+use serde_json::{Value, json};
 
-use crate::{
-    Actor, Error, Result, Service,
-    accounts::secret_hash,
-    items::item_missing,
-    leases::{job_token, lease},
-};
+use crate::{Actor, Error, Result, Service, accounts::secret_hash, items::item_missing, leases::job_token};
 
 /// How long a lease lasts without an acknowledgement.
 pub const LEASE_MS: i64 = 60_000;
@@ -46,6 +48,16 @@ pub fn status_of(agent: &Agent, now: Time) -> &'static str {
         "draining" => "draining",
         "running" => "running",
         _ => "polling",
+    }
+}
+
+/// A queue as a claim sees it.
+pub(crate) fn open_queue(queue: &Queue) -> OpenQueue {
+    let cap = |key: &str| queue.policy.get(key).and_then(Value::as_i64);
+    OpenQueue {
+        id: queue.id.clone(),
+        max_running: cap("max_running"),
+        max_running_per_user: cap("max_running_per_user"),
     }
 }
 
@@ -102,6 +114,7 @@ impl Service {
             version: new.version.chars().take(100).collect(),
             targets: new.targets,
             slots: new.slots.map(i64::from),
+            resources: new.resources,
             settings: new.settings,
             status: "polling".into(),
             command: "none".into(),
@@ -169,6 +182,7 @@ impl Service {
             queues: self.store.agent_queues(&agent.id).await?.into_iter().map(|(_, name)| name).collect(),
             status: status.to_owned(),
             slots: agent.slots.and_then(|s| u32::try_from(s).ok()),
+            resources: agent.resources,
             items,
             last_seen: agent.last_seen,
             created_at: agent.created_at,
@@ -227,14 +241,23 @@ impl Service {
         if !(1..=100).contains(&claim.free) || claim.wait_ms > 60_000 || claim.queues.is_empty() {
             return Err(Error::invalid("free", "is 1 to 100, wait_ms at most 60000, and queues not empty"));
         }
-        let mut queues = Vec::new();
+        let (mut queues, mut open) = (Vec::new(), Vec::new());
         for queue in &claim.queues {
             match self.store.queue_by_name(&entity.id, queue).await? {
-                Some(found) => queues.push(found.id),
+                Some(found) => {
+                    queues.push(found.id.clone());
+                    open.push(open_queue(&found));
+                }
                 None => return Err(self.agent_queue_missing(&entity, queue).await?),
             }
         }
         self.agent_heard(&agent, None).await?;
+        if let Some(at_hand) = &claim.at_hand {
+            let leases = self.claim_again(&agent, &entity, at_hand).await?;
+            if !leases.is_empty() {
+                return Ok(Claimed { leases, command: AgentCommand::None });
+            }
+        }
         let deadline = tokio::time::Instant::now() + Duration::from_millis(claim.wait_ms.into());
         // Begun before the look, so that a push in between is not missed.
         let mut turn = self.wakers.turn(&queues);
@@ -252,7 +275,7 @@ impl Service {
             }
             // A claim writes, so one that nobody called looks first.
             let leases = if woken || self.store.items_waiting(&queues, self.now()).await? {
-                self.claim_now(&agent, &entity, &queues, Some(agent.targets.clone()), claim.free).await?
+                self.claim_now(&agent, &entity, open.clone(), claim.left, claim.free).await?
             } else {
                 Vec::new()
             };
@@ -279,28 +302,45 @@ impl Service {
         &self,
         agent: &Agent,
         entity: &Entity,
-        queues: &[QueueId],
-        targets: Option<Vec<Target>>,
+        queues: Vec<OpenQueue>,
+        left: Option<Capacity>,
         free: u32,
     ) -> Result<Vec<Lease>> {
         let now = self.now();
-        let leased = self
-            .store
-            .item_claim(
-                (agent.id.clone(), agent.stock),
-                queues.to_vec(),
-                targets,
-                free as usize,
-                now,
-                now.plus_ms(LEASE_MS),
-                job_token,
-            )
-            .await?;
+        let claimer = Claimer {
+            id: agent.id.clone(),
+            stock: agent.stock,
+            targets: (!agent.stock).then(|| agent.targets.clone()),
+            total: agent.resources,
+            left: left.or(agent.resources).unwrap_or_default(),
+            alive_since: now.plus_ms(-SILENCE_MS),
+        };
+        let leased =
+            self.store.item_claim(claimer, queues, free as usize, now, now.plus_ms(LEASE_MS), job_token).await?;
+        self.leases_of(entity, leased).await
+    }
+
+    /// Hands out again what an agent never heard of: the answer to its claim was lost.
+    async fn claim_again(&self, agent: &Agent, entity: &Entity, at_hand: &[Held]) -> Result<Vec<Lease>> {
+        let now = self.now();
+        let at_hand = at_hand.iter().map(|h| (h.item.clone(), h.attempt)).collect();
+        let leased = self.store.item_claim_again(&agent.id, at_hand, now, now.plus_ms(LEASE_MS), job_token).await?;
+        if !leased.is_empty() {
+            self.forget_actors();
+        }
+        self.leases_of(entity, leased).await
+    }
+
+    async fn leases_of(&self, entity: &Entity, leased: Vec<(Item, NewToken)>) -> Result<Vec<Lease>> {
         if !leased.is_empty() {
             self.wakers.changed();
             metrics::counter!("lanza_items_claimed_total").increment(leased.len() as u64);
         }
-        Ok(leased.iter().map(|(item, token)| lease(entity, item, token.secret.clone())).collect())
+        let mut leases = Vec::with_capacity(leased.len());
+        for (item, token) in leased {
+            leases.push(self.lease_of(entity, &item, token.secret).await?);
+        }
+        Ok(leases)
     }
 
     pub(crate) fn parse_item(item: &str) -> Result<ItemId> {
@@ -404,8 +444,9 @@ impl Service {
         let phases = report.phases.into_iter().map(|p| (p.name, p.started_at, p.ended_at)).collect();
         let warnings = report.warnings.into_iter().map(|w| w.chars().take(2000).collect()).collect();
         let (environment, source) = (report.environment.map(|e| json!(e)), report.source.map(|s| json!(s)));
+        let reserved = report.reserved.map(|r| json!(r));
         self.store
-            .item_report(&id, attempt, &agent.id, phases, warnings, environment, source)
+            .item_report(&id, attempt, &agent.id, phases, warnings, environment, source, reserved)
             .await
             .map_err(|e| fence(e, item, attempt))?;
         self.wakers.changed();
@@ -478,24 +519,73 @@ impl Service {
                 ended.reason = Some(Reason::new(code::STOPPED, "stopped on request"));
             }
         }
-        self.attempt_end(&id, attempt, Some(&agent.id), ended).await.map_err(|e| match e {
+        self.attempt_end(&found, attempt, Some(&agent.id), ended).await.map_err(|e| match e {
             Error::Conflict { .. } => lease_lost(item, attempt),
             other => other,
         })
     }
 
-    /// Ends an attempt and its item, with everything that follows.
+    /// Ends an attempt, and its item unless the queue's policy has it tried again, with everything that follows. `found`
+    /// is the item as it was a moment ago.
     pub(crate) async fn attempt_end(
         &self,
-        id: &ItemId,
+        found: &Item,
         attempt: u32,
         agent: Option<&AgentId>,
-        ended: Ended,
+        mut ended: Ended,
     ) -> Result<()> {
+        // What the server itself stopped did not end because somebody wanted it so.
+        if let (Ending::Stopped, Some(cause)) = (ended.ending, &found.stop_cause) {
+            ended.ending = Ending::Failed;
+            ended.reason = Some(cause.clone());
+        }
+        let queue = self.store.queue_by_id(&found.queue_id).await?;
+        if let Some(retry_at) = self.retry_at(found, attempt, queue.as_ref(), &ended) {
+            let requeued =
+                self.store.item_requeue(&found.id, attempt, agent, Some(retry_at), false, ended.clone()).await;
+            match requeued {
+                Ok(item) => {
+                    tracing::info!(item.id = %item.id, attempt, "attempt {attempt} of item {} is repeated", item.id);
+                    self.forget_actors();
+                    self.wakers.queue_changed(&item.queue_id);
+                    self.attempt_over(found, queue.as_ref()).await?;
+                    return Ok(());
+                }
+                // It was asked to stop meanwhile, and so it ends; or it is somebody else's, which the next step says.
+                Err(lanza_store::Error::Moved) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
         let expires_at = self.now().plus_ms(TOKEN_AFTERLIFE_MS);
-        let (item, now_ended) = self.store.item_end(id, attempt, agent, ended, expires_at).await?;
+        let (item, now_ended) = self.store.item_end(&found.id, attempt, agent, ended, expires_at).await?;
         if now_ended {
             self.item_ended(&item).await?;
+        }
+        self.attempt_over(found, queue.as_ref()).await
+    }
+
+    /// Says when an attempt that ended so is tried again.
+    fn retry_at(&self, found: &Item, attempt: u32, queue: Option<&Queue>, ended: &Ended) -> Option<Time> {
+        if ended.ending != Ending::Failed || found.stop_requested_at.is_some() || found.max_attempts <= 1 {
+            return None;
+        }
+        let cause = Cause::of(ended.reason.as_ref(), ended.exit_code)?;
+        // How often is what held when it was pushed; for what and how soon is what holds now.
+        let retry = Retry { max: found.max_attempts - 1, ..Policy::lenient(&queue?.policy).retry? };
+        retry.next(cause, attempt.saturating_sub(1 + found.losses), self.now())
+    }
+
+    /// Wakes whoever an attempt's end concerns, also for the room that it leaves.
+    async fn attempt_over(&self, found: &Item, queue: Option<&Queue>) -> Result<()> {
+        if let (false, Some(agent)) = (found.resources.is_empty(), &found.agent_id) {
+            // Its agent may wait with free places, and only lacked room.
+            for (queue, _) in self.store.agent_queues(agent).await? {
+                self.wakers.queue_changed(&queue);
+            }
+        } else if let Some(queue) = queue
+            && (queue.policy.contains_key("max_running") || queue.policy.contains_key("max_running_per_user"))
+        {
+            self.wakers.queue_changed(&queue.id);
         }
         self.wakers.build_ended();
         self.wakers.changed();

@@ -1,7 +1,7 @@
 //! What an agent is handed with an item: the lease, and the rights of the job's token.
 
 use lanza_api::{agent::Lease, item::Replay};
-use lanza_model::{Role, id::KeyId, item::StateName, name};
+use lanza_model::{Role, id::KeyId, item::StateName, name, policy::Policy};
 use lanza_store::{
     accounts::Entity,
     items::{Item, NewToken},
@@ -58,8 +58,20 @@ impl Service {
         let (entity, role, item) = self.item_find(actor, id).await?;
         require_role(&entity, role, Role::Member)?;
         let view = self.item_view_short(&entity, &item);
-        let lease = Lease { stop: false, ..lease(&entity, &item, String::new()) };
+        let lease = Lease { stop: false, ..self.lease_of(&entity, &item, String::new()).await? };
         Ok(Replay { lease, environment: view.environment, source: view.source })
+    }
+}
+
+impl Service {
+    /// Renders a lease; `token` is the secret of the job's key.
+    pub(crate) async fn lease_of(&self, entity: &Entity, item: &Item, token: String) -> Result<Lease> {
+        let mut lease = lease(entity, item, token);
+        if !lease.item_config.is_empty() {
+            let queue = self.store.queue_by_id(&item.queue_id).await?;
+            lease.submitter_fields = queue.and_then(|q| Policy::lenient(&q.policy).submitter_fields);
+        }
+        Ok(lease)
     }
 }
 
@@ -75,8 +87,7 @@ pub(crate) fn job_token(item: &Item) -> NewToken {
     }
 }
 
-/// Renders a lease; `token` is the secret of the job's key.
-pub(crate) fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
+fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
     // In a personal space both layers are the owner's, and macros resolve in both.
     let (queue_config, item_config) = if entity.team {
         (item.queue_config.clone(), item.item_config.clone())
@@ -114,6 +125,7 @@ pub(crate) fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
         item_config,
         spec: item.spec.clone(),
         resources: item.resources.clone(),
+        submitter_fields: None,
         stop: item.stop_requested_at.is_some() && item.state == StateName::Leased,
     }
 }

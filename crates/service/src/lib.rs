@@ -55,7 +55,7 @@ pub struct Service {
     actors: accounts::ActorCache,
     run_access: runs::AccessCache,
     history_keys: history::KeysCache,
-    durations: items::Durations,
+    looks: items::Looks,
 }
 
 impl Service {
@@ -72,7 +72,7 @@ impl Service {
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),
             history_keys: history::KeysCache::default(),
-            durations: items::Durations::default(),
+            looks: items::Looks::default(),
             store,
             clock,
         }))

@@ -1,7 +1,15 @@
 //! Queues: made and changed by admins of the entity, seen by its members.
 
+mod apply;
+
 use lanza_api::queue::{NewQueue, Queue as QueueView, QueueAgent};
-use lanza_model::{Reason, Role, Target, code, config, id::QueueId, name, template};
+use lanza_model::{
+    Reason, Role, Target, code, config,
+    id::QueueId,
+    name,
+    policy::{self, Policy},
+    template,
+};
 use lanza_store::{
     accounts::Entity,
     queues::{Queue, ResourceConfig},
@@ -9,21 +17,6 @@ use lanza_store::{
 use serde_json::{Map, Value, json};
 
 use crate::{Actor, Error, Result, Service, agents::status_of};
-
-/// Keys of a queue's policy (contract, section 7).
-const POLICY_KEYS: &[&str] = &[
-    "max_running",
-    "max_running_per_user",
-    "paused",
-    "retry",
-    "start_timeout_seconds",
-    "max_duration_seconds",
-    "lost_after_seconds",
-    "submitter_fields",
-    "draining",
-];
-/// How long a running item of a silent agent keeps its place, unless the policy says else.
-pub const LOST_AFTER_SECONDS: i64 = 600;
 
 impl Service {
     /// Makes a queue.
@@ -93,31 +86,18 @@ impl Service {
         };
         let config = new.config.or_else(|| old.map(|o| o.config.clone())).unwrap_or_default();
         let templates = match new.templates {
-            Some(t) => template::check_definitions(&t).map_err(templates_invalid)?,
+            Some(t) => template::check_definitions(&t).map_err(|errors| {
+                let field = errors.first().map_or_else(String::new, |e| format!("templates.{}", e.name));
+                let why = errors.iter().map(|e| e.why.as_str()).collect::<Vec<_>>().join("; ");
+                Error::Invalid { field, why, code: code::TEMPLATE_INVALID }
+            })?,
             None => old.map(|o| o.templates.clone()).unwrap_or_default(),
         };
         let mut policy = new.policy.or_else(|| old.map(|o| o.policy.clone())).unwrap_or_default();
-        if let Some(key) = policy.keys().find(|k| !POLICY_KEYS.contains(&k.as_str())) {
-            let hint = name::nearest(key, POLICY_KEYS.iter().copied())
-                .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            return Err(Error::invalid(format!("policy.{key}"), format!("is not a policy{hint}")));
-        }
-        for key in [
-            "max_running",
-            "max_running_per_user",
-            "start_timeout_seconds",
-            "max_duration_seconds",
-            "lost_after_seconds",
-        ] {
-            if policy.get(key).is_some_and(|v| !v.is_null() && v.as_u64().is_none_or(|n| n == 0)) {
-                return Err(Error::invalid(format!("policy.{key}"), "is a positive whole number"));
-            }
-        }
-        let paused = match policy.remove("paused") {
-            None | Some(Value::Null) => old.is_some_and(|o| o.paused),
-            Some(Value::Bool(b)) => b,
-            Some(_) => return Err(Error::invalid("policy.paused", "is true or false")),
-        };
+        policy.retain(|_, v| !v.is_null());
+        let read = Policy::parse(&policy).map_err(|e| Error::invalid(format!("policy.{}", e.field), e.why))?;
+        policy.remove("paused");
+        let paused = read.paused.unwrap_or_else(|| old.is_some_and(|o| o.paused));
         Ok(Queue {
             id: QueueId::new(),
             entity_id: entity.id.clone(),
@@ -187,16 +167,24 @@ impl Service {
     /// # Errors
     /// [`Error::Conflict`] while items run, [`Error::Forbidden`], [`Error::NotFound`].
     pub async fn queue_delete(&self, actor: &Actor, entity: &str, name: &str) -> Result<()> {
-        self.queue_admin(actor, entity).await?;
-        let (_, queue) = self.queue_find(actor, entity, name).await?;
+        let entity = self.queue_admin(actor, entity).await?;
+        let (_, queue) = self.queue_find(actor, &entity.name, name).await?;
+        self.queue_remove(actor, &queue).await
+    }
+
+    /// Deletes a queue, with everything that follows.
+    async fn queue_remove(&self, actor: &Actor, queue: &Queue) -> Result<()> {
+        let name = &queue.name;
         let reason = Reason::new(code::STOPPED, format!("the queue `{name}` was deleted by {}", actor.username));
         let reason = serde_json::to_string(&reason).expect("a reason serializes");
-        self.store.queue_delete(&queue, self.now(), &actor.username, reason).await.map_err(|e| match e {
-            lanza_store::Error::Moved => {
-                Error::conflict(format!("the queue `{name}` has running items; stop them or let them end first"))
-            }
-            other => other.into(),
-        })?;
+        let stopped =
+            self.store.queue_delete(queue, self.now(), &actor.username, reason).await.map_err(|e| match e {
+                lanza_store::Error::Moved => queue_busy(name),
+                other => other.into(),
+            })?;
+        for item in &stopped {
+            self.item_ended(item).await?;
+        }
         self.wakers.changed();
         Ok(())
     }
@@ -208,17 +196,17 @@ impl Service {
     pub async fn queue_mode(&self, actor: &Actor, entity: &str, name: &str, mode: QueueMode) -> Result<Queue> {
         self.queue_admin(actor, entity).await?;
         let (_, mut queue) = self.queue_find(actor, entity, name).await?;
-        let draining = mode == QueueMode::Draining;
-        if is_draining(&queue) != draining {
-            if draining {
-                queue.policy.insert("draining".into(), Value::Bool(true));
-            } else {
-                queue.policy.remove("draining");
-            }
-            self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?;
+        let verb = match mode {
+            QueueMode::Open => "resumed",
+            QueueMode::Paused => "paused",
+            QueueMode::Draining => "draining",
+        };
+        queue.policy.remove("draining");
+        if mode == QueueMode::Draining {
+            queue.policy.insert("draining".into(), Value::Bool(true));
         }
         queue.paused = mode == QueueMode::Paused;
-        self.store.queue_set_paused(&queue, queue.paused, self.now(), &actor.username).await?;
+        self.store.queue_set_mode(&queue, verb, self.now(), &actor.username).await?;
         self.wakers.queue_changed(&queue.id);
         Ok(queue)
     }
@@ -305,7 +293,12 @@ pub fn is_draining(queue: &Queue) -> bool {
 
 /// Returns the grace of a queue for items whose agent is silent, in milliseconds.
 pub fn lost_after_ms(queue: Option<&Queue>) -> i64 {
-    queue.and_then(|q| q.policy.get("lost_after_seconds")).and_then(Value::as_i64).unwrap_or(LOST_AFTER_SECONDS) * 1000
+    let seconds = queue.and_then(|q| q.policy.get("lost_after_seconds")).and_then(Value::as_i64);
+    seconds.unwrap_or(policy::LOST_AFTER_SECONDS) * 1000
+}
+
+fn queue_busy(name: &str) -> Error {
+    Error::conflict(format!("the queue `{name}` has running items; stop them or let them end first"))
 }
 
 pub(crate) fn queue_missing(name: &str) -> Error {

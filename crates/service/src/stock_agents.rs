@@ -16,7 +16,7 @@ use lanza_store::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{Actor, Error, Result, Service, items::item_missing, queues::effective};
+use crate::{Actor, Error, Result, Service, agents::open_queue, items::item_missing, queues::effective};
 
 /// What a stock agent says of itself.
 #[derive(Debug, Clone)]
@@ -68,6 +68,7 @@ impl Service {
             version: new.version.chars().take(100).collect(),
             targets: Vec::new(),
             slots: new.settings.get("max_jobs").and_then(Value::as_i64).filter(|n| *n >= 0),
+            resources: None,
             settings: new.settings,
             status: "polling".into(),
             command: "none".into(),
@@ -126,7 +127,7 @@ impl Service {
         if !self.store.items_waiting(std::slice::from_ref(&queue.id), self.now()).await? {
             return Ok(None);
         }
-        let leases = self.claim_now(&agent, &entity, &[queue.id], None, 1).await?;
+        let leases = self.claim_now(&agent, &entity, vec![open_queue(&queue)], None, 1).await?;
         let Some(lease) = leases.into_iter().next() else { return Ok(None) };
         let args = effective(&lease.queue_config, &lease.item_config);
         let mut spec = lease.spec;
@@ -208,7 +209,7 @@ impl Service {
             phase: Some(phase),
             at: self.now(),
         };
-        match self.attempt_end(&item.id, item.attempt, item.agent_id.as_ref(), ended).await {
+        match self.attempt_end(&item, item.attempt, item.agent_id.as_ref(), ended).await {
             Ok(()) => Ok(true),
             Err(Error::Conflict { .. }) => Ok(false),
             Err(e) => Err(e),

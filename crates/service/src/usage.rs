@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use lanza_api::{
+    agent::Reserved,
     item::Event,
     usage::{QueueStats, Spread, Usage},
 };
-use lanza_model::{Role, clock::Time};
-use lanza_store::items::ItemSpan;
-use serde_json::{Map, Value};
+use lanza_model::{Role, clock::Time, resources::Request};
+use lanza_store::items::{Used, UsedBy};
 
 use crate::{Actor, Error, Result, Service};
 
@@ -40,16 +40,17 @@ impl Service {
         })
     }
 
-    /// Sums up what an entity's items used since a time, by `user`, `queue`, `project` or `job`; the most first.
+    /// Sums up what the attempts of an entity's items used since a time, by `user`, `queue`, `project` or `job`; the most
+    /// first.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an invisible entity, [`Error::Invalid`] for another `by`.
     pub async fn usage(&self, actor: &Actor, entity: Option<&str>, by: &str, since: Time) -> Result<Vec<Usage>> {
-        let key: fn(&ItemSpan) -> String = match by {
-            "user" => |i| i.author.clone(),
-            "queue" => |i| i.queue.clone(),
-            "project" => |i| i.project.clone(),
-            "job" => |i| i.job.clone().unwrap_or_else(|| "(image)".to_owned()),
+        let used_by = match by {
+            "user" => UsedBy::User,
+            "queue" => UsedBy::Queue,
+            "project" => UsedBy::Project,
+            "job" => UsedBy::Job,
             _ => return Err(Error::invalid("by", format!("`{by}` is none of user, queue, project, job"))),
         };
         let entity = match entity {
@@ -57,22 +58,22 @@ impl Service {
             None => self.default_entity(actor).await?,
         };
         let entity = self.entity_for(actor, &entity, Role::Viewer).await?;
-        let now = self.now();
         let mut sums: BTreeMap<String, Usage> = BTreeMap::new();
-        for item in self.store.item_spans(&entity.id, None, since, ITEMS).await? {
-            let Some(leased_at) = item.leased_at else { continue };
-            let hours = item.ended_at.unwrap_or(now).since_ms(leased_at).max(0) as f64 / 3_600_000.0;
-            let sum = sums.entry(key(&item)).or_insert_with_key(|key| Usage {
+        for used in self.store.attempts_used(&entity.id, used_by, since, self.now()).await? {
+            let hours = used.ms as f64 / 3_600_000.0;
+            let key = used.key.clone().unwrap_or_else(|| "(image)".to_owned());
+            let sum = sums.entry(key).or_insert_with_key(|key| Usage {
                 key: key.clone(),
                 items: 0,
                 wall_hours: 0.0,
                 cpu_hours: 0.0,
                 gpu_hours: 0.0,
             });
-            sum.items += 1;
+            let (cpus, gpus) = held(&used);
+            sum.items += used.items;
             sum.wall_hours += hours;
-            sum.cpu_hours += hours * asked(&item.resources, "cpus").unwrap_or(1.0);
-            sum.gpu_hours += hours * asked(&item.resources, "gpus").unwrap_or(0.0);
+            sum.cpu_hours += hours * cpus;
+            sum.gpu_hours += hours * gpus;
         }
         let mut usage: Vec<Usage> = sums.into_values().collect();
         usage.sort_by(|a, b| b.wall_hours.total_cmp(&a.wall_hours));
@@ -120,13 +121,16 @@ impl Service {
     }
 }
 
-/// Reads a number of an item's resources; texts that begin with a number count too (`all` does not).
-fn asked(resources: &Map<String, Value>, key: &str) -> Option<f64> {
-    match resources.get(key)? {
-        Value::Number(n) => n.as_f64(),
-        Value::String(s) => s.parse().ok(),
-        _ => None,
-    }
+/// CPUs and GPUs that an item had: what its agent set aside, else what it asked for. An item that asks for no CPU
+/// counts one.
+fn held(used: &Used) -> (f64, f64) {
+    let asked = Request::parse(&used.resources).unwrap_or_default();
+    let reserved: Option<Reserved> = used.reserved.clone().and_then(|v| serde_json::from_value(v).ok());
+    let (cpus, gpus) = match &reserved {
+        Some(r) => (r.cpus, r.gpus.len() as f64),
+        None => (asked.cpus, f64::from(asked.gpu_count(0))),
+    };
+    (if cpus > 0.0 { cpus } else { 1.0 }, gpus)
 }
 
 fn spread(mut values: Vec<i64>) -> Spread {

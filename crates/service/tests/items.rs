@@ -1,121 +1,25 @@
 //! Stories of items: pushed, handed out, reported on, lost, stopped.
 #![expect(clippy::disallowed_methods, reason = "a test waits for its own tasks")]
 
+mod world;
+
 use std::{sync::Arc, time::Duration};
 
 use lanza_api::{
-    agent::{Claim, Heartbeat, Held, Lease, OutcomeReport, PhaseReport, Register, Report},
-    item::{Outcome, Stop},
+    agent::{Claim, Heartbeat, PhaseReport, Register, Report},
+    item::Stop,
     queue::NewQueue,
 };
 use lanza_model::{
-    Phase, Reason, Role, Target,
-    clock::{Clock, ManualClock, Time},
+    Phase, Role, Target,
+    clock::Clock,
     code,
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{Actor, Error, Service, accounts::UserRequest, items::WirePush, queues::QueueMode};
-use lanza_store::testing;
+use lanza_service::{Actor, Error, items::WirePush, queues::QueueMode};
 use serde_json::{Value, json};
-
-/// A service on a clock that stands still, with the user `ana`, the team `vision`, and a queue `q` in both.
-struct World {
-    service: Arc<Service>,
-    clock: ManualClock,
-    ana: Arc<Actor>,
-    _guard: testing::Guard,
-}
-
-const START: Time = Time(1_800_000_000_000);
-
-impl World {
-    async fn new() -> Self {
-        let (guard, store) = testing::sqlite().await;
-        let clock = ManualClock::at(START);
-        let service = Service::new(store, Arc::new(clock.clone())).await.expect("a service");
-        let ana = Self::user(&service, "ana").await;
-        service.team_create("vision", None).await.expect("a team");
-        service.member_put("vision", "ana", Role::Admin).await.expect("a member");
-        for entity in ["ana", "vision"] {
-            let new = NewQueue { name: Some("q".into()), target: Some("process".into()), ..NewQueue::default() };
-            service.queue_create(&ana, entity, new).await.expect("a queue");
-        }
-        Self { service, clock, ana, _guard: guard }
-    }
-
-    async fn user(service: &Service, name: &str) -> Arc<Actor> {
-        let request = UserRequest { username: name.into(), ..UserRequest::default() };
-        let (_, key) = service.user_create(request).await.expect("a user");
-        service.authenticate(&key).await.expect("the key works")
-    }
-
-    async fn agent(&self) -> String {
-        let register = Register {
-            state: "0123456789abcdef".into(),
-            host: "h".into(),
-            version: "lanza@0".into(),
-            queues: vec!["q".into()],
-            targets: vec![Target::Process],
-            slots: Some(1),
-            resources: None,
-            settings: Value::Null,
-        };
-        let (_, agent) = self.service.agent_register(&self.ana, "ana", register).await.expect("registered");
-        agent.id.to_string()
-    }
-
-    async fn push(&self, spec: Value) -> Result<String, Error> {
-        let pushed = self.service.item_push(&self.ana, "ana", "q", spec, Door::Rest, WirePush::default()).await?;
-        Ok(pushed.item.id.to_string())
-    }
-
-    async fn claim(&self, agent: &str) -> Vec<Lease> {
-        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 0, left: None, at_hand: None };
-        self.service.agent_claim(&self.ana, agent, &claim).await.expect("claim").leases
-    }
-
-    /// Pushes an item and has the agent acknowledge it.
-    async fn running(&self, agent: &str) -> String {
-        let id = self.push(job()).await.expect("pushed");
-        let lease = self.claim(agent).await.remove(0);
-        assert_eq!(lease.item, id);
-        self.service.attempt_acknowledge(&self.ana, agent, &id, lease.attempt).await.expect("acknowledged");
-        id
-    }
-
-    async fn state(&self, id: &str) -> StateName {
-        self.item(id).await.state
-    }
-
-    async fn item(&self, id: &str) -> lanza_store::items::Item {
-        self.service.item_find(&self.ana, id).await.expect("the item").2
-    }
-
-    async fn later(&self, ms: i64) {
-        self.clock.advance_ms(ms);
-        self.service.items_reconcile().await.expect("reconciled");
-    }
-
-    fn outcome(&self, ending: Ending, exit_code: Option<i32>) -> OutcomeReport {
-        let reason = (ending == Ending::Failed).then(|| Reason::new(code::EXIT_CODE, "it failed"));
-        let outcome = Outcome { ending, exit_code, signal: None, reason, phase: None, ended_at: self.clock.now() };
-        OutcomeReport { outcome }
-    }
-
-    async fn beat(&self, agent: &str, items: Vec<Held>) -> lanza_api::agent::HeartbeatAnswer {
-        let beat = Heartbeat { items, draining: false, leaving: false, wait_ms: 0 };
-        self.service.agent_heartbeat(&self.ana, agent, &beat).await.expect("heartbeat")
-    }
-}
-
-fn job() -> Value {
-    json!({ "job": "ana/p/job:v0", "project": "p" })
-}
-
-fn held(item: &str, attempt: u32) -> Vec<Held> {
-    vec![Held { item: item.to_owned(), attempt }]
-}
+use world::{World, held, job};
 
 #[tokio::test]
 async fn a_push_wakes_a_waiting_claim() {

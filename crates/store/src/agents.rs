@@ -6,6 +6,7 @@ use lanza_model::{
     Target,
     clock::Time,
     id::{AgentId, EntityId, QueueId},
+    resources::Capacity,
 };
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -33,6 +34,8 @@ pub struct Agent {
     pub targets: Vec<Target>,
     /// How many items at once.
     pub slots: Option<i64>,
+    /// What its machine has to hand out; none when nobody counts it.
+    pub resources: Option<Capacity>,
     /// Its settings, for admins.
     pub settings: Value,
     /// `polling running draining killed`.
@@ -59,6 +62,7 @@ fn agent(row: &AnyRow) -> Result<Agent> {
         version: row.text("version")?,
         targets: targets.iter().filter_map(|t| Target::parse(t)).collect(),
         slots: row.maybe_int("slots")?,
+        resources: row.maybe_json("resources")?,
         settings: row.json("settings")?,
         status: row.text("status")?,
         command: row.text("command")?,
@@ -77,12 +81,12 @@ impl Store {
                 let targets: Vec<&str> = new.targets.iter().map(|t| t.as_str()).collect();
                 let row = sqlx::query(
                     "INSERT INTO agents (id, entity_id, name, state_key, stock, host, version, targets, slots, settings, status, \
-                     command, created_by, created_at, last_seen) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+                     command, created_by, created_at, last_seen, resources) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                      ON CONFLICT (entity_id, state_key) DO UPDATE SET host = excluded.host, version = excluded.version, \
                      targets = excluded.targets, slots = excluded.slots, settings = excluded.settings, \
                      status = excluded.status, command = excluded.command, created_by = excluded.created_by, \
-                     last_seen = excluded.last_seen RETURNING id",
+                     last_seen = excluded.last_seen, resources = excluded.resources RETURNING id",
                 )
                 .bind(new.id.as_str())
                 .bind(new.entity_id.as_str())
@@ -99,6 +103,7 @@ impl Store {
                 .bind(&new.created_by)
                 .bind(new.created_at.0)
                 .bind(new.last_seen.0)
+                .bind(new.resources.map(|r| serde_json::to_string(&r).expect("numbers serialize")))
                 .fetch_one(tx.connection())
                 .await?;
                 let id: AgentId = row.parsed("id")?;

@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 use crate::{
     Error, Result, Store,
     events::event_insert_in_tx,
+    items::Item,
     lookups::Area,
     row::{Columns, rows_of},
 };
@@ -107,12 +108,17 @@ impl Store {
                 } else {
                     ""
                 };
+                let old = sqlx::query("SELECT id FROM queues WHERE entity_id = $1 AND name = $2")
+                    .bind(queue.entity_id.as_str())
+                    .bind(&queue.name)
+                    .fetch_optional(tx.connection())
+                    .await?;
                 let statement = sqlx::AssertSqlSafe(format!(
                     "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
-                     paused, access, resource_config_id, created_by, created_at, updated_at) VALUES {} {taken} RETURNING id",
+                     paused, access, resource_config_id, created_by, created_at, updated_at) VALUES {} {taken}",
                     rows_of(1, 15)
                 ));
-                let row = sqlx::query(statement)
+                sqlx::query(statement)
                     .bind(queue.id.as_str())
                     .bind(queue.entity_id.as_str())
                     .bind(&queue.name)
@@ -128,9 +134,9 @@ impl Store {
                     .bind(&queue.created_by)
                     .bind(queue.created_at.0)
                     .bind(now.0)
-                    .fetch_one(tx.connection())
+                    .execute(tx.connection())
                     .await?;
-                let new = row.text("id")? == queue.id.as_str();
+                let new = old.is_none();
                 let verb = if new { "created" } else { "changed" };
                 event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name));
                 Ok(new)
@@ -139,19 +145,20 @@ impl Store {
         .await
     }
 
-    /// Pauses or resumes a queue.
-    pub async fn queue_set_paused(&self, queue: &Queue, paused: bool, now: Time, actor: &str) -> Result<()> {
+    /// Changes how a queue hands out: whether it is paused, and its policy with the flag `draining`. `verb` is the line in
+    /// the trail: `paused`, `resumed` or `draining`.
+    pub async fn queue_set_mode(&self, queue: &Queue, verb: &'static str, now: Time, actor: &str) -> Result<()> {
         let (queue, actor) = (queue.clone(), actor.to_owned());
         self.write(move |tx| {
             let (queue, actor) = (queue.clone(), actor.clone());
             Box::pin(async move {
-                sqlx::query("UPDATE queues SET paused = $2, updated_at = $3 WHERE id = $1")
+                sqlx::query("UPDATE queues SET paused = $2, policy = $3, updated_at = $4 WHERE id = $1")
                     .bind(queue.id.as_str())
-                    .bind(i16::from(paused))
+                    .bind(i16::from(queue.paused))
+                    .bind(json(&queue.policy))
                     .bind(now.0)
                     .execute(tx.connection())
                     .await?;
-                let verb = if paused { "paused" } else { "resumed" };
                 event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name));
                 Ok(())
             })
@@ -205,11 +212,21 @@ impl Store {
         rows.iter().map(|r| Ok((r.text("state")?, r.int("n")?))).collect()
     }
 
-    /// Deletes a queue that has no item with an agent; its waiting items end as stopped. Returns whether it was deleted.
+    /// Lists the queues that limit the time of their items.
+    pub async fn queues_with_time_limits(&self) -> Result<Vec<Queue>> {
+        let rows = sqlx::query(
+            "SELECT * FROM queues WHERE policy LIKE '%start_timeout_seconds%' OR policy LIKE '%max_duration_seconds%'",
+        )
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(queue).collect()
+    }
+
+    /// Deletes a queue that has no item with an agent; its waiting items end as stopped. Returns those.
     ///
     /// # Errors
     /// [`Error::Moved`] when an agent still holds one of its items.
-    pub async fn queue_delete(&self, queue: &Queue, now: Time, actor: &str, reason: String) -> Result<bool> {
+    pub async fn queue_delete(&self, queue: &Queue, now: Time, actor: &str, reason: String) -> Result<Vec<Item>> {
         let (queue, actor) = (queue.clone(), actor.to_owned());
         self.write(move |tx| {
             let (queue, actor, reason) = (queue.clone(), actor.clone(), reason.clone());
@@ -223,18 +240,25 @@ impl Store {
                 if held.int("n")? > 0 {
                     return Err(Error::Moved);
                 }
-                sqlx::query(
-                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE queue_id = $1 AND state = 'queued'",
+                let rows = sqlx::query(
+                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3, next_retry_at = NULL \
+                     WHERE queue_id = $1 AND state = 'queued' RETURNING *",
                 )
                 .bind(queue.id.as_str())
                 .bind(now.0)
                 .bind(reason)
-                .execute(tx.connection())
+                .fetch_all(tx.connection())
                 .await?;
-                let done =
-                    sqlx::query("DELETE FROM queues WHERE id = $1").bind(queue.id.as_str()).execute(tx.connection()).await?;
+                let stopped = rows.iter().map(crate::items::item).collect::<Result<Vec<_>>>()?;
+                for item in &stopped {
+                    event_insert_in_tx(tx, now, item.entity_id.as_str(), &actor, "stopped", ("item", item.id.as_str()));
+                }
+                sqlx::query("DELETE FROM queues WHERE id = $1")
+                    .bind(queue.id.as_str())
+                    .execute(tx.connection())
+                    .await?;
                 event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, "deleted", ("queue", &queue.name));
-                Ok(done.rows_affected() > 0)
+                Ok(stopped)
             })
         })
         .await

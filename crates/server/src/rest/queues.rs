@@ -7,9 +7,10 @@ use axum::{
 };
 use lanza_api::{
     List,
-    queue::{NewQueue, Queue, QueueAnswer},
+    queue::{ApplyQueues, NewQueue, Queue, QueueAnswer, QueueChanges},
 };
 use lanza_service::queues::QueueMode;
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
@@ -17,7 +18,7 @@ use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(queue_list, queue_create))
+        .routes(routes!(queue_list, queue_create, queues_apply))
         .routes(routes!(queue_get, queue_put, queue_patch, queue_delete))
         .routes(routes!(queue_pause))
         .routes(routes!(queue_resume))
@@ -43,6 +44,26 @@ async fn queue_list(
         views.push(state.service.queue_view(&entity, queue).await?);
     }
     Ok(Json(page(views, limit, |q| q.name.clone())))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ApplyQuery {
+    #[serde(default)]
+    plan: bool,
+}
+
+/// Makes and changes queues (with `prune` also deletes those that are not named) until they are as the body says, JSON
+/// or YAML. With `?plan=true` it only answers what it would do.
+#[utoipa::path(put, path = "/entities/{entity}/queues", params(("entity" = String, Path), ("plan" = Option<bool>, Query)),
+    request_body = ApplyQueues, responses((status = 200, body = QueueChanges), (status = 403), (status = 409), (status = 422)))]
+async fn queues_apply(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(entity): Path<String>,
+    Query(query): Query<ApplyQuery>,
+    Body(body): Body<ApplyQueues>,
+) -> Answer<Json<QueueChanges>> {
+    Ok(Json(QueueChanges { changes: state.service.queues_apply(&actor, &entity, body, query.plan).await? }))
 }
 
 /// Makes a queue.

@@ -134,6 +134,7 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/queues", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/queues", Some(json!({ "name": "q2" })), [404, 403, 201]),
+        case("PUT", "/entities/{entity}/queues", Some(json!({ "queues": [{ "name": "q3" }] })), [404, 403, 200]),
         case("GET", "/entities/{entity}/queues/{queue}", None, [404, 200, 200]),
         case("PUT", "/entities/{entity}/queues/{queue}", Some(json!({ "target": "process" })), [404, 403, 200]),
         case("PATCH", "/entities/{entity}/queues/{queue}", Some(json!({})), [404, 403, 200]),
@@ -159,7 +160,12 @@ fn cases() -> Vec<Case> {
         case("POST", "/agents/{agent}/items/{item}/{attempt}/logs/{phase}", None, [404, 403, 409]),
         case("POST", "/agents/{agent}/items/{item}/{attempt}/outcome", Some(outcome), [404, 403, 409]),
         case("POST", "/agents/{agent}/items/{item}/{attempt}/build", Some(build), [404, 403, 409]),
-        case("POST", "/agents/{agent}/items/{item}/{attempt}/build/end", Some(json!({ "built": true })), [404, 403, 204]),
+        case(
+            "POST",
+            "/agents/{agent}/items/{item}/{attempt}/build/end",
+            Some(json!({ "built": true })),
+            [404, 403, 204],
+        ),
         case("POST", "/agents/{id}/drain", None, [404, 403, 200]),
         case("POST", "/agents/{id}/stop", None, [404, 403, 200]),
         // Its items are with an agent by now.

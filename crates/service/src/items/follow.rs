@@ -5,6 +5,7 @@ use lanza_model::{
     Reason, Role, code,
     id::ItemId,
     item::{Ending, StateName},
+    policy::Policy,
 };
 use lanza_store::items::{Ended, Item};
 
@@ -69,7 +70,7 @@ impl Service {
         let exit_code =
             if ending == Ending::Finished { Some(0) } else { exit_code.filter(|_| ending == Ending::Failed) };
         let ended = Ended { ending, exit_code, signal: None, reason, phase: Some(lanza_model::Phase::Run), at: now };
-        match self.attempt_end(&id, item.attempt, None, ended).await {
+        match self.attempt_end(&item, item.attempt, None, ended).await {
             // The agent was faster.
             Err(Error::Conflict { .. }) => Ok(()),
             done => done,
@@ -129,6 +130,42 @@ impl Service {
                 Err(e) => return Err(e),
             }
         }
+        self.items_overtime_stop().await
+    }
+
+    /// Stops what takes longer than its queue allows, to begin or altogether.
+    async fn items_overtime_stop(&self) -> Result<()> {
+        let now = self.now();
+        for queue in self.store.queues_with_time_limits().await? {
+            let policy = Policy::lenient(&queue.policy);
+            let before = |limit: Option<i64>| limit.map(|seconds| now.plus_ms(-seconds * 1000));
+            let (start, duration) = (policy.start_timeout_seconds, policy.max_duration_seconds);
+            for item in self.store.items_overtime(&queue.id, before(start), before(duration)).await? {
+                let begun = item.started_at.is_some() || (item.stock && item.run.is_some());
+                let cause = if begun {
+                    let most = duration.unwrap_or_default();
+                    Reason::new(code::MAX_DURATION, format!("the job ran longer than {most} s, which its queue allows"))
+                } else {
+                    let (most, phase) =
+                        (start.unwrap_or_default(), item.phase.map_or("fetch", lanza_model::Phase::as_str));
+                    let text = format!(
+                        "the job did not begin within {most} s, which its queue allows; it was in phase `{phase}`"
+                    );
+                    Reason::new(code::START_TIMEOUT, text)
+                };
+                match self.store.item_stop_for(&item.id, item.attempt, cause, now).await {
+                    Ok(asked) => {
+                        self.wakers.agent_wanted();
+                        self.wakers.changed();
+                        if asked.stock {
+                            self.run_stop_for_item(&asked).await?;
+                        }
+                    }
+                    Err(lanza_store::Error::Moved) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
         Ok(())
     }
 
@@ -177,6 +214,6 @@ impl Service {
             self.wakers.queue_changed(&item.queue_id);
             return Ok(());
         }
-        self.attempt_end(&item.id, item.attempt, None, ended).await
+        self.attempt_end(item, item.attempt, None, ended).await
     }
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{Actor, Error, Result, Service, actor::require_role};
 
 pub use push::{Pushed, WirePush};
-pub(crate) use why::Durations;
+pub(crate) use why::Looks;
 
 /// What a list of items is asked for by.
 #[derive(Debug, Clone, Default)]

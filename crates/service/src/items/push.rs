@@ -6,6 +6,8 @@ use lanza_model::{
     id::ItemId,
     item::StateName,
     name,
+    policy::Policy,
+    resources::{self, Request},
     spec::{Door, JobReference, LaunchSpec},
     template,
 };
@@ -56,6 +58,8 @@ struct Checked {
     queue_config: Map<String, Value>,
     template_variables: Map<String, Value>,
     priority: Priority,
+    max_attempts: u32,
+    resources: Map<String, Value>,
     job: Option<String>,
     job_artifact: Option<String>,
     code_artifact: Option<String>,
@@ -82,6 +86,7 @@ impl Service {
         if let Some(pushed) = self.item_preempted(actor, &checked).await? {
             return Ok(pushed);
         }
+        self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
         if let Some(warning) = self.queue_unserved(&checked.queue).await? {
             warnings.push(warning);
@@ -96,7 +101,7 @@ impl Service {
             state: StateName::Queued,
             phase: None,
             attempt: 0,
-            max_attempts: max_attempts(&checked.queue),
+            max_attempts: checked.max_attempts,
             losses: 0,
             next_retry_at: None,
             agent_id: None,
@@ -130,7 +135,9 @@ impl Service {
             queue_config: checked.queue_config.clone(),
             item_config: checked.spec.resource_args.clone(),
             template_variables: checked.template_variables.clone(),
-            resources: resources(&checked),
+            resources: checked.resources.clone(),
+            reserved: None,
+            stop_cause: None,
             not_before: checked.spec.not_before,
             idempotency_key: checked.spec.idempotency_key.clone(),
             environment: None,
@@ -143,7 +150,9 @@ impl Service {
         })?;
         if new {
             // Agents serve the target of their queue; what runs elsewhere is not for each of them.
-            self.wakers.item_queued(&item.queue_id, checked.queue.target != Some(item.target));
+            // Nor does every machine have what some items ask for.
+            let everyone = checked.queue.target != Some(item.target) || !item.resources.is_empty();
+            self.wakers.item_queued(&item.queue_id, everyone);
             metrics::counter!("lanza_items_pushed_total").increment(1);
         }
         let resolved_spec = resolved_spec(&checked, &item, actor);
@@ -156,6 +165,7 @@ impl Service {
     /// As for [`Service::item_push`].
     pub async fn item_plan(&self, actor: &Actor, entity: &str, queue: &str, spec: Value) -> Result<Plan> {
         let checked = self.item_check(actor, entity, queue, spec, Door::Rest, WirePush::default()).await?;
+        self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
         warnings.extend(self.queue_unserved(&checked.queue).await?);
         Ok(Plan {
@@ -163,6 +173,8 @@ impl Service {
             target: checked.target,
             job: checked.job.clone(),
             project: checked.run_project.clone(),
+            settings: config::settings(&checked.queue.config, &checked.queue_config, &checked.spec.resource_args),
+            resources: checked.resources,
             config: ItemConfig {
                 effective: effective(&checked.queue_config, &checked.spec.resource_args),
                 queue: checked.queue_config,
@@ -209,14 +221,17 @@ impl Service {
             Value::Object(rendered) => rendered,
             _ => Map::new(),
         };
+        let policy = Policy::lenient(&queue.policy);
         // In a personal space both layers are the owner's.
         if entity.team {
-            config::check_submitter(target, &spec.resource_args).map_err(|refused| Error::Invalid {
+            let fields = policy.submitter_fields.as_deref();
+            config::check_submitter_within(target, fields, &spec.resource_args).map_err(|refused| Error::Invalid {
                 field: format!("resource_args.{}.{}", target.wire_name(), refused[0].field),
                 why: refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
                 code: code::FIELD_NOT_ALLOWED,
             })?;
         }
+        let resources = resources_of(&spec, &effective(&queue_config, &spec.resource_args), door, &mut warnings)?;
         let priority = Self::priority_of(&queue, &spec, wire.priority, &mut warnings)?;
         let mut checked = Checked {
             run_entity: spec.entity.clone().unwrap_or_else(|| entity.name.clone()),
@@ -228,6 +243,8 @@ impl Service {
             queue_config,
             template_variables,
             priority,
+            max_attempts: policy.max_attempts(),
+            resources,
             job: None,
             job_artifact: None,
             code_artifact: None,
@@ -239,6 +256,21 @@ impl Service {
         }
         checked.run_entity = self.run_entity_of(actor, &checked).await?;
         Ok(checked)
+    }
+
+    /// A chosen run id may be that of an earlier run, which then goes on, but not of a run of somebody else.
+    async fn run_id_own(&self, actor: &Actor, checked: &Checked) -> Result<()> {
+        let Some(run_id) = &checked.spec.run_id else { return Ok(()) };
+        let Some(entity) = self.store.entity_by_name(&checked.run_entity).await? else { return Ok(()) };
+        let Some(project) = self.store.project_by_name(&entity.id, &checked.run_project).await? else { return Ok(()) };
+        match self.store.run_by_name(&project.id, run_id).await? {
+            Some(run) if run.author != actor.username => Err(Error::Invalid {
+                field: "run_id".into(),
+                why: format!("is the id of a run of `{}`; choose another, or none", run.author),
+                code: code::SPEC_INVALID,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The entity of the run must be one that the author may write into.
@@ -310,7 +342,7 @@ impl Service {
     async fn queue_unserved(&self, queue: &Queue) -> Result<Option<String>> {
         let now = self.now();
         let agents = self.store.agents_of_queue(&queue.id).await?;
-        if agents.iter().any(|a| ["polling", "running"].contains(&status_of(a, now))) {
+        if agents.iter().any(|a| ["polling", "running"].contains(&status_of(a, now)) && a.command == "none") {
             return Ok(None);
         }
         Ok(Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name)))
@@ -339,18 +371,42 @@ fn target_of(queue: &Queue, spec: &LaunchSpec, door: Door, warnings: &mut Vec<St
     }
 }
 
-fn max_attempts(queue: &Queue) -> u32 {
-    let retries = queue.policy.get("retry").and_then(|r| r.get("max")).and_then(Value::as_u64).unwrap_or(0);
-    u32::try_from(retries).unwrap_or(u32::MAX - 1).min(100) + 1
-}
-
 /// What the item asks of the machine: its own words, else those of the target's config.
-fn resources(checked: &Checked) -> Map<String, Value> {
-    if !checked.spec.resources.is_empty() {
-        return checked.spec.resources.clone();
+fn resources_of(
+    spec: &LaunchSpec,
+    config: &Map<String, Value>,
+    door: Door,
+    warnings: &mut Vec<String>,
+) -> Result<Map<String, Value>> {
+    if !spec.resources.is_empty() {
+        if let Some(key) = spec.resources.keys().find(|k| !resources::KEYS.contains(&k.as_str())) {
+            let why = lanza_model::policy::unknown_key("a resource", key, resources::KEYS);
+            return Err(Error::Invalid { field: format!("resources.{key}"), why, code: code::SPEC_INVALID });
+        }
+        return match Request::parse(&spec.resources) {
+            Ok(_) => Ok(spec.resources.clone()),
+            Err((key, why)) if door == Door::Rest => {
+                Err(Error::Invalid { field: format!("resources.{key}"), why, code: code::SPEC_INVALID })
+            }
+            Err((key, why)) => {
+                warnings.push(format!("resources.{key} {why}, so nothing is set aside"));
+                Ok(Map::new())
+            }
+        };
     }
-    let config = effective(&checked.queue_config, &checked.spec.resource_args);
-    ["cpus", "memory", "gpus"].iter().filter_map(|k| config.get(*k).map(|v| ((*k).to_owned(), v.clone()))).collect()
+    let mut asked = Map::new();
+    for key in resources::KEYS {
+        // Options of `docker run` come with their dashes and in their short form, too.
+        let short = if *key == "memory" { "m" } else { key };
+        let found = config.iter().find(|(k, _)| [*key, short].contains(&config::docker_option(k).as_str()));
+        let Some((written, value)) = found.filter(|(_, v)| !v.is_null()) else { continue };
+        let one = Map::from_iter([((*key).to_owned(), value.clone())]);
+        match Request::parse(&one) {
+            Ok(_) => asked.extend(one),
+            Err((_, why)) => warnings.push(format!("`{written}` of the config {why}, so nothing is set aside for it")),
+        }
+    }
+    Ok(asked)
 }
 
 fn resolved_spec(checked: &Checked, item: &Item, actor: &Actor) -> Map<String, Value> {

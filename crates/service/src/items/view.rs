@@ -26,6 +26,8 @@ impl Service {
                 number: a.number,
                 agent: a.agent_id,
                 state: a.state,
+                leased_at: a.leased_at,
+                ended_at: a.ended_at,
                 exit_code: a.exit_code,
                 reason: a.reason,
                 phases: a
@@ -97,7 +99,7 @@ impl Service {
                 effective: effective(&item.queue_config, &item.item_config),
             },
             resources: item.resources.clone(),
-            reserved: None,
+            reserved: item.reserved.clone(),
             not_before: item.not_before,
             idempotency_key: item.idempotency_key.clone(),
             environment: item.environment.clone().and_then(|v| serde_json::from_value(v).ok()),

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use lanza_model::{
-    Target,
     clock::Time,
     id::{AgentId, ItemId, KeyId, QueueId},
     item::StateName,
+    resources::Capacity,
 };
 
 use super::{
     Item,
     read::{item, item_in_tx},
+    schedule::{self, Claimer, Given, OpenQueue},
     transitions::{revoke_token_in_tx, trail},
 };
 use crate::{
@@ -47,81 +48,61 @@ pub struct HeartbeatResult {
 
 impl Store {
     /// Leases up to `most` items to an agent, one queue after the other in turn, each with a token that `issue` makes
-    /// (again when the transaction runs again). Queues that are paused, and items whose author is gone, give nothing.
+    /// (again when the transaction runs again). Queues that are paused, and items whose author is gone, give nothing;
+    /// neither do queues whose cap is reached, nor items that the agent's machine has no room for.
     pub async fn item_claim(
         &self,
-        agent: (AgentId, bool),
-        queues: Vec<QueueId>,
-        targets: Option<Vec<Target>>,
+        claimer: Claimer,
+        queues: Vec<OpenQueue>,
         most: usize,
         now: Time,
         expires_at: Time,
         issue: fn(&Item) -> NewToken,
     ) -> Result<Vec<(Item, NewToken)>> {
         self.write_in(Area::Beside, move |tx| {
-            let (agent, queues, targets) = (agent.clone(), queues.clone(), targets.clone());
+            let (claimer, queues) = (claimer.clone(), queues.clone());
             Box::pin(async move {
-                let mut leased = Vec::new();
-                let mut open = queues;
-                while leased.len() < most && !open.is_empty() {
-                    let mut still_open = Vec::new();
-                    // One queue alone may give everything at once; several give one each in turn.
-                    let share = if open.len() == 1 { most - leased.len() } else { 1 };
-                    for queue in open {
-                        let want = share.min(most - leased.len());
-                        if want == 0 {
-                            break;
-                        }
-                        let got = claim_in_tx(tx, &agent, &queue, targets.as_deref(), want, now, expires_at).await?;
-                        if got.len() == want && share == 1 {
-                            still_open.push(queue);
-                        }
-                        leased.extend(got);
-                    }
-                    open = still_open;
+                let items = claim_counted_in_tx(tx, &claimer, queues, most, now, expires_at).await?;
+                attempts_in_tx(tx, &claimer.id, items, now, issue).await
+            })
+        })
+        .await
+    }
+
+    /// Hands out again what is on lease to an agent and not among `at_hand`: the answer to its claim was lost. Each item
+    /// gets a new token, and its lease begins anew.
+    pub async fn item_claim_again(
+        &self,
+        agent: &AgentId,
+        at_hand: Vec<(String, u32)>,
+        now: Time,
+        expires_at: Time,
+        issue: fn(&Item) -> NewToken,
+    ) -> Result<Vec<(Item, NewToken)>> {
+        let agent = agent.clone();
+        self.write_in(Area::Beside, move |tx| {
+            let (agent, at_hand) = (agent.clone(), at_hand.clone());
+            Box::pin(async move {
+                let rows = sqlx::query("SELECT * FROM items WHERE agent_id = $1 AND state = 'leased' ORDER BY id")
+                    .bind(agent.as_str())
+                    .fetch_all(tx.connection())
+                    .await?;
+                let mut lost = rows.iter().map(item).collect::<Result<Vec<_>>>()?;
+                lost.retain(|i| !at_hand.iter().any(|(id, attempt)| *id == i.id.as_str() && *attempt == i.attempt));
+                for found in &lost {
+                    revoke_token_in_tx(tx, &found.id, found.attempt).await?;
+                    sqlx::query("DELETE FROM attempts WHERE item_id = $1 AND number = $2")
+                        .bind(found.id.as_str())
+                        .bind(i64::from(found.attempt))
+                        .execute(tx.connection())
+                        .await?;
+                    sqlx::query("UPDATE items SET lease_expires_at = $2 WHERE id = $1")
+                        .bind(found.id.as_str())
+                        .bind(expires_at.0)
+                        .execute(tx.connection())
+                        .await?;
                 }
-                let leased: Vec<_> = leased
-                    .into_iter()
-                    .map(|item| {
-                        let token = issue(&item);
-                        (item, token)
-                    })
-                    .collect();
-                let keys: Vec<_> = leased
-                    .iter()
-                    .map(|(item, token)| accounts::NewKey {
-                        id: token.id.clone(),
-                        user_id: item.author_id.clone(),
-                        hash: token.hash.clone(),
-                        prefix: token.prefix.clone(),
-                        description: format!("item {}", item.id),
-                        scope: Some(token.scope.clone()),
-                        created_at: now,
-                        expires_at: None,
-                    })
-                    .collect();
-                accounts::keys_insert_in_tx(tx, &keys).await?;
-                for batch in batches(&leased) {
-                    let statement = format!(
-                        "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) VALUES {}",
-                        rows_of(batch.len(), 6)
-                    );
-                    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-                    for (item, token) in batch {
-                        query = query
-                            .bind(item.id.as_str())
-                            .bind(i64::from(item.attempt))
-                            .bind(agent.0.as_str())
-                            .bind("leased")
-                            .bind(token.id.as_str())
-                            .bind(now.0);
-                    }
-                    query.execute(tx.connection()).await?;
-                }
-                for (item, _) in &leased {
-                    trail(tx, item, &format!("agent:{}", agent.0), "leased", now);
-                }
-                Ok(leased)
+                attempts_in_tx(tx, &agent, lost, now, issue).await
             })
         })
         .await
@@ -214,16 +195,21 @@ impl Store {
                 Box::pin(async move {
                     for (list, since) in [(back, None), (silent, Some(now.0))] {
                         for (id, attempt) in list {
-                            sqlx::query(
+                            let row = sqlx::query(
                                 "UPDATE items SET unreachable_since = $4 \
-                                 WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'running'",
+                                 WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'running' \
+                                 RETURNING entity_id",
                             )
-                            .bind(id)
+                            .bind(&id)
                             .bind(i64::from(attempt))
                             .bind(agent.as_str())
                             .bind(since)
-                            .execute(tx.connection())
+                            .fetch_optional(tx.connection())
                             .await?;
+                            if let Some(row) = row {
+                                let verb = if since.is_some() { "unreachable" } else { "reachable" };
+                                event_insert_in_tx(tx, now, &row.text("entity_id")?, "server", verb, ("item", &id));
+                            }
                         }
                     }
                     Ok(())
@@ -336,11 +322,134 @@ async fn acknowledge_batch<'p>(
     Ok(())
 }
 
+/// Claims from all queues in turn; first for an item that the agent already holds room for.
+async fn claim_counted_in_tx(
+    tx: &mut Tx,
+    claimer: &Claimer,
+    queues: Vec<OpenQueue>,
+    most: usize,
+    now: Time,
+    expires_at: Time,
+) -> Result<Vec<Item>> {
+    let mut left = claimer.left;
+    let held = if claimer.total.is_some() { schedule::held_in_tx(tx, &claimer.id, now).await? } else { None };
+    let mut leased = Vec::new();
+    if let Some((item, queue)) = &held {
+        let of_held: Vec<OpenQueue> = queues.iter().filter(|q| q.id == *queue).cloned().collect();
+        let given = claim_in_turn_in_tx(tx, claimer, of_held, &mut left, most, now, expires_at).await?;
+        leased = given.items;
+        if given.holds.as_ref() != Some(item) {
+            schedule::hold_in_tx(tx, &claimer.id, given.holds.as_ref()).await?;
+        }
+        if given.holds.is_some() {
+            return Ok(leased);
+        }
+    }
+    let given = claim_in_turn_in_tx(tx, claimer, queues, &mut left, most - leased.len(), now, expires_at).await?;
+    if given.holds.is_some() {
+        schedule::hold_in_tx(tx, &claimer.id, given.holds.as_ref()).await?;
+    }
+    leased.extend(given.items);
+    Ok(leased)
+}
+
+/// One queue alone may give everything at once; several give one each in turn.
+async fn claim_in_turn_in_tx(
+    tx: &mut Tx,
+    claimer: &Claimer,
+    queues: Vec<OpenQueue>,
+    left: &mut Capacity,
+    most: usize,
+    now: Time,
+    expires_at: Time,
+) -> Result<Given> {
+    let mut all = Given::default();
+    let mut open = queues;
+    while all.items.len() < most && !open.is_empty() {
+        let mut still_open = Vec::new();
+        let share = if open.len() == 1 { most - all.items.len() } else { 1 };
+        for queue in open {
+            let want = share.min(most - all.items.len());
+            if want == 0 {
+                break;
+            }
+            let given = if claimer.takes_any(&queue) {
+                let items = claim_in_tx(tx, claimer, &queue.id, want, now, expires_at).await?;
+                Given { items, holds: None }
+            } else {
+                schedule::claim_in_tx(tx, claimer, &queue, left, want, now, expires_at).await?
+            };
+            if given.items.len() == want && share == 1 {
+                still_open.push(queue);
+            }
+            all.items.extend(given.items);
+            if given.holds.is_some() {
+                // Whatever else went to this agent would take the room that it holds.
+                all.holds = given.holds;
+                return Ok(all);
+            }
+        }
+        open = still_open;
+    }
+    Ok(all)
+}
+
+/// Begins the attempts of leased items, each with its token.
+async fn attempts_in_tx(
+    tx: &mut Tx,
+    agent: &AgentId,
+    items: Vec<Item>,
+    now: Time,
+    issue: fn(&Item) -> NewToken,
+) -> Result<Vec<(Item, NewToken)>> {
+    let leased: Vec<_> = items
+        .into_iter()
+        .map(|item| {
+            let token = issue(&item);
+            (item, token)
+        })
+        .collect();
+    let keys: Vec<_> = leased
+        .iter()
+        .map(|(item, token)| accounts::NewKey {
+            id: token.id.clone(),
+            user_id: item.author_id.clone(),
+            hash: token.hash.clone(),
+            prefix: token.prefix.clone(),
+            description: format!("item {}", item.id),
+            scope: Some(token.scope.clone()),
+            created_at: now,
+            expires_at: None,
+        })
+        .collect();
+    accounts::keys_insert_in_tx(tx, &keys).await?;
+    for batch in batches(&leased) {
+        let statement = format!(
+            "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) VALUES {}",
+            rows_of(batch.len(), 6)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        for (item, token) in batch {
+            query = query
+                .bind(item.id.as_str())
+                .bind(i64::from(item.attempt))
+                .bind(agent.as_str())
+                .bind("leased")
+                .bind(token.id.as_str())
+                .bind(now.0);
+        }
+        query.execute(tx.connection()).await?;
+    }
+    for (item, _) in &leased {
+        trail(tx, item, &format!("agent:{agent}"), "leased", now);
+    }
+    Ok(leased)
+}
+
 async fn claim_in_tx(
     tx: &mut Tx,
-    agent: &(AgentId, bool),
+    claimer: &Claimer,
     queue: &QueueId,
-    targets: Option<&[Target]>,
     want: usize,
     now: Time,
     expires_at: Time,
@@ -349,10 +458,7 @@ async fn claim_in_tx(
         Engine::Sqlite => "",
         Engine::Postgres => "FOR UPDATE OF i SKIP LOCKED",
     };
-    let targets = targets.map_or_else(String::new, |list| {
-        let words = list.iter().map(|t| format!("'{}'", t.as_str())).collect::<Vec<_>>().join(", ");
-        format!("AND i.target IN ({words})")
-    });
+    let targets = claimer.targets_clause();
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         // Materialized: Postgres would run a plain subselect again for each row that it locks. The state is wrapped so
         // that SQLite takes the picked rows by their ids instead of walking everything that is queued.
@@ -366,8 +472,8 @@ async fn claim_in_tx(
          WHERE id IN (SELECT id FROM picked) AND COALESCE(state, '') = 'queued' RETURNING *"
     )))
     .bind(queue.as_str())
-    .bind(agent.0.as_str())
-    .bind(i16::from(agent.1))
+    .bind(claimer.id.as_str())
+    .bind(i16::from(claimer.stock))
     .bind(now.0)
     .bind(expires_at.0)
     .fetch_all(tx.connection())

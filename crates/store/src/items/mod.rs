@@ -8,6 +8,7 @@ mod insert;
 mod leases;
 mod logs;
 mod read;
+mod schedule;
 mod transitions;
 
 #[cfg(test)]
@@ -25,7 +26,9 @@ use serde_json::{Map, Value};
 
 pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
-pub use read::{AttemptRow, ItemFilter, ItemSpan};
+pub(crate) use read::item;
+pub use read::{AttemptRow, ItemFilter, ItemSpan, Used, UsedBy};
+pub use schedule::{Claimer, HeldItem, OpenQueue};
 pub use transitions::{Ended, Stopping};
 
 use crate::gather::Counter;
@@ -134,6 +137,10 @@ pub struct Item {
     pub template_variables: Map<String, Value>,
     /// What it asks of the machine.
     pub resources: Map<String, Value>,
+    /// What its agent set aside for it, JSON of the API's type.
+    pub reserved: Option<Value>,
+    /// Why the server itself asked to stop it.
+    pub stop_cause: Option<Reason>,
     /// Not to start before.
     pub not_before: Option<Time>,
     /// A second push with the same key is the same item.

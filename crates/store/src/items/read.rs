@@ -6,6 +6,7 @@ use lanza_model::{
     id::{EntityId, ItemId, QueueId},
     item::StateName,
 };
+use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
 
 use super::Item;
@@ -20,12 +21,44 @@ pub struct AttemptRow {
     pub agent_id: Option<String>,
     /// `leased running finished failed stopped lost`.
     pub state: String,
+    /// When the agent took it.
+    pub leased_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
     /// Exit code.
     pub exit_code: Option<i32>,
     /// Why it ended so.
     pub reason: Option<lanza_model::Reason>,
     /// Phases in order: begin and end.
     pub phases: Vec<(Phase, Time, Option<Time>)>,
+}
+
+/// What the attempts of some items took.
+#[derive(Debug, Clone)]
+pub struct Used {
+    /// The user, queue, project or job; none for items without a job.
+    pub key: Option<String>,
+    /// What the items asked of the machine.
+    pub resources: Map<String, Value>,
+    /// What was set aside for them, if their agents said so.
+    pub reserved: Option<Value>,
+    /// How many items.
+    pub items: i64,
+    /// Sum of their attempts' times, in milliseconds.
+    pub ms: i64,
+}
+
+/// What attempts are summed up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsedBy {
+    /// Authors.
+    User,
+    /// Queues.
+    Queue,
+    /// Projects of the runs.
+    Project,
+    /// Jobs, each version by itself.
+    Job,
 }
 
 /// The times of an item, for figures.
@@ -72,7 +105,7 @@ fn legal<T>(column: &'static str, found: Option<T>, text: &str) -> Result<T> {
     found.ok_or_else(|| Error::Config(format!("the stored {column} `{text}` is not legal")))
 }
 
-pub(super) fn item(row: &AnyRow) -> Result<Item> {
+pub(crate) fn item(row: &AnyRow) -> Result<Item> {
     let (target, state) = (row.text("target")?, row.text("state")?);
     let small = |column: &str| -> Result<Option<i32>> { Ok(row.maybe_int(column)?.map(|n| n as i32)) };
     Ok(Item {
@@ -120,6 +153,8 @@ pub(super) fn item(row: &AnyRow) -> Result<Item> {
         item_config: row.json("item_config")?,
         template_variables: row.json("template_variables")?,
         resources: row.json("resources")?,
+        reserved: row.maybe_json("reserved")?,
+        stop_cause: row.maybe_json("stop_cause")?,
         not_before: row.maybe_time("not_before")?,
         idempotency_key: row.maybe_text("idempotency_key")?,
         environment: row.maybe_json("environment")?,
@@ -182,7 +217,7 @@ impl Store {
     /// Returns the attempts of an item with their phases, first to last.
     pub async fn attempt_list(&self, id: &ItemId) -> Result<Vec<AttemptRow>> {
         let rows = sqlx::query(
-            "SELECT number, agent_id, state, exit_code, reason FROM attempts WHERE item_id = $1 ORDER BY number",
+            "SELECT number, agent_id, state, leased_at, ended_at, exit_code, reason FROM attempts WHERE item_id = $1 ORDER BY number",
         )
         .bind(id.as_str())
         .fetch_all(self.read_pool())
@@ -194,6 +229,8 @@ impl Store {
                     number: row.int("number")? as u32,
                     agent_id: row.maybe_text("agent_id")?,
                     state: row.text("state")?,
+                    leased_at: row.time("leased_at")?,
+                    ended_at: row.maybe_time("ended_at")?,
                     exit_code: row.maybe_int("exit_code")?.map(|n| n as i32),
                     reason: row.maybe_json("reason")?,
                     phases: Vec::new(),
@@ -218,16 +255,18 @@ impl Store {
         Ok(attempts)
     }
 
-    /// Counts the waiting items of a queue that come before `item`, up to `most`.
-    pub async fn items_ahead(&self, item: &Item, most: i64) -> Result<i64> {
+    /// Counts the waiting items of a queue that come before `item` and may go at `now`, up to `most`.
+    pub async fn items_ahead(&self, item: &Item, now: Time, most: i64) -> Result<i64> {
         sqlx::query(
             "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' \
-             AND (priority < $2 OR (priority = $2 AND id < $3)) LIMIT $4) AS ahead",
+             AND (priority < $2 OR (priority = $2 AND id < $3)) AND COALESCE(not_before, 0) <= $5 \
+             AND COALESCE(next_retry_at, 0) <= $5 LIMIT $4) AS ahead",
         )
         .bind(item.queue_id.as_str())
         .bind(item.priority.number())
         .bind(item.id.as_str())
         .bind(most)
+        .bind(now.0)
         .fetch_one(self.read_pool())
         .await?
         .int("n")
@@ -284,6 +323,62 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Sums up the attempts of an entity's items between `since` and `now`: what began before counts from `since` on,
+    /// what has not ended up to `now`.
+    pub async fn attempts_used(&self, entity: &EntityId, by: UsedBy, since: Time, now: Time) -> Result<Vec<Used>> {
+        let column = match by {
+            UsedBy::User => "author",
+            UsedBy::Queue => "queue_name",
+            UsedBy::Project => "run_project",
+            UsedBy::Job => "job",
+        };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT u.grp, u.resources, u.reserved, COUNT(DISTINCT u.item_id) AS n, CAST(SUM(u.until - u.begun) AS BIGINT) AS ms \
+             FROM (SELECT i.{column} AS grp, i.resources, i.reserved, a.item_id, \
+             CASE WHEN a.leased_at < $2 THEN $2 ELSE a.leased_at END AS begun, COALESCE(a.ended_at, $3) AS until \
+             FROM attempts a JOIN items i ON i.id = a.item_id \
+             WHERE i.entity_id = $1 AND COALESCE(a.ended_at, $3) > $2) AS u \
+             WHERE u.until >= u.begun GROUP BY u.grp, u.resources, u.reserved"
+        )))
+        .bind(entity.as_str())
+        .bind(since.0)
+        .bind(now.0)
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Used {
+                    key: row.maybe_text("grp")?,
+                    resources: row.json("resources")?,
+                    reserved: row.maybe_json("reserved")?,
+                    items: row.int("n")?,
+                    ms: row.int("ms")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Lists running items of a queue that nobody asked to stop and that took too long: acknowledged by `started_by`
+    /// and not begun yet, or begun by `ended_by`. A stock agent's item has begun once it has a run.
+    pub async fn items_overtime(
+        &self,
+        queue: &QueueId,
+        started_by: Option<Time>,
+        ended_by: Option<Time>,
+    ) -> Result<Vec<Item>> {
+        let rows = sqlx::query(
+            "SELECT * FROM items WHERE queue_id = $1 AND state = 'running' AND stop_requested_at IS NULL \
+             AND ((started_at IS NULL AND (stock = 0 OR run IS NULL) AND acknowledged_at <= $2) \
+             OR started_at <= $3 OR (stock = 1 AND run IS NOT NULL AND acknowledged_at <= $3))",
+        )
+        .bind(queue.as_str())
+        .bind(started_by.map_or(i64::MIN, |t| t.0))
+        .bind(ended_by.map_or(i64::MIN, |t| t.0))
+        .fetch_all(self.read_pool())
+        .await?;
+        rows.iter().map(item).collect()
     }
 
     /// Whether a queue of these may have something to hand out now. Cheap: a claim asks before it writes.

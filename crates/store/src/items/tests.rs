@@ -8,11 +8,12 @@ use lanza_model::{
     code,
     id::{AgentId, EntityId, ItemId, KeyId, QueueId, UserId},
     item::{Ending, Event, State, StateName, next},
+    resources::Capacity,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::{Ended, Item, ItemFilter, NewToken, Stopping};
+use super::{Claimer, Ended, Item, ItemFilter, NewToken, OpenQueue, Stopping};
 use crate::{
     Error, Store,
     accounts::{NewKey, User},
@@ -94,6 +95,7 @@ impl Place {
                 version: "lanza@0".into(),
                 targets: vec![Target::Process],
                 slots: Some(1),
+                resources: None,
                 settings: Value::Null,
                 status: "polling".into(),
                 command: "none".into(),
@@ -153,6 +155,8 @@ impl Place {
             item_config: Map::new(),
             template_variables: Map::new(),
             resources: Map::new(),
+            reserved: None,
+            stop_cause: None,
             not_before: None,
             idempotency_key: None,
             environment: None,
@@ -165,9 +169,26 @@ impl Place {
     }
 
     pub(crate) async fn claim(&self, agent: usize, want: usize) -> Vec<Item> {
-        let agent = (self.agents[agent].clone(), false);
-        let queues = vec![self.queue.id.clone()];
-        let leased = self.store.item_claim(agent, queues, None, want, NOW, NOW.plus_ms(60_000), token).await;
+        self.claim_as(self.claimer(agent), self.open(), want).await
+    }
+
+    fn claimer(&self, agent: usize) -> Claimer {
+        Claimer {
+            id: self.agents[agent].clone(),
+            stock: false,
+            targets: None,
+            total: None,
+            left: Capacity::default(),
+            alive_since: NOW.plus_ms(-60_000),
+        }
+    }
+
+    fn open(&self) -> OpenQueue {
+        OpenQueue { id: self.queue.id.clone(), max_running: None, max_running_per_user: None }
+    }
+
+    async fn claim_as(&self, claimer: Claimer, queue: OpenQueue, want: usize) -> Vec<Item> {
+        let leased = self.store.item_claim(claimer, vec![queue], want, NOW, NOW.plus_ms(60_000), token).await;
         leased.expect("claim").into_iter().map(|(item, _)| item).collect()
     }
 
@@ -386,9 +407,13 @@ async fn what_is_not_due_or_paused_or_orphaned_is_not_handed_out() {
         place.store.item_insert(later).await.expect("pushed");
         assert!(place.claim(0, 1).await.is_empty());
         let id = place.push().await;
-        place.store.queue_set_paused(&place.queue, true, NOW, "ana").await.expect("paused");
+        place
+            .store
+            .queue_set_mode(&Queue { paused: true, ..place.queue.clone() }, "paused", NOW, "ana")
+            .await
+            .expect("paused");
         assert!(place.claim(0, 1).await.is_empty());
-        place.store.queue_set_paused(&place.queue, false, NOW, "ana").await.expect("resumed");
+        place.store.queue_set_mode(&place.queue, "resumed", NOW, "ana").await.expect("resumed");
         assert_eq!(place.claim(0, 5).await.iter().map(|i| &i.id).collect::<Vec<_>>(), [&id]);
     }
 }
@@ -438,7 +463,7 @@ async fn reports_keep_phases_and_the_latest_one_shows() {
         place.claim(0, 1).await;
         let agent = &place.agents[0];
         place.store.item_acknowledge(&id, 1, agent, NOW).await.expect("ack");
-        let report = |phases| place.store.item_report(&id, 1, agent, phases, vec!["w".into()], None, None);
+        let report = |phases| place.store.item_report(&id, 1, agent, phases, vec!["w".into()], None, None, None);
         report(vec![(Phase::Run, NOW.plus_ms(5), None)]).await.expect("run");
         let item = report(vec![(Phase::Fetch, NOW, Some(NOW.plus_ms(3)))]).await.expect("late fetch");
         assert_eq!((item.phase, item.started_at), (Some(Phase::Run), Some(NOW.plus_ms(5))));

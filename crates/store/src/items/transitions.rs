@@ -132,7 +132,7 @@ impl Store {
             Box::pin(async move {
                 let row = sqlx::query(
                     "UPDATE items SET state = 'queued', phase = NULL, agent_id = NULL, stock = 0, unreachable_since = NULL, \
-                     leased_at = NULL, started_at = NULL, next_retry_at = $4, losses = losses + $5 \
+                     leased_at = NULL, started_at = NULL, reserved = NULL, next_retry_at = $4, losses = losses + $5 \
                      WHERE id = $1 AND attempt = $2 AND state = 'running' AND stop_requested_at IS NULL \
                      AND agent_id = COALESCE($3, agent_id) RETURNING *",
                 )
@@ -144,7 +144,8 @@ impl Store {
                 .fetch_optional(tx.connection())
                 .await?;
                 let found = item(&row.ok_or(Error::Moved)?)?;
-                attempt_ended_in_tx(tx, &found, if lost { "lost" } else { "failed" }, &ended).await?;
+                let gone = lost || ended.reason.as_ref().is_some_and(|r| r.code == lanza_model::code::AGENT_LOST.word);
+                attempt_ended_in_tx(tx, &found, if gone { "lost" } else { "failed" }, &ended).await?;
                 revoke_token_in_tx(tx, &id, attempt).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
                 trail(tx, &found, &actor, "requeued", ended.at);
@@ -212,6 +213,33 @@ impl Store {
         .await
     }
 
+    /// The server itself wants an attempt to stop, for `cause`: it will have failed with that once it has stopped.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] when it does not run this attempt any more, or is asked to stop already.
+    pub async fn item_stop_for(&self, id: &ItemId, attempt: u32, cause: Reason, now: Time) -> Result<Item> {
+        let id = id.clone();
+        self.write_in(Area::Beside, move |tx| {
+            let (id, cause) = (id.clone(), cause.clone());
+            Box::pin(async move {
+                let row = sqlx::query(
+                    "UPDATE items SET stop_requested_at = $3, stop_cause = $4 \
+                     WHERE id = $1 AND attempt = $2 AND state = 'running' AND stop_requested_at IS NULL RETURNING *",
+                )
+                .bind(id.as_str())
+                .bind(i64::from(attempt))
+                .bind(now.0)
+                .bind(json(&cause))
+                .fetch_optional(tx.connection())
+                .await?;
+                let found = item(&row.ok_or(Error::Moved)?)?;
+                trail(tx, &found, "server", "stop_requested", now);
+                Ok(found)
+            })
+        })
+        .await
+    }
+
     /// Stores what an agent reports about its attempt. Phases come in any order and more than once.
     ///
     /// # Errors
@@ -225,11 +253,12 @@ impl Store {
         warnings: Vec<String>,
         environment: Option<Value>,
         source: Option<Value>,
+        reserved: Option<Value>,
     ) -> Result<Item> {
         let (id, agent) = (id.clone(), agent.clone());
         self.write_in(Area::Beside, move |tx| {
             let (id, agent, phases, warnings) = (id.clone(), agent.clone(), phases.clone(), warnings.clone());
-            let (environment, source) = (environment.clone(), source.clone());
+            let (environment, source, reserved) = (environment.clone(), source.clone(), reserved.clone());
             Box::pin(async move {
                 let found = item_in_tx(tx, &id).await?.ok_or(Error::Moved)?;
                 let begun = found.state == StateName::Running || found.state.is_ended();
@@ -258,7 +287,7 @@ impl Store {
                 let row = sqlx::query(
                     "UPDATE items SET phase = CASE WHEN state = 'running' THEN COALESCE($2, phase) ELSE phase END, \
                      started_at = COALESCE($3, started_at), warnings = $4, environment = COALESCE($5, environment), \
-                     source = COALESCE($6, source) WHERE id = $1 RETURNING *",
+                     source = COALESCE($6, source), reserved = COALESCE($7, reserved) WHERE id = $1 RETURNING *",
                 )
                 .bind(id.as_str())
                 .bind(latest.map(Phase::as_str))
@@ -266,6 +295,7 @@ impl Store {
                 .bind(json(&all))
                 .bind(environment.as_ref().map(json))
                 .bind(source.as_ref().map(json))
+                .bind(reserved.as_ref().map(json))
                 .fetch_one(tx.connection())
                 .await?;
                 item(&row)
@@ -338,7 +368,7 @@ impl Store {
             Box::pin(async move {
                 let row = sqlx::query(
                     "UPDATE items SET state = 'queued', phase = NULL, agent_id = NULL, stock = 0, unreachable_since = NULL, \
-                     leased_at = NULL, spec = $2, priority = COALESCE($3, priority) WHERE id = $1 AND state = 'running' RETURNING *",
+                     leased_at = NULL, reserved = NULL, spec = $2, priority = COALESCE($3, priority) WHERE id = $1 AND state = 'running' RETURNING *",
                 )
                 .bind(id.as_str())
                 .bind(json(&spec))
