@@ -4,6 +4,7 @@
 //! down did not happen, and what was is looked for on the target.
 
 mod ending;
+mod progress;
 
 use std::{
     fs, io,
@@ -14,15 +15,16 @@ use std::{
     time::Duration,
 };
 
-use lanza_api::{
-    agent::{Lease, PhaseReport, Reserved},
-    item::{ItemEnvironment, ItemSource, Outcome},
-};
+use lanza_api::item::Outcome;
 use lanza_model::{Phase, Reason, Target, clock::Time, code, item::Ending};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::{debug, info, warn};
 
 use self::ending::{ended_with_target, explain, outcome};
+pub(crate) use self::progress::Progress;
 use crate::{
     context::{Context, Served},
     courier::{Courier, Failure, chain, failure},
@@ -31,7 +33,7 @@ use crate::{
     prepare,
     state_dir::remove_dir,
     target::{
-        Handle, Launch, StartError, Status, Unanswered, proc,
+        Handle, Launch, StartError, Status, Stopped, Unanswered, proc,
         supervisor::{read_file, write_file},
     },
 };
@@ -68,6 +70,8 @@ const PREPARE_RETRY: Duration = Duration::from_secs(5);
 const OBSERVE_FAILURES: u32 = 1200;
 /// Grace when an attempt that belongs to somebody else is stopped.
 const FORGET_GRACE: Duration = Duration::from_secs(5);
+/// How long a target may take to say whether a workload that is to be stopped has ended by itself.
+const STOP_ASK: Duration = Duration::from_secs(2);
 /// Wait between tries to reach a target.
 const TARGET_RETRY: Duration = Duration::from_secs(2);
 
@@ -86,87 +90,6 @@ enum Cut {
 impl From<io::Error> for Cut {
     fn from(error: io::Error) -> Self {
         Self::Journal(error)
-    }
-}
-
-/// The journal and the courier of one attempt: what is written down and told.
-pub(crate) struct Progress {
-    journal: Journal,
-    courier: Arc<Courier>,
-    clock: Arc<dyn lanza_model::clock::Clock>,
-}
-
-impl Progress {
-    /// The lease of the attempt.
-    pub(crate) fn lease(&self) -> &Arc<Lease> {
-        &self.journal.state.lease
-    }
-
-    /// What of the machine is set aside for it.
-    pub(crate) fn reserved(&self) -> &Reserved {
-        &self.journal.state.reserved
-    }
-
-    /// Keeps these out of everything that is sent.
-    pub(crate) fn keep_secret(&self, secrets: impl IntoIterator<Item = String>) {
-        self.courier.keep_secret(secrets);
-    }
-
-    /// The id under which the agent took it.
-    pub(crate) fn agent(&self) -> &str {
-        &self.journal.state.agent
-    }
-
-    async fn note(&mut self, entry: Entry) {
-        // These entries inform only; a restart does without one that could not be written.
-        if let Err(e) = self.journal.append(entry).await {
-            warn!(item.id = %self.lease().item, "cannot write the journal: {e}");
-        }
-        let state = &self.journal.state;
-        let (phases, warnings) = (state.phases.clone(), state.warnings.clone());
-        let (environment, source) = (state.environment.clone(), state.source.clone());
-        let reserved = Some(state.reserved.clone());
-        self.courier.report(move |report| {
-            report.phases = phases;
-            report.warnings = warnings;
-            report.environment = environment;
-            report.source = source;
-            report.reserved = reserved;
-        });
-    }
-
-    /// Ends the open phase and begins the next one, now.
-    pub(crate) async fn begin(&mut self, phase: Phase) {
-        self.begin_at(phase, self.clock.now()).await;
-    }
-
-    async fn begin_at(&mut self, phase: Phase, at: Time) {
-        self.end(at).await;
-        debug!(item.id = %self.lease().item, "phase {phase}");
-        self.note(Entry::Phase { phase: PhaseReport { name: phase, started_at: at, ended_at: None } }).await;
-    }
-
-    /// Ends the open phase.
-    async fn end(&mut self, at: Time) {
-        if let Some(open) = self.journal.state.phases.iter().rfind(|p| p.ended_at.is_none()).cloned() {
-            let phase = PhaseReport { ended_at: Some(at.max(open.started_at)), ..open };
-            self.note(Entry::Phase { phase }).await;
-        }
-    }
-
-    /// Adds a warning to the item.
-    pub(crate) async fn warn(&mut self, text: String) {
-        self.note(Entry::Warning { text }).await;
-    }
-
-    /// Says in which environment it runs.
-    pub(crate) async fn environment(&mut self, environment: ItemEnvironment) {
-        self.note(Entry::Environment { environment }).await;
-    }
-
-    /// Says what it runs.
-    pub(crate) async fn source(&mut self, source: ItemSource) {
-        self.note(Entry::Source { source }).await;
     }
 }
 
@@ -203,7 +126,7 @@ impl Attempt {
         redactor.extend([state.lease.token.clone()]);
         let (client, agent) = (ctx.client.clone(), state.agent.clone());
         let courier = Courier::new(client, agent, state.lease.clone(), &handle.dir, redactor, !resumed);
-        let progress = Progress { journal, courier: Arc::new(courier), clock: ctx.clock.clone() };
+        let progress = Progress::new(journal, courier, ctx.clock.clone());
         Self { ctx, served, handle, intent, progress, predecessors, resumed, acknowledged }
     }
 
@@ -324,7 +247,14 @@ impl Attempt {
     /// Starts what was prepared, which may have been tried before, and follows it to its end.
     async fn start_and_follow(&mut self, launch: &Launch) -> Result<Outcome, Cut> {
         self.progress.begin(Phase::Start).await;
-        if let Err(reason) = self.start(launch).await {
+        let mut intent = self.intent.clone();
+        let started = tokio::select! {
+            biased;
+            started = self.start(launch) => started,
+            // A target that is away is tried for a while, which nobody who wants a stop waits for.
+            grace = stop_wanted(&mut intent, Duration::MAX) => return self.stop(grace).await,
+        };
+        if let Err(reason) = started {
             // A target that failed half-way may have made something.
             self.stop_for_sure(Duration::ZERO).await;
             return Ok(self.failed(reason));
@@ -455,7 +385,7 @@ impl Attempt {
         // What ended before anybody stopped it has ended by itself.
         if self.progress.journal.state.starting.is_some()
             && self.progress.journal.state.stop.is_none()
-            && let Status::Ended(exit) = self.ask().await
+            && let Ok(Status::Ended(exit)) = timeout(STOP_ASK, self.ask()).await
             && let Some(outcome) = self.learn(Status::Ended(exit)).await
         {
             return Ok(outcome);
@@ -466,24 +396,35 @@ impl Attempt {
         let mut intent = self.intent.clone();
         let mut grace = grace;
         if self.progress.journal.state.starting.is_some() {
-            loop {
-                let newer = tokio::select! {
-                    () = self.stop_for_sure(grace) => None,
-                    shorter = stop_wanted(&mut intent, grace) => Some(shorter),
-                };
-                match newer {
+            let left = loop {
+                tokio::select! {
+                    left = self.stop_for_sure(grace) => break left,
                     // Somebody has less patience by now.
-                    Some(shorter) => grace = shorter,
-                    None => break,
+                    shorter = stop_wanted(&mut intent, grace) => grace = shorter,
                 }
+            };
+            if left == Stopped::Records {
+                let text = "the target does not answer, so the agent ended the job's processes by itself; the end of the log may be missing";
+                self.progress.warn(text.to_owned()).await;
             }
         }
         Ok(self.stopped())
     }
 
-    async fn stop_for_sure(&self, grace: Duration) {
-        while let Err(Unanswered(why)) = self.served.target.stop(&self.handle, grace).await {
-            warn!(item.id = %self.handle.item, "cannot stop the workload yet: {why}");
+    /// Stops the workload, however long that takes; returns what is left of it.
+    async fn stop_for_sure(&self, grace: Duration) -> Stopped {
+        loop {
+            match self.served.target.stop(&self.handle, grace).await {
+                Ok(left) => return left,
+                Err(Unanswered(why)) => warn!(item.id = %self.handle.item, "cannot stop the workload yet: {why}"),
+            }
+            sleep(TARGET_RETRY).await;
+        }
+    }
+
+    /// Waits until nothing of an ended workload is left on its target.
+    async fn clean_for_sure(&self) {
+        while self.stop_for_sure(Duration::ZERO).await == Stopped::Records {
             sleep(TARGET_RETRY).await;
         }
     }
@@ -491,16 +432,18 @@ impl Attempt {
     /// Cleans the target, sends what is left to send, and closes the attempt.
     async fn finish(&mut self) -> Result<(), Cut> {
         let Some(outcome) = self.progress.journal.state.outcome.clone() else { return Ok(()) };
-        if self.progress.journal.state.starting.is_some() {
-            // It has ended; this removes what it left, once its log is whole.
-            self.stop_for_sure(Duration::ZERO).await;
-        }
+        // It has ended; this removes what it left, once its log is whole.
+        let started = self.progress.journal.state.starting.is_some();
+        let left = if started { self.stop_for_sure(Duration::ZERO).await } else { Stopped::Clean };
         self.progress.begin(Phase::Upload).await;
         self.progress.courier.flush().await;
         self.progress.end(self.ctx.clock.now()).await;
         self.progress.courier.flush().await;
         if self.progress.courier.outcome(&outcome).await.is_err() {
             return Err(Cut::Lost);
+        }
+        if left == Stopped::Records {
+            self.clean_for_sure().await;
         }
         self.progress.journal.append(Entry::Reported).await?;
         let how = outcome.reason.as_ref().map_or_else(String::new, |r| format!(": {}", r.message));
@@ -514,6 +457,7 @@ impl Attempt {
         info!(item.id = %self.handle.item, attempt = self.handle.attempt, "the item is not this agent's any more");
         if self.progress.journal.state.starting.is_some() {
             self.stop_for_sure(FORGET_GRACE).await;
+            self.clean_for_sure().await;
         }
         self.progress.journal.append(Entry::Forgotten).await?;
         self.tidy(false);

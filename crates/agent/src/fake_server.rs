@@ -172,7 +172,6 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                 queues: vec![],
                 status: "polling".into(),
                 slots: None,
-                resources: None,
                 items: vec![],
                 last_seen: Time(0),
                 created_at: Time(0),
@@ -180,13 +179,18 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
             ok(json!({"agent": agent}))
         }
         ["agents", _, "claim"] => {
-            state.lock().claims.push(serde_json::from_slice(body).unwrap());
-            let registered = state.lock().registered;
+            let (registered, newest) = {
+                let mut s = state.lock();
+                s.claims.push(serde_json::from_slice(body).unwrap());
+                (s.registered, s.claims.len())
+            };
             for _ in 0..100 {
                 let woken = news.notified();
                 let lease = {
                     let mut s = state.lock();
-                    if s.registered == registered && !s.away { s.leases.pop_front() } else { None }
+                    // The agent has one claim at a time: an earlier one is dead.
+                    let alive = s.registered == registered && s.claims.len() == newest && !s.away;
+                    if alive { s.leases.pop_front() } else { None }
                 };
                 if let Some(lease) = lease {
                     return ok(json!({"leases": [lease], "command": AgentCommand::None}));

@@ -24,6 +24,7 @@ mod journal;
 mod machine;
 mod prepare;
 mod redact;
+mod replay;
 mod source;
 mod state_dir;
 mod target;
@@ -34,6 +35,7 @@ pub use build::prune::{Piece, PruneOptions, Pruned, prune};
 pub use error::Error;
 pub use launch_config::{ConfigError, LaunchConfig};
 pub use options::{Declared, Options, Slots};
+pub use replay::{ReplayError, Replayed, replay};
 pub use target::supervisor::supervise;
 
 use tokio::sync::mpsc;

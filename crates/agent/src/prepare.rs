@@ -248,6 +248,7 @@ async fn process(ctx: &Context, progress: &mut Progress, handle: &Handle, job: J
         environment: environment.into_iter().collect(),
         folder: Some(folder),
         container: None,
+        fresh: true,
     })
 }
 

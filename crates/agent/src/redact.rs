@@ -57,7 +57,9 @@ impl Redactor {
         for secret in &self.secrets {
             let mut from = 0;
             while let Some(at) = find(&bytes[from..], secret) {
-                bytes[from + at..from + at + secret.len()].fill(b'*');
+                let found = &mut bytes[from + at..from + at + secret.len()];
+                // Lines stay lines.
+                found.iter_mut().filter(|b| **b != b'\n').for_each(|b| *b = b'*');
                 from += at + secret.len();
             }
         }

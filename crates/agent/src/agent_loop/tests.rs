@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use lanza_api::{Problem, agent::StopRequest};
+use lanza_api::{
+    Problem,
+    agent::{Lease, StopRequest},
+};
 use lanza_model::item::Ending as Ended;
 use serde_json::json;
 
 use super::*;
-use crate::{fake_server::FakeServer, journal::tests::lease as plain_lease, state_dir::StateDir, target::proc};
+use crate::{
+    Declared, LaunchConfig, Slots, fake_server::FakeServer, journal::tests::lease as plain_lease, state_dir::StateDir,
+    target::proc,
+};
 
 fn environment() -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> = std::env::vars().collect();
@@ -394,5 +400,116 @@ async fn an_agent_that_cannot_begin_says_why() {
     let (_control, orders) = mpsc::unbounded_channel();
     let error = run(options(&server, state.path()), orders).await.unwrap_err();
     assert!(matches!(error, Error::StateInUse { .. }), "{error}");
+    agent.end(Control::Leave).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gpus_are_set_aside_and_kept_across_a_kill() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut settings = options(&server, state.path());
+    settings.resources = Declared { gpus: Declared::read_gpus("3,5,7"), ..Declared::default() };
+    let agent = Running::start(settings.clone());
+    let asking = |item: &str, gpus: u32, script: &str| {
+        let mut lease = lease(&own(item), script);
+        lease.resources = json!({"gpus": gpus}).as_object().unwrap().clone();
+        lease
+    };
+    let go = state.path().join("go");
+    let waits = format!("echo sees=$CUDA_VISIBLE_DEVICES; while [ ! -e {} ]; do sleep 0.05; done", go.display());
+    server.push(asking("two-gpus", 2, &waits));
+    server.push(asking("no-gpu", 0, "echo sees=$CUDA_VISIBLE_DEVICES"));
+    assert_eq!(server.outcome(&own("no-gpu")).await.1, "sees=\n", "it asked for none");
+    let two = own("two-gpus");
+    server.until("the log", |s| s.logs.get(&(two.clone(), "run".into())).is_some_and(|l| l == b"sees=3,5\n")).await;
+
+    // What a killed agent had set aside is not given to another item by the next one.
+    agent.kill().await;
+    let agent = Running::start(settings);
+    server.until("the next agent", |s| s.registered == 2).await;
+    server.push(asking("one-gpu", 1, "echo sees=$CUDA_VISIBLE_DEVICES"));
+    assert_eq!(server.outcome(&own("one-gpu")).await.1, "sees=7\n");
+    // There is no room for it: it goes back, and nothing of it begins.
+    server.push(asking("too-many", 2, "echo never"));
+    server.until("the return", |s| s.returned.iter().any(|h| h.item == own("too-many"))).await;
+    fs::write(&go, "").unwrap();
+    server.outcome(&two).await;
+    server.push(asking("after", 3, "echo sees=$CUDA_VISIBLE_DEVICES"));
+    assert_eq!(server.outcome(&own("after")).await.1, "sees=3,5,7\n");
+    let reserved = server.state.lock().reports[&own("after")].reserved.clone().expect("told");
+    assert_eq!(reserved.gpus, ["3", "5", "7"]);
+    let all_left = |c: &lanza_api::agent::Claim| c.left.is_some_and(|l| l.gpus == Some(3) && l.memory_bytes.is_some());
+    server.until("a claim with all of them", |s| s.claims.last().is_some_and(all_left)).await;
+    agent.end(Control::Drain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_reaches_its_job_and_no_log() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut settings = options(&server, state.path());
+    settings.environment.insert("HF_AGENT_TOKEN".into(), "hf-0123456789".into());
+    let file = state.path().join("deploy key");
+    fs::write(&file, "first line\nsecond line\n").unwrap();
+    let config = format!(
+        "lanza: {{secrets: {{HF: {{env: HF_AGENT_TOKEN}}, DEPLOY: {{file: {:?}}}, UNUSED: 'never-shown-1'}}}}",
+        file.display().to_string()
+    );
+    settings.config = LaunchConfig::parse("f", &config).unwrap();
+    let agent = Running::start(settings);
+    let item = own("secret");
+    // It says its secrets in pieces, with a pause in between in which what is there is sent.
+    let script = "printf %s ${#HF}:${HF%89}; sleep 1; printf '89\\n'; echo \"$DEPLOY\"; echo $WANDB_API_KEY never-shown-1; \
+                  env | grep -c HF_AGENT_TOKEN; echo $LANZA_NOTHING end; exit 3";
+    let mut secret = lease(&item, script);
+    secret.token = "tokentokentokentokentokentokentokentoken".into();
+    secret.queue_config = json!({"env": {"HF": "secret:HF", "DEPLOY": "secret:DEPLOY"}}).as_object().unwrap().clone();
+    server.push(secret);
+    let (outcome, log) = server.outcome(&item).await;
+    assert_eq!(outcome.exit_code, Some(3));
+    let stars = |n: usize| "*".repeat(n);
+    let wanted = format!("13:{}\n{}\n{}\n{} {}\n0\nend\n", stars(13), stars(10), stars(11), stars(40), stars(13));
+    assert_eq!(log, wanted);
+    let kept = fs::read(state.path().join(format!("attempts/{item}-1/journal.jsonl"))).unwrap();
+    assert!(!String::from_utf8(kept).unwrap().contains("hf-0123456789"), "the journal has the secret");
+
+    let missing = own("no-such-secret");
+    let mut lease = lease(&missing, "true");
+    lease.queue_config = json!({"env": {"A": "secret:NOBODY"}}).as_object().unwrap().clone();
+    server.push(lease);
+    let reason = server.outcome(&missing).await.0.reason.expect("a reason");
+    assert_eq!(reason.code, "config_refused");
+    assert!(reason.message.contains("`NOBODY`"), "{}", reason.message);
+    agent.end(Control::Drain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_lost_answer_the_agent_says_what_is_at_hand() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    server.push(lease(&own("at-hand"), "echo up; sleep 300"));
+    server.until("the first line", |s| s.logs.values().any(|l| l.starts_with(b"up"))).await;
+    // The server takes the claim, leases an item, and its answer is lost.
+    server.state.lock().away = true;
+    sleep(Duration::from_millis(300)).await;
+    let claims = server.state.lock().claims.len();
+    server.state.lock().away = false;
+    server.until("a claim", |s| s.claims.len() > claims).await;
+    let held = server.state.lock().claims.last().and_then(|c| c.at_hand.clone()).expect("what is at hand");
+    assert_eq!(held, [Held { item: own("at-hand"), attempt: 1 }]);
+    agent.end(Control::Stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_log_is_the_reason() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    let item = own("explained");
+    server.push(lease(&item, "echo \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1"));
+    let reason = server.outcome(&item).await.0.reason.expect("a reason");
+    assert_eq!(reason.code, "module_missing");
+    assert!(reason.message.contains("`torch`") && reason.hint.is_some(), "{reason:?}");
     agent.end(Control::Leave).await;
 }

@@ -103,6 +103,7 @@ pub(super) async fn prepare(
         environment: environment.into_iter().collect(),
         folder: None,
         container: Some(Container { body: Box::new(body), name: extra.name, platform, code }),
+        fresh: true,
     })
 }
 

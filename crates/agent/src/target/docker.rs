@@ -38,7 +38,11 @@ use tracing::{debug, warn};
 
 use crate::courier::chain;
 
-use super::{Container, EARLIER_GRACE, Exit, Handle, Launch, StartError, Status, Target, Unanswered, docker_tar};
+mod without_engine;
+
+use super::{
+    Container, EARLIER_GRACE, Exit, Handle, Launch, StartError, Status, Stopped, Target, Unanswered, docker_tar,
+};
 
 /// Label of the item.
 pub(crate) const ITEM: &str = "lanza.item";
@@ -55,6 +59,9 @@ const QUICK: Duration = Duration::from_secs(30);
 /// How long a name that is taken may take to be free.
 const NAME_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long an engine may take when somebody waits for a stop.
+const PROMPT: Duration = Duration::from_secs(3);
+
 /// The engine's socket when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -66,6 +73,8 @@ pub(crate) struct DockerTarget {
     logs: parking_lot::Mutex<Logs>,
     /// When each container began, which does not change any more.
     began: parking_lot::Mutex<HashMap<Handle, Time>>,
+    /// What helps to stop workloads though the engine does not answer.
+    known: parking_lot::Mutex<without_engine::Known>,
     changed: Arc<Notify>,
 }
 
@@ -153,7 +162,14 @@ impl DockerTarget {
         let init = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/libexec/docker"]
             .iter()
             .any(|d| Path::new(d).join("docker-init").exists());
-        Self { engine, init, logs: parking_lot::Mutex::default(), began: parking_lot::Mutex::default(), changed }
+        Self {
+            engine,
+            init,
+            logs: parking_lot::Mutex::default(),
+            began: parking_lot::Mutex::default(),
+            known: parking_lot::Mutex::default(),
+            changed,
+        }
     }
 
     async fn list(&self, label: &str) -> Result<Vec<ContainerSummary>, Unanswered> {
@@ -290,6 +306,7 @@ impl DockerTarget {
         }
         let options = options.build();
         let patience = Instant::now() + NAME_PATIENCE;
+        self.known.lock().ask(&launch.handle);
         loop {
             match docker.create_container(Some(options.clone()), body.clone()).await {
                 Ok(made) => return Ok(made.id),
@@ -351,6 +368,7 @@ impl DockerTarget {
         let state = found.state.unwrap_or_default();
         if let Some(since) = state.started_at.as_deref().and_then(Time::parse).filter(|t| t.0 > 0) {
             self.began.lock().insert(handle.clone(), since);
+            self.known.lock().see(handle);
         }
         Ok(status_of(&state))
     }
@@ -401,6 +419,7 @@ impl Target for DockerTarget {
             )))
         })?;
         let handle = &launch.handle;
+        self.known.lock().begin(handle, launch.fresh);
         let id = if let Some(id) = self.find(handle).await.map_err(StartError::Unanswered)? {
             let state = self.inspect(&id).await.map_err(StartError::Unanswered)?.and_then(|c| c.state?.status);
             if state != Some(ContainerStateStatusEnum::CREATED) {
@@ -446,10 +465,18 @@ impl Target for DockerTarget {
         answers
     }
 
-    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered> {
-        if let Some(id) = self.find(handle).await? {
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<Stopped, Unanswered> {
+        let begun = Instant::now();
+        let found = match within(PROMPT, self.find(handle)).await {
+            Ok(Some(id)) => within(grace + PROMPT, self.end(&id, grace)).await.map(|()| Some(id)),
+            other => other,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(e) => return self.stop_without_engine(handle, grace.saturating_sub(begun.elapsed()), e).await,
+        };
+        if let Some(id) = found {
             self.follow(handle, &id);
-            self.end(&id, grace).await?;
             let follower = self.logs.lock().followers.get(handle).cloned();
             if let Some(mut follower) = follower {
                 // The sender goes when the task is gone, which is an end as well.
@@ -459,8 +486,14 @@ impl Target for DockerTarget {
         }
         self.logs.lock().followers.remove(handle);
         self.began.lock().remove(handle);
-        Ok(())
+        self.known.lock().forget(handle);
+        Ok(Stopped::Clean)
     }
+}
+
+/// Gives an engine that hangs a time by which it must have answered.
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(Unanswered("Docker does not answer".into())))
 }
 
 /// Copies a container's log to the end of `log`, from where it stands: the engine gives out the same bytes in the same

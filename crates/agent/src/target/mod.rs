@@ -60,6 +60,9 @@ pub(crate) struct Launch {
     pub(crate) folder: Option<PathBuf>,
     /// How the container is made, for `docker`.
     pub(crate) container: Option<Container>,
+    /// No earlier life of the agent can have tried to start it.
+    #[serde(skip)]
+    pub(crate) fresh: bool,
 }
 
 /// What `docker` needs to know besides.
@@ -106,6 +109,15 @@ pub(crate) enum Status {
     Ended(Exit),
 }
 
+/// What is left of a workload that does not run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Nothing, and its log is whole.
+    Clean,
+    /// Records on the target, which does not answer, and perhaps the end of its log.
+    Records,
+}
+
 /// The target could not be asked; says nothing about the workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -131,8 +143,8 @@ pub(crate) trait Target: Send + Sync {
     /// Asks how the workloads are, all at once, each with its own answer.
     async fn observe(&self, handles: &[Handle]) -> Vec<Result<Status, Unanswered>>;
 
-    /// Ends the workload: TERM, after `grace` KILL. Returns when it is verified that nothing of it runs or is left on the
-    /// target and that its log is complete in the attempt's folder, and makes sure that it cannot start later. One that
-    /// has ended or was never started is fine.
-    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered>;
+    /// Ends the workload: TERM, after `grace` KILL. Returns when it is verified that nothing of it runs, and makes sure
+    /// that it cannot start later; [`Stopped::Clean`] when nothing of it is left on the target either and its log is
+    /// complete in the attempt's folder. One that has ended or was never started is fine.
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<Stopped, Unanswered>;
 }

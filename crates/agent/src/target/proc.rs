@@ -81,6 +81,12 @@ pub(crate) fn has_environment(pid: u32, entries: &[String]) -> bool {
     entries.iter().all(|wanted| environ.split(|b| *b == 0).any(|entry| entry == wanted.as_bytes()))
 }
 
+/// Returns the living processes whose environment holds all of `entries`, without this one.
+pub(crate) fn marked(entries: &[String]) -> Vec<Process> {
+    let own = std::process::id();
+    all().into_iter().filter(|p| !p.zombie && p.id.pid != own && has_environment(p.id.pid, entries)).collect()
+}
+
 /// Returns the value of `name` in the environment that `pid` was started with.
 pub(crate) fn environment(pid: u32, name: &str) -> Option<String> {
     let environ = fs::read(Path::new("/proc").join(pid.to_string()).join("environ")).ok()?;

@@ -25,7 +25,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    ATTEMPT, EARLIER_GRACE, Exit, Handle, ITEM, Launch, StartError, Status, Target, Unanswered, proc,
+    ATTEMPT, EARLIER_GRACE, Exit, Handle, ITEM, Launch, StartError, Status, Stopped, Target, Unanswered, proc,
     supervisor::{BEGIN, Begin, EXIT, ExitRecord, FAILED, SPEC, STARTED, STOP, Spec, Started, StopOrder},
     supervisor::{read_file, take_begin, write_file},
 };
@@ -151,32 +151,30 @@ impl Target for ProcessTarget {
         handles.iter().map(look).collect()
     }
 
-    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), Unanswered> {
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<Stopped, Unanswered> {
         let dir = &handle.dir;
         let unanswered = |e: std::io::Error| Unanswered(format!("cannot use {}: {e}", dir.display()));
         // It holds the environment of the workload.
         let _spec = RemovedAtEnd(dir.join(SPEC));
         if let Status::Ended(_) = look(handle)? {
-            return Ok(());
+            return Ok(Stopped::Clean);
         }
         // Whoever has not begun may not begin from here.
         if !dir.join(BEGIN).exists()
             && take_begin(dir, &Begin { supervisor: None, boot: proc::boot_id() }).map_err(unanswered)?
         {
-            return Ok(());
+            return Ok(Stopped::Clean);
         }
         let order = StopOrder { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) };
         if let Err(e) = write_file(&dir.join(STOP), &order, false) {
             // The disk may be full, and this workload may be what fills it: so the agent does what it cannot order.
             warn!(item.id = %handle.item, "cannot order the supervisor to stop the workload: {e}");
-            let marks = handle.marks();
-            let marked = || proc::all().into_iter().filter(|p| !p.zombie && proc::has_environment(p.id.pid, &marks));
-            end(|| marked().collect(), grace).await;
+            end(|| proc::marked(&handle.marks()), grace).await;
         }
         let patience = Instant::now() + grace + Duration::from_secs(60);
         loop {
             match look(handle)? {
-                Status::Absent | Status::Ended(_) => return Ok(()),
+                Status::Absent | Status::Ended(_) => return Ok(Stopped::Clean),
                 _ if Instant::now() > patience => {
                     return Err(Unanswered("the workload did not end after KILL".into()));
                 }
@@ -217,7 +215,7 @@ async fn end_earlier(handle: &Handle) -> Result<(), Unanswered> {
 }
 
 /// Ends the processes that `find` finds: TERM, after `grace` KILL. Returns whether there is none any more.
-async fn end(find: impl Fn() -> Vec<proc::Process>, grace: Duration) -> bool {
+pub(super) async fn end(find: impl Fn() -> Vec<proc::Process>, grace: Duration) -> bool {
     let begun = Instant::now();
     let mut told = HashSet::new();
     loop {
@@ -384,6 +382,7 @@ mod tests {
                 environment,
                 folder: Some(self.folder.path().to_owned()),
                 container: None,
+                fresh: true,
             }
         }
 

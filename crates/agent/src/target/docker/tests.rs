@@ -73,6 +73,7 @@ impl Fixture {
             environment: vec![("GREETING".into(), "hello".into())],
             folder: None,
             container: Some(Container { body: Box::new(body), name: None, platform: None, code: Some(code) }),
+            fresh: true,
         }
     }
 
