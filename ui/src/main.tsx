@@ -13,11 +13,13 @@ import { applyTheme } from "./app/theme";
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
+      // The server may be on this machine: whether there is an internet says nothing.
+      networkMode: "always",
       // A refusal does not change by asking again; a lost connection does.
       retry: (failures, error) => failures < 2 && [0, 502, 503, 504].includes(problemOf(error).status),
       staleTime: 1_000,
     },
-    mutations: { retry: false },
+    mutations: { retry: false, networkMode: "always" },
   },
 });
 

@@ -121,6 +121,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(pages::router(state))
         .fallback(ui::fallback)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(pages::panicked))
+        .layer(middleware::from_fn(ui::unprompted))
         .layer(middleware::from_fn(unread::layer))
         .layer(middleware::from_fn(request_id::layer))
 }

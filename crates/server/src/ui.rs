@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use axum::{
-    extract::Path,
+    extract::{Path, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -80,6 +81,19 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
     }
 }
 
+/// Takes the challenge out of refusals that the app gets: a browser would show a prompt of its own, above the app's
+/// sign-in page. Plain http has no `Sec-Fetch-*`, so the app says who it is, and streams are known by what they accept.
+pub(crate) async fn unprompted(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let streams = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/event-stream");
+    let page = streams || headers.contains_key("x-lanza-app") || headers.contains_key("sec-fetch-mode");
+    let mut response = next.run(request).await;
+    if page {
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    response
+}
+
 type Found = (StatusCode, HeaderMap, Bytes);
 
 /// Reads a file of the app in the best encoding that the caller takes.
@@ -141,6 +155,24 @@ mod tests {
     fn no_name_leads_out_of_the_app() {
         for name in ["../Cargo.toml", "assets/../../package.json", "/etc/passwd", ".env", "a//b", ""] {
             assert!(read(name).is_none(), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_app_is_refused_without_a_prompt() {
+        use tower::ServiceExt;
+        let refuse = || async { (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"lanza\"")]) };
+        let router =
+            axum::Router::new().route("/", axum::routing::get(refuse)).layer(axum::middleware::from_fn(unprompted));
+        for (name, value, prompted) in [
+            ("accept", "*/*", true),
+            ("accept", "text/event-stream", false),
+            ("x-lanza-app", "1", false),
+            ("sec-fetch-mode", "cors", false),
+        ] {
+            let request = Request::builder().uri("/").header(name, value).body(axum::body::Body::empty());
+            let answer = router.clone().oneshot(request.expect("a request")).await.expect("an answer");
+            assert_eq!(answer.headers().contains_key(header::WWW_AUTHENTICATE), prompted, "{name}: {value}");
         }
     }
 

@@ -54,7 +54,10 @@ const refuse: Middleware = {
   },
 };
 
-const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "http://localhost", credentials: "same-origin" });
+/** Says that the app asks: a refusal then comes without the challenge for which a browser shows a prompt of its own. */
+const fromApp = { "x-lanza-app": "1" };
+
+const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "http://localhost", credentials: "same-origin", headers: fromApp });
 client.use(refuse);
 
 /** Typed requests: `api.GET("/api/v1/me")`. The cookie proves the session; the browser's `Sec-Fetch-Site` and `Origin`
@@ -70,7 +73,7 @@ export async function got<T>(request: Promise<{ data?: T }>): Promise<T> {
 
 /** Reads a text route, from `start` bytes before its end when it is long. */
 export async function readText(path: string, signal?: AbortSignal): Promise<string> {
-  const response = await fetch(path, { credentials: "same-origin", signal: signal ?? null });
+  const response = await fetch(path, { credentials: "same-origin", headers: fromApp, signal: signal ?? null });
   if (!response.ok) throw await refusal(response);
   return response.text();
 }
