@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
 import tarfile
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from git_server import _run
 
@@ -55,7 +58,7 @@ def broken_source(name: str, version: str) -> tuple[str, bytes]:
 
 
 class Index:
-    """A simple package index. `requests` are the paths asked for; with `hang` set it never answers."""
+    """A simple package index. `requests` are the paths asked for; it does not answer as long as `hang` is set."""
 
     def __init__(self, address: str = "127.0.0.1"):
         self.files: dict[str, bytes] = {}
@@ -73,8 +76,10 @@ class Index:
 
             def do_GET(self):
                 index.requests.append(self.path)
-                if index.hang:
-                    index._closed.wait(120)
+                begun = time.monotonic()
+                while index.hang and not index._closed.is_set() and time.monotonic() - begun < 120:
+                    index._closed.wait(0.1)
+                if index._closed.is_set() or index.hang:
                     return
                 parts = self.path.strip("/").split("/")
                 body = None
@@ -99,6 +104,10 @@ class Index:
     def add(self, made: tuple[str, bytes]) -> None:
         self.files[made[0]] = made[1]
 
+    def downloads(self, name: str) -> int:
+        """Counts how often files of a package were downloaded whole."""
+        return len([path for path in self.requests if path.startswith(f"/files/{name}-")])
+
     def options(self) -> str:
         """Lines of a requirements file that name this index."""
         return f"--index-url http://{self.host}:{self.port}/simple\n--trusted-host {self.host}\n"
@@ -115,7 +124,9 @@ class Registry:
     Its certificate is signed by a CA of its own, or by nobody but itself.
     """
 
-    def __init__(self, folder: Path, address: str, port: int, user: str, password: str, self_signed: bool = False):
+    def __init__(
+        self, folder: Path, address: str, port: int, user: str, password: str, self_signed: bool = False, auth: str = ""
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.place, self.folder = f"{address}:{port}", folder
         name = ("-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}")
@@ -135,7 +146,7 @@ class Registry:
             "version: 0.1\nlog: {level: info, formatter: text}\n"
             f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
             f"http:\n  addr: {self.place}\n  tls: {{certificate: {folder}/server.crt, key: {folder}/key.pem}}\n"
-            f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
+            + (auth or f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n")
         )
         self._trust = Path("/etc/docker/certs.d") / self.place
         self._trust.mkdir(parents=True, exist_ok=True)
@@ -160,3 +171,71 @@ class Registry:
         self._process.wait()
         self._log.close()
         shutil.rmtree(self._trust, ignore_errors=True)
+
+
+class Tokens:
+    """A token server as big registries have one: the registry sends who asks to it, and takes what it signs.
+
+    `asked` are the scopes asked for, each with the user who was let in, or none.
+    """
+
+    def __init__(self, folder: Path, address: str, user: str, password: str):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.asked = folder, []
+        _run(
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tokens",
+            "-keyout", folder / "key.pem", "-out", folder / "cert.pem",
+        )  # fmt: skip
+        known = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        tokens = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+                let_in = self.headers.get("Authorization") == known
+                tokens.asked.append((" ".join(scopes), user if let_in else None))
+                answer = {"token": tokens._sign(user, scopes)} if let_in else {"details": "who are you?"}
+                body = json.dumps(answer).encode()
+                self.send_response(200 if let_in else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self._http = ThreadingHTTPServer((address, 0), Handler)
+        self._http.daemon_threads = True
+        realm = f"http://{address}:{self._http.server_address[1]}/token"
+        trust = f"issuer: tokens, rootcertbundle: {folder}/cert.pem"
+        self.auth = f"auth: {{token: {{realm: '{realm}', service: registry, {trust}}}}}\n"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def _sign(self, user: str, scopes: list) -> str:
+        def part(data: bytes) -> bytes:
+            return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+        pem = (self.folder / "cert.pem").read_text()
+        certificate = "".join(line for line in pem.splitlines() if not line.startswith("-"))
+        access = []
+        for kind, name, actions in (scope.split(":", 2) for scope in " ".join(scopes).split()):
+            access.append({"type": kind, "name": name, "actions": actions.split(",")})
+        now = int(time.time())
+        head = {"typ": "JWT", "alg": "RS256", "x5c": [certificate]}
+        claims = {
+            "iss": "tokens", "sub": user, "aud": "registry", "exp": now + 300, "nbf": now - 60, "iat": now,
+            "jti": f"{now}-{len(self.asked)}", "access": access,
+        }  # fmt: skip
+        signed = part(json.dumps(head).encode()) + b"." + part(json.dumps(claims).encode())
+        done = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", self.folder / "key.pem"],
+            input=signed,
+            capture_output=True,
+            check=True,
+        )
+        return (signed + b"." + part(done.stdout)).decode()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()

@@ -201,6 +201,49 @@ def test_a_python_that_is_not_here(account, project, agent, push, environment):
         assert "3.9" in ended["reason"]["message"] and version in ended["reason"]["message"]
 
 
+@pytest.mark.parametrize("maker", ["wandb", "lanza"])
+def test_a_flag_chooses_the_python_before_the_source_does(
+    account, project, agent, environment, wandb_cli, lanza_cli, tmp_path, maker
+):  # fmt: skip
+    environment["UV_PYTHON_DOWNLOADS"] = "never"
+    account.queue(project)
+    agent(project)
+    command = wandb_cli if maker == "wandb" else lanza_cli
+    wanted = {}
+    for name, version, flag in (("file", "3.99", ()), ("flag", "3.97", ("-r", "3.97"))):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "job.py").write_text("print('never')\n")
+        (folder / "requirements.txt").write_text("")
+        (folder / ".python-version").write_text("3.99\n")
+        place = ("-p", project, "-e", account.name, "-n", name, "-E", "python job.py")
+        command("job", "create", "code", folder, *place, *flag)
+        path = f"/api/v1/entities/{account.name}/queues/{project}/items"
+        body = {"job": f"{account.name}/{project}/{name}:latest", "project": project}
+        wanted[account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]] = version
+    for item, version in wanted.items():
+        reason = account.ended(item)["reason"]
+        assert reason["code"] == "python_missing" and f"needs Python {version};" in reason["message"], reason
+
+
+def test_a_python_that_uv_cannot_bring(account, project, agent, push, environment):
+    if shutil.which("uv", path=environment["PATH"]) is None:
+        pytest.fail("uv is not installed; it is in requirements.txt")
+    account.queue(project)
+    # uv knows this version and would download it, from a place where nobody answers.
+    closed = Index()
+    closed.close()
+    environment |= {"UV_PYTHON_INSTALL_MIRROR": f"http://127.0.0.1:{closed.port}", "UV_HTTP_RETRIES": "0"}
+    environment.pop("UV_PYTHON_DOWNLOADS", None)
+    agent(project)
+    ended = account.ended(push({"job.py": "print('never')\n", ".python-version": "3.8\n"}))
+    reason = ended["reason"]
+    assert (reason["code"], reason["help"][:2]) == ("python_missing", "LZ") and reason["hint"], reason
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert "needs Python 3.8" in reason["message"] and version in reason["message"], reason
+    assert str(closed.port) in log(account, ended["id"], "build"), "why uv could not bring it is in the log"
+
+
 def test_an_index_that_hangs_ends_with_the_build_timeout(
     account, project, agent, push, index, installer, config, agent_state
 ):

@@ -1,16 +1,19 @@
 """Images: environments and whole builds with a real Docker engine, by both builders, and a private registry."""
 
+import io
 import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
-from build_hosts import Index, Registry, broken_source, wheel
+from build_hosts import Index, Registry, Tokens, broken_source, wheel
 from conftest import required
 from lanza_server import wait_until
 from test_builds import PRINT, config, good, log, phases, push
@@ -146,6 +149,8 @@ def test_every_failure_of_a_build_has_its_own_code(account, project, agent, push
         ("base_image_missing", job, {"base_image": "no-such-base:2"}),
         ("base_image_missing", job, {"base_image": "a b#c"}),
         ("image_build_failed", {**job, "Dockerfile.wandb": f"FROM {BASE}\nRUN echo {mark} && exit 7\n"}, {}),
+        # The one file system of a build step that is small: 64 MiB.
+        ("no_space", {**job, "Dockerfile.wandb": f"FROM {BASE}\nRUN : {mark} && cat /dev/zero > /dev/shm/x\n"}, {}),
         ("package_missing", {**job, "requirements.txt": index.options() + f"none-{mark}\n"}, {}),
         ("package_build_failed", {**job, "requirements.txt": index.options() + "gravel\n"}, {}),
         ("build_timeout", {**job, "Dockerfile.wandb": f"FROM {BASE}\nRUN echo {mark} && sleep 1000\n"}, {}),
@@ -155,7 +160,7 @@ def test_every_failure_of_a_build_has_its_own_code(account, project, agent, push
         reason = ended["reason"]
         assert (ended["state"], reason["code"]) == ("failed", word), (reason, log(account, ended["id"], "build"))
         assert "build" in phases(ended) or source.get("base_image") == "a b#c"
-        assert len(reason["message"].splitlines()[0]) < 600
+        assert len(reason["message"].splitlines()[0]) < 600 and reason["help"].startswith("LZ") and reason["hint"]
 
     def left():
         return not (containers(docker) - before)
@@ -198,6 +203,42 @@ def test_base_images_by_queue_job_and_agent_user_and_notebook(
 
 def shown(account, item) -> str:
     return log(account, good(account, item)["id"])
+
+
+# The classic builder of older engines loses the platform of a step that copies.
+@pytest.mark.parametrize("builder", ["buildx"], indirect=True)
+def test_a_foreign_platform_is_built_and_cannot_run_here(account, project, agent, push, docker, builder, config):
+    machine = os.uname().machine
+    foreign, here, kind = ("arm64", "amd64", 183) if machine == "x86_64" else ("amd64", "arm64", 62)
+    account.queue(project, "docker")
+    agent(project, options=config(builder={"platform": f"linux/{foreign}"}))
+    # The head of a program for the other kind of processor. An archive keeps the right to execute it.
+    program = struct.pack("<4s5B7x2HI3QI6H", b"\x7fELF", 2, 1, 1, 0, 0, 2, kind, 1, 4096, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    program += struct.pack("<2I6Q", 1, 5, 0, 0, 0, 4096, 4096, 4096) + b"\0" * 4096
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry = tarfile.TarInfo("job")
+        entry.size, entry.mode = len(program), 0o755
+        archive.addfile(entry, io.BytesIO(program))
+    dockerfile = f"FROM scratch\nENV MARK={time.time_ns()}\nADD job.tar /\n"
+    files = {"Dockerfile.wandb": dockerfile, "job.tar": packed.getvalue()}
+    built = account.ended(push(files, ("/job",)), 120)
+    assert built["environment"], (built["reason"], log(account, built["id"], "build"))
+    tag = f"{account.name}/{project}/job:{built['environment']['digest']}"
+    shown = subprocess.run([docker, "inspect", "-f", "{{.Os}}/{{.Architecture}}", tag], capture_output=True, text=True)
+    assert shown.stdout.strip() == f"linux/{foreign}", (built["reason"], log(account, built["id"], "build"))
+    # A kernel that knows how to emulate other processors, and lacks the emulator, says that something is not there.
+    said = log(account, built["id"])
+    assert built["state"] == "failed", said
+    assert built["reason"]["code"] == "wrong_platform" or "exec /job failed: No such file" in said, built["reason"]
+    # The queue's word wins, and the platform is part of the key.
+    body = {"resource_args": {"docker": {"platform": f"linux/{here}"}}}
+    native = account.ended(push(files, ("/job",), body=body), 120)
+    assert native["environment"]["digest"] != built["environment"]["digest"]
+    # An image that is here for another platform only is not taken for the one that was asked for.
+    missing = account.ended(push({"job.py": "print(1)\n"}, base_image=BASE, runtime="3.11"), 120)
+    assert missing["state"] == "failed", (missing["environment"], log(account, missing["id"]))
+    assert missing["reason"]["code"] == "base_image_missing" and BASE in missing["reason"]["message"], missing["reason"]
 
 
 def test_noop_builds_nothing(account, project, agent, push, docker, config):
@@ -308,6 +349,48 @@ def test_a_registry_that_refuses_the_log_in_is_said_before_anything_is_built(
     body = {"docker": {"docker_image": f"{registry.place}/team/config:none"}, "project": project}
     item = account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
     assert account.ended(item)["reason"]["code"] == "registry_login_failed"
+
+
+def test_a_registry_with_a_token_server(
+    account, project, agent, push, docker, bridge, environment, config, tmp_path, tmp_path_factory
+):  # fmt: skip
+    if shutil.which("docker-registry") is None or os.geteuid() != 0:
+        if required("registry"):
+            pytest.fail("LANZA_REQUIRE names registry, and docker-registry cannot be run")
+        pytest.skip("docker-registry, run by root, is not there")
+    account.queue(project, "docker")
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    tokens = Tokens(tmp_path_factory.mktemp("tokens"), bridge, USER, PASSWORD)
+    folder = tmp_path_factory.mktemp("tokens-registry")
+    host = Registry(folder, bridge, free_port(bridge), USER, PASSWORD, auth=tokens.auth)
+    mark = time.time_ns()
+    files = {"Dockerfile.wandb": f"FROM {BASE}\nRUN : {mark}\nCOPY job.py /job.py\n", "job.py": f"print('{mark}')\n"}
+
+    def options(password: str) -> tuple:
+        own = {host.place: {"username": USER, "password": password}}
+        return config(builder={"destination": f"{host.place}/team/tokens"}, lanza={"registry": {"credentials": own}})
+
+    try:
+        wrong = agent(project, options=options("wrong"))
+        refused = account.ended(push(files))
+        assert refused["reason"]["code"] == "registry_login_failed", refused["reason"]
+        assert "build" not in phases(refused) and tokens.asked == [("repository:team/tokens:pull", None)]
+        assert wrong.stop() == 0
+        first_agent = agent(project, options=options(PASSWORD))
+        first = good(account, push(files))
+        key = first["environment"]["digest"]
+        assert [p for p in phases(first) if p in ("build", "push", "pull")] == ["build", "push"]
+        assert host.requests("PUT", f"team/tokens/manifests/{key}") >= 1
+        assert any("push" in scope and who == USER for scope, who in tokens.asked)
+        assert first_agent.stop() == 0
+        subprocess.run([docker, "rmi", "-f", f"{host.place}/team/tokens:{key}"], check=True, capture_output=True)
+        agent(project, options=options(PASSWORD), state=tmp_path / "second")
+        second = good(account, push(files))
+        assert [p for p in phases(second) if p in ("build", "push", "pull")] == ["pull"]
+        assert str(mark) in log(account, second["id"]) and second["environment"]["digest"] == key
+    finally:
+        host.close()
+        tokens.close()
 
 
 def test_a_registry_that_dies_in_between_leaves_the_image_for_the_next_try(

@@ -311,3 +311,36 @@ def test_a_launched_run_teaches_its_job_what_it_takes(
     refused = lanza_cli("launch", "-q", project, "-j", "taught", "-p", project, "--set", "lr=fast", check=False)
     assert refused.returncode == 3
     assert '`overrides.run_config.lr` must be a number, and is "fast"' in refused.stderr
+
+
+def test_without_an_entry_point_it_is_main_py(account, create, described, tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("wandb==0.31.0\n")
+    lost = create("code", folder, "-n", "lost", check=False)
+    assert lost.returncode != 0 and "main.py" in lost.stderr
+    (folder / "main.py").write_text("print(1)\n")
+    create("code", folder, "-n", "found")
+    assert described("found")["entrypoint"] == ["python", "main.py"]
+
+
+def test_the_sdk_makes_jobs_of_code_and_images(account, project, script, code_folder, described):
+    folder = code_folder(SCRIPT)
+    script(
+        f"""
+        from wandb.sdk.launch.create_job import create_job
+
+        where = dict(entity={account.name!r}, project={project!r})
+        made = create_job({str(folder)!r}, "code", name="coded", entrypoint="python train.py", runtime="3.11",
+                          description="by hand", aliases=["best"], **where)
+        assert made.version == "v0" and "best" in made.aliases, made.aliases
+        made = create_job("tool:7", "image", name="pictured", **where)
+        assert made.version == "v0", made.version
+        """
+    )
+    coded = described("coded")
+    assert (coded["python"], coded["entrypoint"]) == ("3.11", ["python", "train.py"])
+    assert "best" in coded["aliases"] and coded["source_type"] == "code"
+    pictured = described("pictured")
+    assert pictured["source_type"] == "image" and pictured["source"]["image"] == "tool:7"
+    assert account.rest.items(f"/entities/{account.name}/projects/{project}/runs") == [], "its hidden runs are gone"
