@@ -259,8 +259,8 @@ impl Store {
     pub async fn items_ahead(&self, item: &Item, now: Time, most: i64) -> Result<i64> {
         sqlx::query(
             "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' \
-             AND (priority < $2 OR (priority = $2 AND id < $3)) AND COALESCE(not_before, 0) <= $5 \
-             AND COALESCE(next_retry_at, 0) <= $5 LIMIT $4) AS ahead",
+             AND (priority, id) < ($2, $3) AND COALESCE(not_before, 0) <= $5 \
+             AND COALESCE(next_retry_at, 0) <= $5 ORDER BY priority, id LIMIT $4) AS ahead",
         )
         .bind(item.queue_id.as_str())
         .bind(item.priority.number())
@@ -385,8 +385,9 @@ impl Store {
     pub async fn items_waiting(&self, queues: &[QueueId], now: Time) -> Result<bool> {
         for queue in queues {
             let row = sqlx::query(
+                // Ordered, so that Postgres walks the index of the queue instead of looking through the whole table.
                 "SELECT 1 AS one FROM items WHERE queue_id = $1 AND state = 'queued' AND COALESCE(not_before, 0) <= $2 \
-                 AND COALESCE(next_retry_at, 0) <= $2 LIMIT 1",
+                 AND COALESCE(next_retry_at, 0) <= $2 ORDER BY priority, id LIMIT 1",
             )
             .bind(queue.as_str())
             .bind(now.0)
