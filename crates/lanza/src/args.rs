@@ -17,7 +17,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, once")]
 pub(crate) enum Command {
     /// Run the server.
     Server(Server),
@@ -159,6 +158,15 @@ pub(crate) struct Agent {
     /// Folder of the agent's memory; one agent at a time [default: one per server and entity].
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// CPUs that it hands out [default: those of the machine].
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<f64>,
+    /// Memory that it hands out, for instance 64g [default: that of the machine].
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// How many GPUs it hands out, or which (0,1) [default: those that nvidia-smi or rocm-smi shows].
+    #[arg(long, value_name = "N|LIST")]
+    pub(crate) gpus: Option<String>,
     /// Say more.
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -395,6 +403,22 @@ pub(crate) enum ItemCommand {
     Retry(OneItem),
     /// Wait until an item has ended; the exit code tells how: 0 finished, 1 failed, 5 stopped.
     Wait(OneItem),
+    /// Bring the code and environment of an item here, and print the command that runs it as a run of its own.
+    Replay(ItemReplay),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemReplay {
+    /// Id of the item.
+    pub(crate) item: String,
+    /// Run the command as well.
+    #[arg(long)]
+    pub(crate) run: bool,
+    /// Folder for code and environments [default: lanza/replay in the XDG state folder].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) print: Print,
 }
 
 #[derive(Debug, ClapArgs)]

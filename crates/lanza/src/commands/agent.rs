@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use lanza_agent::{Control, LaunchConfig, Options, Slots};
+use lanza_agent::{Control, Declared, LaunchConfig, Options, Slots};
+use lanza_model::resources::Request;
+use serde_json::{Map, json};
 use tokio::sync::mpsc;
 
 use super::signals::{Signals, Wish};
@@ -28,6 +30,7 @@ pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
     if !args.queues.is_empty() {
         options.queues = args.queues;
     }
+    options.resources.extend(declared(args.cpus, args.memory.as_deref(), args.gpus.as_deref())?);
     if let Some(slots) = slots(args.max_jobs, &config)? {
         options.max_jobs = slots;
     }
@@ -80,7 +83,7 @@ pub(crate) fn options(config: &Config, url: String, key: String, state: PathBuf)
 }
 
 /// Reads the file that is named, or the default one if it is there.
-fn launch_config(named: Option<&PathBuf>, config: &Config) -> Result<LaunchConfig, Failure> {
+pub(crate) fn launch_config(named: Option<&PathBuf>, config: &Config) -> Result<LaunchConfig, Failure> {
     let path = match named {
         Some(path) => path.clone(),
         None => match paths::launch_config(&config.environment) {
@@ -89,6 +92,20 @@ fn launch_config(named: Option<&PathBuf>, config: &Config) -> Result<LaunchConfi
         },
     };
     LaunchConfig::load(&path).map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// What the flags say of the machine.
+fn declared(cpus: Option<f64>, memory: Option<&str>, gpus: Option<&str>) -> Result<Declared, Failure> {
+    let given = [("cpus", cpus.map(|n| json!(n))), ("memory", memory.map(|t| json!(t)))];
+    let given: Map<_, _> = given.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))).collect();
+    let read = Request::parse(&given).map_err(|(key, why)| Failure::usage(format!("--{key} {why}")))?;
+    let gpus = match gpus {
+        None => None,
+        Some(text) => Some(Declared::read_gpus(text).ok_or_else(|| {
+            Failure::usage(format!("--gpus takes a number of GPUs, or their names with commas, not `{text}`"))
+        })?),
+    };
+    Ok(Declared { cpus: cpus.map(|_| read.cpus), memory_bytes: memory.map(|_| read.memory_bytes), gpus })
 }
 
 /// The number of jobs at once: the flag, else the variable.
@@ -126,6 +143,19 @@ mod tests {
         let wrong = Config::new(Environment::from([("WANDB_LAUNCH_MAX_JOBS", "many")]));
         assert_eq!(slots(None, &wrong).expect_err("refused").exit, exit::USAGE);
         assert_eq!(slots(Some(-2), &config).expect_err("refused").exit, exit::USAGE);
+    }
+
+    #[test]
+    fn what_the_machine_has_may_be_said_by_flags() {
+        let read = declared(Some(3.5), Some("2g"), Some("1,3")).expect("legal");
+        assert_eq!((read.cpus, read.memory_bytes), (Some(3.5), Some(2 << 30)));
+        assert_eq!(read.gpus, Some(vec!["1".to_owned(), "3".to_owned()]));
+        assert_eq!(declared(None, None, None), Ok(Declared::default()));
+        for wrong in
+            [declared(Some(-1.0), None, None), declared(None, Some("2x"), None), declared(None, None, Some("a"))]
+        {
+            assert_eq!(wrong.expect_err("refused").exit, exit::USAGE);
+        }
     }
 
     #[test]

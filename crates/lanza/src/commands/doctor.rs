@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use lanza_api::{ClientError, entity::Me};
+use lanza_agent::LaunchConfig;
+use lanza_api::{ClientError, agent::Agent, client::segment, entity::Me};
 use lanza_model::clock::{Clock as _, SystemClock, Time};
 use tokio::{process::Command, time::timeout};
 
@@ -38,6 +39,7 @@ enum Finding {
 
 pub(crate) async fn run(config: Config) -> Outcome {
     let mut findings = server(&config).await;
+    findings.extend(launch_config(&config));
     findings.push(python(&config));
     findings.push(
         program(&config, "uv", "Install uv to get Python versions that this machine lacks, and faster builds.").await,
@@ -99,14 +101,60 @@ async fn server(config: &Config) -> Vec<Finding> {
         ));
         return findings;
     };
-    findings.push(match client.get::<Me>("/me").await {
-        Ok(me) => Finding::Good(format!("the key belongs to `{}`, entity `{}`", me.username, me.entity)),
-        Err(e @ ClientError::Refused { status: 401, .. }) => {
-            Finding::Bad(e.to_string(), "Log in with `lanza login`, or correct WANDB_API_KEY.".into())
+    match client.get::<Me>("/me").await {
+        Ok(me) => {
+            findings.push(Finding::Good(format!("the key belongs to `{}`, entity `{}`", me.username, me.entity)));
+            let entity = config.entity(&client, None).await.unwrap_or(me.entity);
+            match client.get::<Agents>(&format!("/entities/{}/agents", segment(&entity))).await {
+                Ok(agents) => findings.push(alive(&entity, &agents.items)),
+                Err(e) => findings.push(Finding::Odd(
+                    format!("the agents of `{entity}` cannot be listed: {e}"),
+                    "Correct WANDB_ENTITY, or ask for a role in it.".into(),
+                )),
+            }
         }
-        Err(e) => Finding::Bad(format!("the key cannot be checked: {e}"), "Look at the server's log.".into()),
-    });
+        Err(e @ ClientError::Refused { status: 401, .. }) => {
+            findings.push(Finding::Bad(e.to_string(), "Log in with `lanza login`, or correct WANDB_API_KEY.".into()));
+        }
+        Err(e) => {
+            findings.push(Finding::Bad(format!("the key cannot be checked: {e}"), "Look at the server's log.".into()));
+        }
+    }
     findings
+}
+
+/// The agents of an entity.
+#[derive(serde::Deserialize)]
+struct Agents {
+    items: Vec<Agent>,
+}
+
+fn alive(entity: &str, agents: &[Agent]) -> Finding {
+    let alive: Vec<String> = agents
+        .iter()
+        .filter(|a| ["polling", "running", "draining"].contains(&a.status.as_str()))
+        .map(|a| format!("`{}` on {} for {}", a.name, a.host, a.queues.join(", ")))
+        .collect();
+    if alive.is_empty() {
+        return Finding::Odd(
+            format!("no agent of `{entity}` is alive, so its items wait"),
+            "Start one where jobs are to run: `lanza agent -q QUEUE`.".into(),
+        );
+    }
+    Finding::Good(format!("agents of `{entity}`: {}", alive.join("; ")))
+}
+
+/// The config of an agent that would start here.
+fn launch_config(config: &Config) -> Option<Finding> {
+    let path = paths::launch_config(&config.environment).ok().filter(|p| p.is_file())?;
+    Some(match LaunchConfig::load(&path) {
+        Ok(file) if file.warnings.is_empty() => Finding::Good(format!("{} is a valid agent config", path.display())),
+        Ok(file) => Finding::Odd(
+            format!("{}: {}", path.display(), file.warnings.join("; ")),
+            "Correct the keys that it names, or remove them.".into(),
+        ),
+        Err(e) => Finding::Bad(e.to_string(), "Correct the file; no agent starts with it.".into()),
+    })
 }
 
 fn clock(skew_ms: i64) -> Finding {

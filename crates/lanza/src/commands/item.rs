@@ -9,7 +9,7 @@ use lanza_api::{
 use lanza_model::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
-use super::{follow, print_list};
+use super::{follow, item_replay, print_list};
 use crate::{
     args::{ItemCommand, ItemList, ItemLogs, ItemStop, OneItem},
     config::Config,
@@ -47,6 +47,7 @@ pub(crate) async fn run(command: ItemCommand, config: Config) -> Outcome {
             let item = follow::to_the_end(&config.client()?, &args.item, false).await?;
             ended(item, args.print.json)
         }
+        ItemCommand::Replay(args) => item_replay::run(args, &config).await,
     }
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod follow;
 mod item;
+mod item_replay;
 mod job;
 mod launch;
 mod project;
