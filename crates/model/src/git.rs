@@ -24,7 +24,9 @@ pub fn check_remote_allowing(remote: &str, http_hosts: &[String]) -> Result<(), 
     if remote.is_empty() || remote.starts_with('-') || remote.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(Refused("is not an address"));
     }
-    if remote.contains("::") {
+    // How git tells that a helper program is meant; elsewhere the two are part of an IPv6 address or a path.
+    let helper = |prefix: &str| prefix.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if remote.split_once("::").is_some_and(|(prefix, _)| helper(prefix)) {
         return Err(Refused("names a transport that is not allowed"));
     }
     if let Some((scheme, rest)) = remote.split_once("://") {
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn only_allowed_transports_and_plain_references() {
-        for good in ["https://h/r.git", "ssh://git@h:22/r", "git@h:acme/r.git", "HTTPS://u:p@h/r"] {
+        for good in ["https://h/r.git", "ssh://git@[::1]:22/r", "git@h:acme/r.git", "HTTPS://u:p@h/r"] {
             assert_eq!(check_remote(good), Ok(()), "{good}");
         }
         for bad in [

@@ -59,12 +59,15 @@ pub(crate) struct Turns<'a> {
     client: &'a Client,
     agent: String,
     lease: Arc<Lease>,
+    /// How long a server that does not answer keeps a build from its start.
+    patience: Duration,
 }
 
 impl<'a> Turns<'a> {
     /// Asks in the name of the attempt of `progress`.
     pub(crate) fn of(ctx: &'a Context, progress: &Progress) -> Self {
-        Self { client: &ctx.client, agent: progress.agent().to_owned(), lease: progress.lease().clone() }
+        let (agent, lease) = (progress.agent().to_owned(), progress.lease().clone());
+        Self { client: &ctx.client, agent, lease, patience: UNANSWERED }
     }
 
     /// Waits until the attempt may build, or somebody else has. `missing`: the server said so before, and it is not there.
@@ -105,7 +108,7 @@ impl<'a> Turns<'a> {
                 }
                 Err(e) if failure(&e) == Failure::Later => {
                     let since = *silent_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= UNANSWERED {
+                    if since.elapsed() >= self.patience {
                         commands.say("the server does not answer; building without its word");
                         return Turn::Build { leased: false, waited };
                     }
@@ -181,4 +184,77 @@ pub(crate) async fn engine_place(engine: &Engine, agent: &str, image: &str) -> S
     // One that does not say who it is: only this agent's own items are known to share it.
     let engine = id.unwrap_or_else(|| format!("of {agent}"));
     format!("docker {engine} {repository}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{fake_server::FakeServer, journal::tests::lease};
+
+    fn held(item: &str) -> Value {
+        let holder =
+            json!({"agent": "a", "name": "tall-tree-1", "host": "h", "item": item, "since": "2026-01-01T00:00:00Z"});
+        json!({"state": "held", "holder": holder})
+    }
+
+    /// Takes a turn at a server with these answers (one that is away for none); returns it with the log.
+    async fn take(answers: Option<&[Value]>, limit: Duration) -> (Turn, String) {
+        let server = FakeServer::start().await;
+        server.state.lock().away = answers.is_none();
+        server.state.lock().builds.extend(answers.unwrap_or_default().iter().cloned());
+        let client = Client::new(&server.base, Some("key".into())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("build.log");
+        let commands = Commands { environment: [].into(), state: "s", log: log.clone(), timeout: limit };
+        let lease = Arc::new(lease("i1"));
+        let turns = Turns { client: &client, agent: "agent".into(), lease, patience: Duration::ZERO };
+        let wanted = Wanted { place: turns.own_place(), key: "0123456789abcdef".into() };
+        let turn = turns.take(&commands, &wanted, false).await;
+        (turn, read(&log))
+    }
+
+    fn read(log: &Path) -> String {
+        std::fs::read_to_string(log).unwrap_or_default()
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn who_waits_says_for_whom_and_uses_what_was_built() {
+        let answers = [held("one"), held("one"), held("two"), json!({"state": "built"})];
+        let (turn, log) = take(Some(&answers), LONG).await;
+        assert_eq!(turn, Turn::Use);
+        let said: Vec<&str> = log.lines().collect();
+        assert_eq!(
+            said,
+            [
+                "waits for the build of 0123456789ab by the agent tall-tree-1 on h, item one",
+                "waits for the build of 0123456789ab by the agent tall-tree-1 on h, item two",
+                "that build is done",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_build_of_somebody_else_that_fails_or_never_ends_is_made_here() {
+        let granted = json!({"state": "granted", "lease_ms": 30_000});
+        let (turn, log) = take(Some(&[held("one"), granted.clone()]), LONG).await;
+        assert_eq!(turn, Turn::Build { leased: true, waited: true });
+        assert!(log.contains("did not come to a good end"), "{log}");
+        assert_eq!(take(Some(&[granted]), LONG).await, (Turn::Build { leased: true, waited: false }, String::new()));
+        let (turn, log) = take(Some(&[held("one")]), Duration::ZERO).await;
+        assert_eq!(turn, Turn::Build { leased: false, waited: true });
+        assert!(log.contains("is not done after 0 s"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_keeps_nobody_from_building() {
+        let (turn, log) = take(None, LONG).await;
+        assert_eq!(turn, Turn::Build { leased: false, waited: false });
+        assert_eq!(log, "the server does not answer; building without its word\n");
+    }
 }
