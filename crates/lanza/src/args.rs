@@ -48,6 +48,8 @@ pub(crate) enum Command {
     /// Look after users and teams, as an admin of the server.
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Print what was used: wall, CPU and GPU hours by user, queue, project or job.
+    Usage(Usage),
     /// Print what happened: who did what to which object.
     Events(Events),
     /// Explain an error code, a word or an LZ number; without one, list all.
@@ -341,6 +343,20 @@ Examples:
     Create(QueueSettings),
     /// Change a queue; what is not named stays.
     Update(QueueSettings),
+    /// Make the queues of an entity what a file says, which may live in git; nothing else is touched.
+    #[command(after_help = "\
+Examples:
+  lanza queue export > queues.yaml
+  lanza queue apply -f queues.yaml --plan      says what would change
+  lanza queue apply -f queues.yaml --check     the same, and exits 1 if anything would
+  lanza queue apply -f queues.yaml             changes it
+  lanza queue apply -f queues.yaml --prune     also deletes the queues that the file does not name
+
+The file is a list of queues with the keys name, target, config, templates, priority, external_links and policy. A queue
+that is paused or draining stays so unless its policy says otherwise.")]
+    Apply(QueueApply),
+    /// Print queues as the file that `apply` takes.
+    Export(QueueExport),
     /// Delete a queue; its waiting items end as stopped.
     Delete(OneQueue),
     /// Hand out no items; launches are still taken.
@@ -355,6 +371,32 @@ Examples:
 pub(crate) struct OneQueue {
     /// Name of the queue.
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QueueApply {
+    /// List of queues, YAML or JSON; - reads stdin.
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) file: String,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Only say what would be done, and exit 1 if there is anything to do.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Delete the queues that the file does not name; what waits there ends as stopped.
+    #[arg(long)]
+    pub(crate) prune: bool,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QueueExport {
+    /// Names of queues [default: all].
+    pub(crate) names: Vec<String>,
     #[command(flatten)]
     pub(crate) scope: Scope,
 }
@@ -592,6 +634,26 @@ pub(crate) enum TeamCommand {
         #[command(flatten)]
         print: Print,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  lanza usage
+  lanza usage --by job --since 30d -e acme
+  lanza usage --by queue --since 2026-11-01T00:00:00Z --json
+
+Hours are those of all attempts, failed ones too, from the lease to the end. GPU hours are wall hours times the GPUs that
+were set aside or asked for; an item that asks for no CPUs counts one.")]
+pub(crate) struct Usage {
+    /// What to sum up by.
+    #[arg(long, value_parser = ["user", "queue", "project", "job"], default_value = "user")]
+    pub(crate) by: String,
+    /// From when on: an age such as 7d, 12h or 30m, or a time, RFC 3339.
+    #[arg(long, value_name = "AGE|TIME", default_value = "7d")]
+    pub(crate) since: String,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -211,6 +211,55 @@ fn admins_make_users_and_teams() {
 }
 
 #[test]
+fn queues_are_kept_in_a_file() {
+    let ada = Person::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("queues.yaml");
+    let path = file.to_str().expect("text");
+    std::fs::write(&file, "- name: gpu\n  target: docker\n  config: { memory: 8g }\n  policy: { max_running: 2 }\n")
+        .expect("written");
+    let apply = ["queue", "apply", "-f", path];
+    let with = |flag| [&apply[..], &[flag]].concat();
+    assert_eq!(ada.good(&with("--plan")).stderr, "1 made, 0 changed, 0 deleted: that would be done\n");
+    assert_eq!(ada.run(&with("--check")).code, 1, "there is something to do");
+    assert!(ada.good(&apply).stdout.starts_with("+ queue `gpu`: new\n"));
+    let again = ada.good(&with("--check"));
+    assert_eq!(
+        (again.stdout.as_str(), again.stderr.as_str()),
+        ("  queue `gpu`: as it is\n", "every queue is as the file says\n")
+    );
+    let exported = ada.good(&["queue", "export"]).stdout;
+    insta::assert_snapshot!(exported, @r"
+    - name: gpu
+      target: docker
+      config:
+        memory: 8g
+      priority: true
+      policy:
+        max_running: 2
+    ");
+    std::fs::write(&file, exported.replace("8g", "16g")).expect("written");
+    assert_eq!(ada.good(&apply).stdout, "~ queue `gpu`: changed\n    ~ config.memory: \"8g\" -> \"16g\"\n");
+    std::fs::write(&file, "- name: gpu\n  polcy: {}\n").expect("written");
+    let wrong = ada.run(&apply);
+    assert_eq!(wrong.code, 3);
+    assert!(wrong.stderr.contains("queues[0].polcy: is not a key of a queue; did you mean `policy`?"), "{wrong:?}");
+    assert_eq!(ada.run(&["queue", "export", "nope"]).code, 3);
+
+    let launch = ["launch", "-q", "gpu", "-d", "tool:1", "-p", "p", "-R", "{\"memory\": \"32g\"}", "--plan"];
+    insta::assert_snapshot!(ada.good(&launch).stdout, @r#"
+    queue      gpu (docker)
+    project    p
+    resources  {"memory":"32g"}
+
+      CONFIG  EFFECTIVE  SET BY  QUEUE HAS
+    ~ memory  "32g"      launch  "16g"
+    "#);
+    assert_eq!(ada.good(&["usage"]).stderr, "nothing of `ada` ran in that time\n");
+    ada.stop();
+}
+
+#[test]
 fn every_command_has_help_and_the_top_page_is_this() {
     let help = alone(&["--help"]);
     assert_eq!(help.code, 0);
@@ -228,6 +277,7 @@ fn every_command_has_help_and_the_top_page_is_this() {
         "job",
         "list",
         "admin",
+        "usage",
         "events",
         "explain",
         "doctor",

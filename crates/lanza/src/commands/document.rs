@@ -8,6 +8,23 @@ use crate::exit::Failure;
 
 /// Reads a file, or stdin for `-`. `flag` says which option it was.
 pub(crate) fn file(path: &str, flag: &str) -> Result<Map<String, Value>, Failure> {
+    parse(&read(path, flag)?, flag, path)
+}
+
+/// Reads a file, or stdin for `-`, that holds a list, or an object with the list below `key`.
+pub(crate) fn list(path: &str, flag: &str, key: &str) -> Result<Vec<Value>, Failure> {
+    match serde_norway::from_str(&read(path, flag)?) {
+        Ok(Value::Array(list)) => Ok(list),
+        Ok(Value::Object(mut object)) if object.len() == 1 => match object.remove(key) {
+            Some(Value::Array(list)) => Ok(list),
+            _ => Err(Failure::usage(format!("{flag}: {path} holds no list of {key}"))),
+        },
+        Ok(_) => Err(Failure::usage(format!("{flag}: {path} holds no list of {key}"))),
+        Err(e) => Err(Failure::usage(format!("{flag}: {path} is neither YAML nor JSON ({e})"))),
+    }
+}
+
+fn read(path: &str, flag: &str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path == "-" {
         std::io::stdin().read_to_string(&mut text).map(drop)
@@ -15,7 +32,7 @@ pub(crate) fn file(path: &str, flag: &str) -> Result<Map<String, Value>, Failure
         std::fs::read_to_string(path).map(|t| text = t)
     };
     read.map_err(|e| Failure::usage(format!("{flag}: cannot read `{path}`: {e}")))?;
-    parse(&text, flag, path)
+    Ok(text)
 }
 
 /// Reads JSON that begins with a brace, else a file as [`file()`] does.

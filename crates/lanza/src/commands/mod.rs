@@ -17,10 +17,12 @@ mod job;
 mod launch;
 mod project;
 mod queue;
+mod queue_file;
 mod run;
 mod server;
 mod signals;
 mod sse;
+mod usage;
 
 use std::{fmt::Write as _, future::Future};
 
@@ -66,6 +68,7 @@ pub(crate) fn run(args: Args, config: Config) -> Outcome {
         Command::Job(command) => one_thread(job::run(command, config)),
         Command::List(args) => one_thread(project::list(args, config)),
         Command::Admin(command) => one_thread(admin::run(command, config)),
+        Command::Usage(args) => one_thread(usage::run(args, config)),
         Command::Events(args) => one_thread(events::run(args, config)),
         Command::Doctor => one_thread(doctor::run(config)),
     }

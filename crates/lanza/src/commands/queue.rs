@@ -6,7 +6,7 @@ use lanza_api::{
 };
 use serde_json::json;
 
-use super::{deleted, document, print_list};
+use super::{deleted, document, print_list, queue_file};
 use crate::{
     args::{OneQueue, QueueCommand, QueueSettings, Switch},
     config::Config,
@@ -44,6 +44,8 @@ pub(crate) async fn run(command: QueueCommand, config: Config) -> Outcome {
             let answer: QueueAnswer = client.patch(&path, &body(&settings)?).await?;
             said(&answer, settings.scope.print.json, "changed")
         }
+        QueueCommand::Apply(args) => queue_file::apply(args, &config).await,
+        QueueCommand::Export(args) => queue_file::export(args, &config).await,
         QueueCommand::Delete(queue) => {
             let (client, path) = find(&queue, &config).await?;
             client.delete(&path).await?;

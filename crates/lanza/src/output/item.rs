@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use lanza_api::item::{Item, Plan};
-use lanza_model::clock::Time;
+use lanza_model::{clock::Time, config::Layer};
 use serde_json::{Map, Value};
 
 use super::table::{ago, duration, fields, or_dash, table};
@@ -80,17 +80,41 @@ pub(crate) fn show(item: &Item, now: Time) -> String {
     text
 }
 
-/// What a launch would do.
+/// What a launch would do: where it runs, and every value of its configuration with the layer that set it. What the
+/// launch changes is marked: `+` new, `~` changed, `-` taken away.
 pub(crate) fn plan(plan: &Plan) -> String {
-    fields(&[
+    let mut text = fields(&[
         ("queue", format!("{} ({})", plan.queue, plan.target)),
         ("job", plan.job.clone().unwrap_or_default()),
         ("project", plan.project.clone()),
         ("templates", json(&plan.template_variables)),
-        ("queue config", json(&plan.config.queue)),
-        ("item config", json(&plan.config.item)),
-        ("effective", json(&plan.config.effective)),
-    ])
+        ("resources", json(&plan.resources)),
+    ]);
+    let rows = plan
+        .settings
+        .iter()
+        .map(|s| {
+            let sign = match (s.is_changed(), s.queue.is_null(), s.value.is_null()) {
+                (false, ..) => " ",
+                (true, true, _) => "+",
+                (true, _, true) => "-",
+                (true, ..) => "~",
+            };
+            let by = match s.set_by {
+                Layer::Queue => "queue",
+                Layer::Template => "queue, template",
+                Layer::Launch => "launch",
+            };
+            let was = if s.is_changed() && !s.queue.is_null() { s.queue.to_string() } else { String::new() };
+            vec![format!("{sign} {}", s.path), s.value.to_string(), by.to_owned(), was]
+        })
+        .collect();
+    let settings = table(&["  config", "effective", "set by", "queue has"], rows);
+    if !settings.is_empty() {
+        text.push('\n');
+        text.push_str(&settings);
+    }
+    text
 }
 
 /// The state in a word or two.
