@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use lanza_api::{Client, item::ItemAnswer, queue::QueueAnswer};
+use lanza_model::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
 use crate::{
@@ -57,7 +58,13 @@ pub(crate) async fn measure(binary: &Path, wandb: &Path, rounds: usize, report: 
         let _: QueueAnswer = client.post("/entities/bench/queues", &queue).await?;
     }
     let starts = Starts::listen()?;
-    let maker = Maker { wandb: wandb.clone(), folder: folder.clone(), url: url.clone(), key: key.clone() };
+    let maker = Maker {
+        wandb: wandb.clone(),
+        folder: folder.clone(),
+        url: url.clone(),
+        key: key.clone(),
+        mark: SystemClock.now().0,
+    };
     maker.write_code(starts.port, 0)?;
 
     let mut ours = Command::new(binary);
@@ -88,7 +95,7 @@ pub(crate) async fn measure(binary: &Path, wandb: &Path, rounds: usize, report: 
                 let wait = (f64::from(pushes) * STEP_SECONDS) % SPREAD_SECONDS;
                 tokio::time::sleep(Duration::from_secs_f64(wait)).await;
                 pushes += 1;
-                let took = launch(&client, &format!("{agent}-{target}"), &starts).await?;
+                let took = launch(&client, &format!("{agent}-{target}"), &maker.name(), &starts).await?;
                 eprintln!("   round {round}, {what}, {agent} on {target}: {:.0} ms, {:.0} ms", took.0, took.1);
                 if round > 0 {
                     times.entry((case, pair)).or_default().push(took);
@@ -144,6 +151,8 @@ struct Maker {
     folder: PathBuf,
     url: String,
     key: String,
+    /// The job's name and its requirements carry it.
+    mark: i64,
 }
 
 impl Maker {
@@ -168,7 +177,9 @@ impl Maker {
     }
 
     fn write_needs(&self, edit: &str) -> Result<()> {
-        Ok(fs::write(self.source()?.join("requirements.txt"), format!("wandb==0.31.0\n{edit}\n"))?)
+        // A condition that is always met and that no earlier run had, so that nothing of one is found again.
+        let text = format!("wandb==0.31.0\n{edit}; python_full_version != '9.{}'\n", self.mark);
+        Ok(fs::write(self.source()?.join("requirements.txt"), text)?)
     }
 
     fn write_code(&self, port: u16, edit: usize) -> Result<()> {
@@ -182,22 +193,14 @@ impl Maker {
         Ok(fs::write(self.source()?.join("train.py"), code)?)
     }
 
+    fn name(&self) -> String {
+        format!("edited-{}", self.mark)
+    }
+
     fn make(&self) -> Result<()> {
         let mut command = Command::new(&self.wandb);
-        command.args([
-            "job",
-            "create",
-            "code",
-            ".",
-            "-p",
-            "bench",
-            "-e",
-            "bench",
-            "-n",
-            "edited",
-            "-E",
-            "python train.py",
-        ]);
+        command.args(["job", "create", "code", ".", "-p", "bench", "-e", "bench", "-E", "python train.py", "-n"]);
+        command.arg(self.name());
         self.environment(&mut command);
         let made = command.current_dir(self.source()?).output()?;
         if !made.status.success() {
@@ -238,8 +241,8 @@ impl Starts {
 }
 
 /// Pushes an item and waits for its good end.
-async fn launch(client: &Client, queue: &str, starts: &Starts) -> Result<Times> {
-    let body = json!({"job": "bench/bench/edited:latest", "project": "bench"});
+async fn launch(client: &Client, queue: &str, job: &str, starts: &Starts) -> Result<Times> {
+    let body = json!({"job": format!("bench/bench/{job}:latest"), "project": "bench"});
     let pushed_ms = precise_now_ms();
     let answer: ItemAnswer = client.post(&format!("/entities/bench/queues/{queue}/items"), &body).await?;
     let id = answer.item.id;
