@@ -46,7 +46,7 @@ describe("from sign-in to charts", () => {
     await page.goto(`${w.url}/launch`);
     await page.waitForURL(/\/login\?next=/);
     await shot(page, "login");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.getByLabel("API key").fill("x".repeat(40));
     await page.getByRole("button", { name: "Sign in" }).click();
     await visible(page.getByRole("alert"));
@@ -86,7 +86,7 @@ describe("from sign-in to charts", () => {
     await page.getByRole("table", { name: "Jobs" }).getByRole("link", { name: "train-digits" }).click();
     await visible(page.getByRole("tab", { name: "Versions" }));
     await shot(page, "job");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.getByRole("button", { name: "Launch", exact: true }).click();
     const drawer = page.getByRole("dialog", { name: "Launch train-digits" });
     const lr = drawer.getByRole("textbox", { name: "lr" });
@@ -103,7 +103,7 @@ describe("from sign-in to charts", () => {
     await drawer.getByText("What will run").click();
     await visible(drawer.getByText("wandb.config.model.width = 32"));
     await shot(page, "launch");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await drawer.getByRole("button", { name: /^Launch/ }).click();
     await page.waitForURL(/item=/);
     item = new URL(page.url()).searchParams.get("item")!;
@@ -118,7 +118,7 @@ describe("from sign-in to charts", () => {
     await drawer.getByRole("button", { name: /^run/ }).click();
     await visible(drawer.getByRole("log", { name: "Log" }).getByText("width 32"));
     await shot(page, "item");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
   });
 
   test("its run has the charts, the config and the log, with the client's numbers", async () => {
@@ -138,17 +138,17 @@ describe("from sign-in to charts", () => {
     expect(Number(shown)).toBeCloseTo(1 / (1 + 29 * 0.25), 12);
     await page.keyboard.press("Escape");
     await shot(page, "run-charts");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.getByRole("tab", { name: "Overview" }).click();
     await visible(page.getByRole("tree", { name: "Config" }).getByRole("treeitem", { name: "lr: 0.25" }));
     await shot(page, "run-overview");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.getByRole("tab", { name: "Log" }).click();
     const green = page.getByRole("log", { name: "Log" }).getByText("green words");
     await visible(green);
     expect(await green.getAttribute("class")).toContain("ansi-fg-2");
     await shot(page, "run-log");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.getByRole("tab", { name: "Files" }).click();
     await visible(page.getByRole("table", { name: "Files" }));
     await shot(page, "run-files");
@@ -161,7 +161,7 @@ describe("from sign-in to charts", () => {
     await visible(row, 3 * PATIENCE);
     expect(await row.getByRole("link", { name: /^LZ\d+$/ }).count()).toBe(1);
     await shot(page, "queue-items");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await row.getByText("failed").click();
     const drawer = page.getByRole("dialog", { name: /^Item / });
     await visible(drawer.getByRole("status", { name: "Cause" }));
@@ -185,7 +185,7 @@ describe("queues", () => {
     await tile.getByRole("combobox", { name: "Type" }).selectOption("integer");
     await tile.getByRole("spinbutton", { name: "Maximum" }).fill("4");
     await shot(page, "create-queue");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Create", exact: true }).click();
     await page.waitForURL(/\/launch\/dev\/limited\/items/);
     const alert = page.getByRole("alert").filter({ hasText: "No agent polls this queue" });
@@ -240,12 +240,12 @@ describe("the frame", () => {
     await visible(palette);
     await page.keyboard.type("digits");
     await shot(page, "palette");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await page.keyboard.press("Enter");
     await page.waitForURL(`${w.url}/dev/digits`);
     await visible(page.getByRole("table", { name: "Runs" }).getByRole("link").first());
     await shot(page, "runs");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
   });
 
   test("the filter chips are in the address and the server follows them", async () => {
@@ -266,7 +266,7 @@ describe("the frame", () => {
     const key = page.getByRole("table", { name: "API keys" }).getByRole("row").filter({ hasText: "made on the authorize page" });
     await visible(key);
     await shot(page, "settings-keys");
-    expect(await axe(page)).toEqual([]);
+    expect.soft(await axe(page)).toEqual([]);
     await key.getByRole("button", { name: "Revoke" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
     await key.waitFor({ state: "hidden" });

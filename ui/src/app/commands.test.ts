@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { localPath } from "../features/signin/login";
+import { csvLine } from "../features/usage/usage";
+import { inOrder } from "../features/queue/queue-items";
+import { rank } from "./commands";
+import type { Item } from "../api/types";
+
+test("the palette finds by letters in order, whole words first", () => {
+  expect(rank("Queues", "zz")).toBeNull();
+  expect(rank("team-a / gpu", "gpu")!).toBeLessThan(rank("great pull up", "gpu")!);
+  expect(rank("Home", "")).toBe(0);
+});
+
+test("sign-in leads to paths of this site only", () => {
+  expect(localPath("/launch?x=1")).toBe("/launch?x=1");
+  for (const bad of ["//evil", "https://evil", "/\\evil", null, ""]) expect(localPath(bad)).toBe("/");
+});
+
+test("CSV quotes what needs it and disarms formulas", () => {
+  expect(csvLine(['a"b', 1.5, "=SUM(A1)", "x,y"])).toBe(`"a""b",1.5,'=SUM(A1),"x,y"`);
+});
+
+test("items: what waits by place, then what runs, then what ended, newest first", () => {
+  const item = (id: string, state: string, created_at: string, position?: number) => ({ id, state, created_at, why: position ? { position } : null }) as unknown as Item;
+  const list = [item("old", "finished", "1"), item("second", "queued", "2", 2), item("new", "failed", "3"), item("run", "running", "0"), item("first", "queued", "4", 1)];
+  expect(inOrder(list).map((one) => one.id)).toEqual(["first", "second", "run", "new", "old"]);
+});

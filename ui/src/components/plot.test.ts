@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import { colourOf, columns, grouped, type Line, smooth, timeAt } from "./plot";
+
+const line = (points: [number, number][]): Line => ({ label: "a", colour: "#000", dash: [], points: points.map(([step, value]) => [step, value, value - 1, value + 1]) });
+
+describe("what is drawn", () => {
+  test("smoothing has no bias at the begin and no effect on a constant", () => {
+    expect(smooth([4, 4, 4], 0.9)).toEqual([expect.closeTo(4), expect.closeTo(4), expect.closeTo(4)]);
+    expect(smooth([1, 3], 0)).toEqual([1, 3]);
+    const [first, second] = smooth([0, 1], 0.5);
+    expect(first).toBe(0);
+    expect(second).toBeCloseTo(2 / 3);
+    expect(smooth([1, null, 1], 0.5)[1]).toBeNull();
+  });
+
+  test("lines with their own steps share an axis", () => {
+    const drawn = columns([line([[0, 1], [2, 3]]), line([[1, 5]])], "step", 0);
+    expect(drawn.x).toEqual([0, 1, 2]);
+    expect(drawn.lines[0]!.value).toEqual([1, null, 3]);
+    expect(drawn.lines[1]!.value).toEqual([null, 5, null]);
+    expect(drawn.lines[0]!.min).toEqual([0, null, 2]);
+  });
+
+  test("the time axis reads the clock of the run", () => {
+    const times: Line["points"] = [[0, 10, 10, 10], [10, 30, 30, 30]];
+    expect(timeAt(times, 5)).toBe(20);
+    expect(timeAt(times, -1)).toBe(10);
+    expect(timeAt([], 1)).toBeNull();
+    expect(columns([{ ...line([[5, 1]]), times }], "time", 0).x).toEqual([20]);
+  });
+
+  test("keys are grouped by prefix, in a natural order", () => {
+    expect(grouped(["val/b", "loss", "train/layer10", "train/layer2"])).toEqual([
+      ["", ["loss"]],
+      ["train", ["train/layer2", "train/layer10"]],
+      ["val", ["val/b"]],
+    ]);
+  });
+
+  test("a run keeps its colour, the eleventh gets dashes", () => {
+    const first = colourOf("e/p", "r0");
+    for (let i = 1; i <= 10; i++) colourOf("e/p", `r${i}`);
+    expect(colourOf("e/p", "r0")).toEqual(first);
+    expect(colourOf("e/p", "r10")).toEqual({ colour: first.colour, dash: [6, 4] });
+  });
+});

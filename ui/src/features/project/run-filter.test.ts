@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { chipKey, chipsFrom, filterOf, parseChip } from "./run-filter";
+
+test("chips are read as people type them", () => {
+  expect(parseChip("lr>0.1")).toEqual({ key: "config.lr", operator: ">", value: "0.1" });
+  expect(parseChip("state:running")).toEqual({ key: "state", operator: "=", value: "running" });
+  expect(parseChip("summary.train/loss <= 2")).toEqual({ key: "summary_metrics.train/loss", operator: "<=", value: "2" });
+  expect(parseChip("tag=baseline")).toEqual({ key: "tags", operator: "=", value: "baseline" });
+  expect(parseChip("bright star")).toEqual({ key: "display_name", operator: "~", value: "bright star" });
+  expect(parseChip("  ")).toBeNull();
+});
+
+test("a chip survives the address", () => {
+  for (const text of ["lr>0.1", "state:running", "summary.a.b!=x y", "name"]) {
+    const chip = parseChip(text)!;
+    expect(chipsFrom([chipKey(chip)])).toEqual([chip]);
+  }
+});
+
+test("the filter is the public API's document", () => {
+  expect(filterOf([])).toBeUndefined();
+  expect(filterOf(chipsFrom(["lr>0.1"]))).toBe('{"config.lr":{"$gt":0.1}}');
+  expect(filterOf(chipsFrom(["state=running", "ok=true"]))).toBe('{"$and":[{"state":"running"},{"config.ok":true}]}');
+});
