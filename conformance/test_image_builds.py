@@ -74,8 +74,11 @@ def containers(docker) -> set:
     return set(out.stdout.split())
 
 
-def image_id(docker, name) -> str:
-    return subprocess.run([docker, "inspect", "-f", "{{.Id}}", name], capture_output=True, text=True).stdout.strip()
+def image_id(docker, name, **environment) -> str:
+    told = subprocess.run(
+        [docker, "inspect", "-f", "{{.Id}}", name], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    return told.stdout.strip()
 
 
 def test_an_environment_image_is_built_once(account, project, agent, push, docker, builder, index):

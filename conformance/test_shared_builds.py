@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from lanza_server import wait_until
 from test_builds import PRINT, agent_state, config, good, index, installer, log, phases, push
-from test_image_builds import PASSWORD, USER, bridge, registry
+from test_image_builds import BASE, PASSWORD, USER, bridge, image_id, registry
 from test_image_builds import index as bridge_index
 
 # Fixtures of the other files are arguments here.
@@ -125,6 +127,99 @@ def test_two_agents_make_one_image(
     if host:
         assert host.requests("PUT", f"team/shared/manifests/{key}") == 1
         assert "push" in phases(first) and "push" not in phases(second)
+
+
+@pytest.fixture
+def other_engine(docker, bridge, tmp_path_factory):
+    """A second Docker engine, as on another machine, that has the base image and nothing else.
+
+    It has a network namespace of its own (an engine takes away the bridge of another one), with a line to the bridge
+    on which registries listen.
+    """
+    if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("ip") is None:
+        pytest.skip("an engine of one's own takes root, `dockerd` and `ip`")
+    # The path of a socket has to be short.
+    folder = tmp_path_factory.mktemp("other")
+    host, space = f"unix://{folder}/docker.sock", f"lanza{os.getpid()}"
+    address = bridge.rsplit(".", 1)[0] + ".250/16"
+
+    def ip(*words, inside=False):
+        done = subprocess.run(["ip", *(("-n", space) if inside else ()), *words], capture_output=True, text=True)
+        assert done.returncode == 0, (words, done.stderr)
+
+    ip("netns", "add", space)
+    try:
+        ip("link", "add", f"{space}a", "type", "veth", "peer", "name", "eth0", "netns", space)
+        ip("link", "set", f"{space}a", "master", "docker0", "up")
+        ip("address", "add", address, "dev", "eth0", inside=True)
+        ip("link", "set", "eth0", "up", inside=True)
+        ip("link", "set", "lo", "up", inside=True)
+        command = [
+            "nsenter",
+            f"--net=/run/netns/{space}",
+            "dockerd",
+            "--host",
+            host,
+            "--bridge=none",
+            "--iptables=false",
+        ]
+        for name in ("data-root", "exec-root", "pidfile"):
+            command += [f"--{name}", str(folder / name)]
+        with (folder / "log").open("ab") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        there = {**os.environ, "DOCKER_HOST": host}
+
+        def call(*words):
+            return subprocess.run([docker, *words], env=there, capture_output=True, text=True)
+
+        wait_until("the engine", lambda: call("info").returncode == 0)
+        try:
+            saved = subprocess.Popen([docker, "save", BASE], stdout=subprocess.PIPE)
+            subprocess.run([docker, "load"], env=there, stdin=saved.stdout, capture_output=True, check=True)
+            assert saved.wait() == 0
+            yield host
+        finally:
+            call("rm", "-f", *call("ps", "-aq").stdout.split())
+            process.terminate()
+            process.wait(60)
+    finally:
+        ip("netns", "delete", space)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(str(folder))), reverse=True):
+            subprocess.run(["umount", "-l", mount])
+
+
+def test_two_machines_make_one_image_and_one_pulls_it(
+    account, project, agent, push, docker, registry, other_engine, environment, config, tmp_path
+):  # fmt: skip
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    credential = {"username": USER, "password": PASSWORD}
+    options = config(
+        builder={"destination": f"{registry.place}/team/machines"},
+        lanza={"registry": {"credentials": {registry.place: credential}}},
+    )
+    account.queue(project, "docker")
+    mark = time.time_ns()
+    files = {
+        "Dockerfile.wandb": f"FROM {BASE}\nRUN echo {mark} > /mark && sleep 15\nCOPY job.py /job.py\n",
+        "job.py": "print('made', open('/mark').read())\n",
+    }
+    items = [push(files) for _ in range(2)]
+    agent(project, options=options, state=tmp_path / "here")
+    agent(project, options=options, state=tmp_path / "there", env={**environment, "DOCKER_HOST": other_engine})
+    builder, waiter = waiting(account, items)
+    first, second = good(account, builder), good(account, waiter)
+    key = first["environment"]["digest"]
+    assert second["environment"]["digest"] == key
+    for item in (first, second):
+        assert f"made {mark}" in log(account, item["id"])
+    made = [[p for p in phases(item) if p in ("build", "push", "pull")] for item in (first, second)]
+    assert made == [["build", "push"], ["build", "pull"]]
+    assert registry.requests("PUT", f"team/machines/manifests/{key}") == 1
+    assert "sleep 15" in log(account, builder, "build") and "sleep 15" not in log(account, waiter, "build")
+    hosts = ({}, {"DOCKER_HOST": other_engine})
+    found = [image_id(docker, f"{registry.place}/team/machines:{key}", **host) for host in hosts]
+    assert found[0] == found[1] != "", "one image on both"
 
 
 @pytest.mark.parametrize("target", ["process", "docker"])
