@@ -251,6 +251,7 @@ fn queues_are_kept_in_a_file() {
     queue      gpu (docker)
     project    p
     resources  {"memory":"32g"}
+    effective  {"memory":"32g"}
 
       CONFIG  EFFECTIVE  SET BY  QUEUE HAS
     ~ memory  "32g"      launch  "16g"

@@ -232,6 +232,16 @@ impl Service {
         Ok(())
     }
 
+    /// Writes into the trail that an agent ends, the first time that it says so.
+    pub(crate) async fn agent_ended(&self, agent: &Agent, status: &str) -> Result<()> {
+        if status == "killed" && agent.status != "killed" {
+            let (by, id) = (format!("agent:{}", agent.id), agent.id.as_str());
+            self.store.event_insert(self.now(), &agent.entity_id, &by, "ended", "agent", id).await?;
+            self.wakers.changed();
+        }
+        Ok(())
+    }
+
     /// Hands out items, waiting up to `claim.wait_ms` for one.
     ///
     /// # Errors
@@ -389,6 +399,7 @@ impl Service {
             _ => "running",
         };
         self.agent_heard(&agent, Some(status)).await?;
+        self.agent_ended(&agent, status).await?;
         let deadline = tokio::time::Instant::now() + Duration::from_millis(beat.wait_ms.min(30_000).into());
         loop {
             let woken = self.wakers.agents.notified();

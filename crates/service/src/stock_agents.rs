@@ -99,6 +99,9 @@ impl Service {
             Some(_) => return Err(Error::invalid("agentStatus", "is none of POLLING, RUNNING, KILLED")),
         };
         self.agent_heard(&agent, status).await?;
+        if let Some(status) = status {
+            self.agent_ended(&agent, status).await?;
+        }
         if status.is_some() {
             self.wakers.changed();
         }

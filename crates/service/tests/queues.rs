@@ -674,6 +674,10 @@ async fn the_trail_says_who_did_what_to_which_queue_item_and_agent() {
     w.service.attempt_outcome(&w.ana, &agent, &id, 1, outcome).await.expect("an outcome");
     w.service.agent_command(&w.ana, &agent, false).await.expect("drained");
     w.service.agent_command(&w.ana, &agent, true).await.expect("stopped");
+    let beat = lanza_api::agent::Heartbeat { items: Vec::new(), draining: true, leaving: true, wait_ms: 0 };
+    for _ in 0..2 {
+        w.service.agent_heartbeat(&w.ana, &agent, &beat).await.expect("it leaves");
+    }
     w.policy(json!({ "max_running": 1 })).await;
     let events = w.service.event_page(&w.ana, 0, 500).await.expect("events").events;
     let by_agent = format!("agent:{agent}");
@@ -694,7 +698,8 @@ async fn the_trail_says_who_did_what_to_which_queue_item_and_agent() {
         ("server", "run_seen"),
     ];
     assert_eq!(of("item", &id), pairs(&expected));
-    assert_eq!(of("agent", &agent), pairs(&[("agent", "registered"), ("ana", "drain"), ("ana", "stop")]));
+    let expected = [("agent", "registered"), ("ana", "drain"), ("ana", "stop"), ("agent", "ended")];
+    assert_eq!(of("agent", &agent), pairs(&expected));
     let queue: Vec<_> = of("queue", "q").into_iter().filter(|(_, verb)| verb == "changed").collect();
     assert_eq!(queue, pairs(&[("ana", "changed")]));
 }

@@ -89,6 +89,7 @@ pub(crate) fn plan(plan: &Plan) -> String {
         ("project", plan.project.clone()),
         ("templates", json(&plan.template_variables)),
         ("resources", json(&plan.resources)),
+        ("effective", json(&plan.config.effective)),
     ]);
     let rows = plan
         .settings

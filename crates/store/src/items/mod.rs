@@ -12,6 +12,8 @@ mod schedule;
 mod transitions;
 
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;

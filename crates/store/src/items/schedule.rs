@@ -183,7 +183,7 @@ async fn candidates(
     let mut query = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT i.id, i.priority, i.author_id, i.target, i.resources FROM items i \
          WHERE i.queue_id = $1 AND i.state = 'queued' AND COALESCE(i.not_before, 0) <= $2 \
-         AND COALESCE(i.next_retry_at, 0) <= $2 AND (i.priority > $3 OR (i.priority = $3 AND i.id > $4)) \
+         AND COALESCE(i.next_retry_at, 0) <= $2 AND (i.priority, i.id) > ($3, $4) \
          {authors} {requests} {targets} AND EXISTS (SELECT 1 FROM queues q WHERE q.id = $1 AND q.paused = 0) \
          AND EXISTS (SELECT 1 FROM users u WHERE u.id = i.author_id) ORDER BY i.priority, i.id LIMIT {most} {lock}"
     )))

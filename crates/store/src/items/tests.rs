@@ -29,8 +29,8 @@ pub(crate) struct Place {
     pub(crate) store: Store,
     _guard: testing::Guard,
     pub(crate) entity: EntityId,
-    user: UserId,
-    queue: Queue,
+    pub(super) user: UserId,
+    pub(super) queue: Queue,
     pub(crate) agents: [AgentId; 2],
 }
 
@@ -109,7 +109,7 @@ impl Place {
         Self { store, _guard: guard, entity, user: user_id, queue, agents }
     }
 
-    fn new_item(&self) -> Item {
+    pub(super) fn new_item(&self) -> Item {
         Item {
             id: ItemId::new(),
             entity_id: self.entity.clone(),
@@ -172,7 +172,7 @@ impl Place {
         self.claim_as(self.claimer(agent), self.open(), want).await
     }
 
-    fn claimer(&self, agent: usize) -> Claimer {
+    pub(super) fn claimer(&self, agent: usize) -> Claimer {
         Claimer {
             id: self.agents[agent].clone(),
             stock: false,
@@ -183,11 +183,11 @@ impl Place {
         }
     }
 
-    fn open(&self) -> OpenQueue {
+    pub(super) fn open(&self) -> OpenQueue {
         OpenQueue { id: self.queue.id.clone(), max_running: None, max_running_per_user: None }
     }
 
-    async fn claim_as(&self, claimer: Claimer, queue: OpenQueue, want: usize) -> Vec<Item> {
+    pub(super) async fn claim_as(&self, claimer: Claimer, queue: OpenQueue, want: usize) -> Vec<Item> {
         let leased = self.store.item_claim(claimer, vec![queue], want, NOW, NOW.plus_ms(60_000), token).await;
         leased.expect("claim").into_iter().map(|(item, _)| item).collect()
     }
