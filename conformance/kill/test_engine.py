@@ -135,3 +135,50 @@ def test_an_engine_that_goes_and_comes_back(engine, ground, how):
     assert ground.agent.popen.poll() is None, "the agent outlives its engine"
     wait_until("the removal of the containers", lambda: not engine.containers(), 30)
     ground.logs_are_sane()
+
+
+def marked(item: str) -> list[str]:
+    """Processes of an item, in a container or not."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"LANZA_ITEM={item}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(folder.name)
+    return found
+
+
+def test_a_stop_does_not_wait_for_an_engine_that_hangs(engine, ground):
+    """The container is processes of this machine, which the agent ends by itself; the engine's record goes later."""
+    grace = 3
+    item = push(ground, engine.image, "trap '' TERM; echo up; while :; do sleep 1; done")
+    wait_until("the log", lambda: ground.log(item) == b"up\n", 60)
+    wait_until("phase run", lambda: ground.user.item(item)["phase"] == "run", 60)
+    engine.popen.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        ground.user.rest.post(f"/items/{item}/stop", {"grace_seconds": grace})
+        found = ground.user.ended(item, 60)
+        took = time.monotonic() - begun
+        assert found["state"] == "stopped", found["reason"]
+        assert grace <= took < grace + 10, f"{took:.1f} s"
+        assert not marked(item), "the job lives"
+        assert any("does not answer" in warning for warning in found["warnings"]), found["warnings"]
+    finally:
+        engine.popen.send_signal(signal.SIGCONT)
+    wait_until("the removal of the container", lambda: not engine.containers(), 60)
+
+
+def test_a_stop_does_not_wait_for_an_engine_that_is_down(engine, ground):
+    """What was never started needs no engine to be stopped."""
+    engine.end()
+    try:
+        item = push(ground, engine.image, "echo never")
+        wait_until("the attempt", lambda: ground.user.item(item)["state"] == "running", 30)
+        time.sleep(1)
+        begun = time.monotonic()
+        ground.user.rest.post(f"/items/{item}/stop", {"grace_seconds": 1})
+        assert ground.user.ended(item, 60)["state"] == "stopped"
+        assert time.monotonic() - begun < 11
+    finally:
+        engine.start()
+    assert not engine.containers()

@@ -21,7 +21,8 @@ const KEY: &str = "WANDB_API_KEY";
 pub(crate) async fn run(args: ItemReplay, config: &Config) -> Outcome {
     log::start(&config.environment, log::DEFAULT)?;
     let key = config.key_needed()?;
-    let answer: ReplayAnswer = config.client()?.get(&format!("/items/{}/replay", segment(&args.item))).await?;
+    let answer: ReplayAnswer =
+        config.client()?.post(&format!("/items/{}/replay", segment(&args.item)), &json!({})).await?;
     let folder = match args.folder {
         Some(folder) => folder,
         None => paths::state(&config.environment)?.join("replay"),
