@@ -29,7 +29,7 @@ const COMPONENTS: &[(&str, &str)] = &[
     ("engine", "a Docker engine, with its own builder"),
     ("buildx", "`docker buildx` on that engine"),
     ("installer", "`uv` and `pip` with a package index on loopback that counts its requests"),
-    ("git https", "git's own `http-backend` behind TLS and a password"),
+    ("git https", "git's own `http-backend`, with TLS and a password, and once without"),
     ("git ssh", "OpenSSH's `sshd` with `git-shell`, a key and known hosts"),
     ("registry", "`docker-registry` with TLS, a CA of its own and a password"),
     ("binary", "the `lanza` binary, through REST, GraphQL and its command line"),
