@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    python::answers,
+    python::{Environment, answers},
     root,
     step::{call, skip, step},
 };
@@ -57,8 +57,13 @@ fn browser_tests() -> Result<()> {
             "the compiler says why",
         )
     })?;
+    let python = step("Python environment of the conformance suite", || {
+        Environment::ready("conformance", &[&root().join("conformance/requirements.txt")])
+    })?;
     step("web app: browser tests", || {
         let mut command = npm();
+        // The numbers on the screen are compared with what the unmodified client reads.
+        command.env("LANZA_CLIENT_PYTHON", python.program("python"));
         command.args(["run", "-s", "e2e"]).env("LANZA_CHROMIUM", &chromium);
         if env::var_os("LANZA_BIN").is_none() {
             command.env("LANZA_BIN", root().join("target/debug/lanza"));

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { Link, useSearchParams } from "react-router";
-import { agentsQuery, itemsQuery, projectsQuery, queuesQuery, runsQuery } from "../../api/queries";
+import { agentsQuery, itemsQuery, jobsQuery, projectsQuery, queuesQuery, runsQuery } from "../../api/queries";
 import type { Item, Queue, Run } from "../../api/types";
 import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
@@ -32,7 +32,8 @@ export function Component() {
   const list = items.data?.pages.flatMap((page) => page.items) ?? [];
   const open = search.get("item");
   const show = (id: string | null) => setSearch(id ? { item: id } : {});
-  const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && mine.length === 0 && runs.every((query) => !query.isPending);
+  // The steps stay until the last one is done: something was launched.
+  const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && mine.length < 3 && runs.every((query) => !query.isPending);
 
   return (
     <>
@@ -132,13 +133,15 @@ function FirstSteps() {
   const projects = useQuery(projectsQuery(one));
   const agents = useQuery(agentsQuery(entities));
   const project = projects.data?.items.find((p) => p.runs > 0);
+  const jobs = useQueries({ queries: (projects.data?.items ?? []).slice(0, 4).map((p) => jobsQuery(p.entity, p.name)) });
+  const job = jobs.flatMap((query) => query.data ?? [])[0];
+  const polled = agents.data?.some((agent) => agent.status === "polling");
   const steps: { name: string; done: boolean; command: string }[] = [
     { name: "Log in", done: project !== undefined, command: `pip install wandb\nexport WANDB_BASE_URL=${location.origin}\nwandb login --host ${location.origin}` },
     { name: "Track a run", done: project !== undefined, command: "python -c 'import wandb; r = wandb.init(project=\"first\"); r.log({\"loss\": 0.5}); r.finish()'" },
-    { name: "Make a job", done: false, command: "lanza job create code train.py --project first" },
-    { name: "Launch it", done: false, command: `lanza agent -q default -e ${one} &\nlanza launch -q default -j ${one}/first/job-train.py:latest` },
+    { name: "Make a job", done: job !== undefined, command: "lanza job create code train.py --project first" },
+    { name: "Launch it", done: false, command: `${polled ? "" : `lanza agent -q default -e ${one} &\n`}lanza launch -q default -j ${job?.latest?.reference ?? `${one}/first/job-train.py:latest`}` },
   ];
-  if (agents.data?.some((agent) => agent.status === "polling")) steps[3]!.command = `lanza launch -q default -j ${one}/first/job-train.py:latest`;
   return (
     <section className="stack" aria-label="First steps">
       <h2>First steps</h2>

@@ -152,7 +152,11 @@ function Body({ item }: { item: Item }) {
                 <span className="bar" />
                 <span className="name">
                   {bar.name}
-                  {bar.name === "build" && item.environment?.cached ? " (cached)" : ""} <span className="num">{duration(bar.ms)}</span>
+                  <span className="num">
+                    {" "}
+                    {duration(bar.ms)}
+                    {bar.name === "build" && item.environment?.cached ? ", cached" : ""}
+                  </span>
                 </span>
               </button>
             </li>
@@ -225,11 +229,16 @@ function Body({ item }: { item: Item }) {
       <Section name="Effective configuration" value={item.config.effective} />
       <Section name="Overrides" value={item.overrides} />
       {Object.keys(item.template_variables).length > 0 && <Section name="Template variables" value={item.template_variables} />}
-      <div className="row wrap">
-        <span className="quiet">Launch the same from a terminal:</span>
-        <code>{command}</code>
-        <Copy text={command} what="Replay command" />
-      </div>
+      <dl className="facts">
+        <dt>Launch the same</dt>
+        <dd>
+          <code>{command}</code> <Copy text={command} what="Copy as command" />
+        </dd>
+        <dt>Run it here</dt>
+        <dd>
+          <code>lanza item replay {item.id}</code> <Copy text={`lanza item replay ${item.id}`} what="Replay command" />
+        </dd>
+      </dl>
     </>
   );
 }

@@ -219,7 +219,8 @@ function Form(props: FormProps & { job: JobName | null }) {
     },
   });
   const serverFields = launch.error instanceof Problem ? launch.error.fields : [];
-  const serverError = (path: string) => serverFields.find((field) => field.path === path || field.path.endsWith(`run_config.${path}`) || field.path.endsWith(`.${path}`))?.message;
+  // The message repeats the path, which stands beside the field already.
+  const serverError = (path: string) => serverFields.find((field) => field.path === path || field.path.endsWith(`.${path}`))?.message.replace(/^`[^`]+` /, "");
   const [tried, setTried] = useState(false);
   const send = () => {
     setTried(true);
@@ -228,6 +229,8 @@ function Form(props: FormProps & { job: JobName | null }) {
   const type = (path: string, text: string) => {
     const next = { ...typed, [path]: text };
     setTyped(next);
+    // What the server said was about the value before.
+    if (launch.isError) launch.reset();
     props.onDraft?.(next);
   };
   const onKey = (event: KeyboardEvent) => {
@@ -286,9 +289,13 @@ function Form(props: FormProps & { job: JobName | null }) {
         )}
 
         {fields.length > 0 && <h3>Inputs</h3>}
-        {fields.map((field) => (
-          <InputRow key={field.path} field={field} text={typed[field.path] ?? ""} error={serverError(field.path) ?? (tried || typed[field.path] ? errors[field.path] : undefined)} onText={(text) => type(field.path, text)} />
-        ))}
+        {fields.length > 0 && (
+          <div className="fields">
+            {fields.map((field) => (
+              <InputRow key={field.path} field={field} text={typed[field.path] ?? ""} error={serverError(field.path) ?? (tried || typed[field.path] ? errors[field.path] : undefined)} onText={(text) => type(field.path, text)} />
+            ))}
+          </div>
+        )}
         {version?.inputs?.from === "unknown" && <p className="quiet">The inputs of this job are known after its first run. Until then everything is taken.</p>}
         <details open={raw !== null && raw !== ""}>
           <summary>{fields.length > 0 ? "More values as JSON" : "Values for wandb.config as JSON"}</summary>
@@ -316,9 +323,12 @@ function Form(props: FormProps & { job: JobName | null }) {
           )}
         </Field>
         {Object.entries(templates).map(([key, template]) => (
-          <TemplateRow key={key} name={key} template={template} text={templateTexts[key] ?? ""} error={serverError(key) ?? templateErrors[key]} onText={(text) => setTemplateTexts({ ...templateTexts, [key]: text })} />
+          <TemplateRow key={key} name={key} template={template} text={templateTexts[key] ?? ""} error={serverError(key) ?? templateErrors[key]} onText={(text) => {
+              setTemplateTexts({ ...templateTexts, [key]: text });
+              if (launch.isError) launch.reset();
+            }} />
         ))}
-        <div style={{ display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(150px, 1fr))", gap: 12 }}>
+        <div className="fields narrow">
           <Field label="Priority" note={queue && !queue.priority ? "This queue has none." : undefined}>
             {(tie) => (
               <select {...tie} className="select" value={priority} disabled={queue ? !queue.priority : false} onChange={(event) => setPriority(event.target.value)}>

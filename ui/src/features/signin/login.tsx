@@ -15,7 +15,6 @@ export function Component() {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const [search] = useSearchParams();
-  const [way, setWay] = useState<"key" | "password">("key");
   const [key, setKey] = useState("");
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
@@ -25,7 +24,7 @@ export function Component() {
 
   const signIn = useMutation({
     mutationFn: async () =>
-      api.POST("/api/v1/session", { body: way === "key" ? { api_key: key.trim() } : { username: username.trim(), password } }),
+      api.POST("/api/v1/session", { body: key.trim() ? { api_key: key.trim() } : { username: username.trim(), password } }),
     onSuccess: async () => {
       await queries.resetQueries({ queryKey: ["me"] });
       await navigate(localPath(search.get("next")), { replace: true });
@@ -45,30 +44,21 @@ export function Component() {
         </div>
         {signIn.isError && <Failure error={signIn.error} />}
         <form className="stack" onSubmit={submit}>
-          {way === "key" ? (
-            <Field label="API key" note="The key that `wandb login` keeps in ~/.netrc works here too.">
-              {(tie) => <input {...tie} className="input" type="password" autoComplete="off" required value={key} onChange={(e) => setKey(e.target.value)} />}
-            </Field>
-          ) : (
-            <>
-              <Field label="Username">
-                {(tie) => <input {...tie} className="input" autoComplete="username" required value={username} onChange={(e) => setUsername(e.target.value)} />}
-              </Field>
-              <Field label="Password">
-                {(tie) => (
-                  <input {...tie} className="input" type="password" autoComplete="current-password" required value={password} onChange={(e) => setPassword(e.target.value)} />
-                )}
-              </Field>
-            </>
-          )}
-          <div className="row" style={{ justifyContent: "space-between" }}>
-            <button type="submit" className="button primary" disabled={signIn.isPending}>
-              Sign in
-            </button>
-            <button type="button" className="link" onClick={() => { setWay(way === "key" ? "password" : "key"); signIn.reset(); }}>
-              {way === "key" ? "Use a password" : "Use a key"}
-            </button>
+          <Field label="API key" note="The key that wandb login keeps in ~/.netrc works here too.">
+            {(tie) => <input {...tie} className="input" type="password" autoComplete="off" value={key} onChange={(e) => setKey(e.target.value)} />}
+          </Field>
+          <div className="quiet" style={{ textAlign: "center" }}>
+            or
           </div>
+          <Field label="Username">
+            {(tie) => <input {...tie} className="input" autoComplete="username" value={username} onChange={(e) => setUsername(e.target.value)} />}
+          </Field>
+          <Field label="Password">
+            {(tie) => <input {...tie} className="input" type="password" autoComplete="current-password" value={password} onChange={(e) => setPassword(e.target.value)} />}
+          </Field>
+          <button type="submit" className="button primary" disabled={signIn.isPending || !(key.trim() || (username.trim() && password))}>
+            Sign in
+          </button>
         </form>
       </main>
     </div>
