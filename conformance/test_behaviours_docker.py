@@ -67,7 +67,8 @@ def test_the_variables_and_macros_of_a_container(account, project, agent, push, 
         "run_name": "<tall-tree>", "image_uri": f"<{BASE}>", "author": f"<{account.name}>",
         "OF_THE_AGENT": "<handed out by the queue>", "no_such": "<${no_such}>",
     }  # fmt: skip
-    assert {n: v for n, v in env.items() if n.startswith("WANDB_") and n not in ("WANDB_API_KEY", "WANDB_BASE_URL")} == {
+    apart = ("WANDB_API_KEY", "WANDB_BASE_URL")
+    assert {n: v for n, v in env.items() if n.startswith("WANDB_") and n not in apart} == {
         "WANDB_PROJECT": project, "WANDB_ENTITY": account.name, "WANDB_LAUNCH": "True", "WANDB_RUN_ID": "fixed123",
         "WANDB_NAME": "tall-tree", "WANDB_DOCKER": BASE, "WANDB_USERNAME": account.name,
         "WANDB_LAUNCH_QUEUE_NAME": project, "WANDB_LAUNCH_QUEUE_ENTITY": account.name, "WANDB_LAUNCH_TRACE_ID": item,
@@ -177,7 +178,8 @@ def test_a_stop_waits_as_long_as_the_agents_config_says(
         body = {"docker": {"docker_image": BASE}, "overrides": {"entry_point": ["python", "-c", source]}}
     else:
         folder = code_folder(source, requirements="")
-        wandb_cli("job", "create", "code", folder, "-p", project, "-e", account.name, "-n", "s", "-E", "python train.py")
+        where = ("-p", project, "-e", account.name)
+        wandb_cli("job", "create", "code", folder, *where, "-n", "s", "-E", "python train.py")
         body = {"job": f"{account.name}/{project}/s:latest", "overrides": {}}
     agent(project, options=("-c", config))
     polite = push({**body, "overrides": {**body["overrides"], "args": ["polite"]}})

@@ -2,19 +2,11 @@
 
 import json
 
-import pytest
-
 from lanza_server import wait_until
+from test_agent import make_job
 
-
-@pytest.fixture
-def make_job(account, project, wandb_cli, code_folder):
-    def make(source, name="job", requirements="wandb==0.31.0\n", entry="python train.py") -> str:
-        folder = code_folder(source, requirements, name)
-        wandb_cli("job", "create", "code", folder, "-p", project, "-e", account.name, "-n", name, "-E", entry)
-        return f"{account.name}/{project}/{name}:latest"
-
-    return make
+# A fixture of the other file is an argument here.
+# ruff: noqa: F401, F811
 
 
 def push(account, queue, job, expect=201, **fields):
@@ -81,13 +73,13 @@ def test_a_deleted_code_artifact_is_named(account, project, agent, make_job, api
     account.queue(project)
     job = make_job("print('never')\n", requirements="")
     source = api.job(job)._job_info["source"]["artifact"]
-    code = next(a for a in api.artifacts("code", f"{account.name}/{project}/code-job") if a.id in source)
+    code = next(a for a in api.artifacts("code", f"{account.name}/{project}/code-worker") if a.id in source)
     code.delete(delete_aliases=True)
     agent(project)
     ended = account.ended(push(account, project, job, project=project))
     assert ended["state"] == "failed" and ended["phase"] == "fetch", ended["reason"]
     assert "artifact" in ended["reason"]["message"], ended["reason"]
-    assert code.id in ended["reason"]["message"] or "code-job" in ended["reason"]["message"], ended["reason"]
+    assert code.id in ended["reason"]["message"] or "code-worker" in ended["reason"]["message"], ended["reason"]
     assert "deleted" in ended["reason"]["message"] + ended["reason"].get("hint", ""), ended["reason"]
 
 
