@@ -65,7 +65,9 @@ def test_declared_gpus_are_set_aside_for_one_item_each(account, project, agent, 
     assert ran(account, waiting[0]) in ("gpus=0.\n", "gpus=1.\n")
 
 
-def test_a_secret_is_named_by_the_queue_and_cut_out_of_the_log(account, project, agent, job, environment, tmp_path):
+def test_a_secret_is_handed_out_by_reference_and_cut_out_of_the_log(
+    account, project, agent, job, environment, tmp_path
+):
     secrets = {"HF": "hf_" + uuid.uuid4().hex, "DB": "db_" + uuid.uuid4().hex, "OWN": "own-" + uuid.uuid4().hex}
     (tmp_path / "secrets.env").write_text(f"# of the agent\nDB='{secrets['DB']}'\n")
     config = tmp_path / "launch-config.yaml"
