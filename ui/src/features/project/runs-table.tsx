@@ -22,7 +22,7 @@ export function columnOf(key: string): RunColumn {
   const own: Record<string, Omit<RunColumn, "key">> = {
     state: { name: "State", order: "state", width: 104 },
     author: { name: "By", order: "username", width: 96 },
-    created: { name: "Created", order: "created_at", width: 90 },
+    created: { name: "Created", order: "created_at", width: 100 },
     duration: { name: "Ran", order: null, width: 84 },
     tags: { name: "Tags", order: null, width: 140 },
     job: { name: "Job", order: null, width: 160 },
@@ -107,11 +107,11 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
 
   return (
     <div className="table-box" ref={box} style={{ flex: 1, minHeight: 240, maxHeight: "calc(100dvh - 210px)" }}>
-      <table className="table" aria-label="Runs" aria-rowcount={runs.length + 1} style={{ tableLayout: "fixed", width: Math.max(0, 96 + 200 + columns.reduce((sum, column) => sum + column.width, 0)) }}>
+      <table className="table" aria-label="Runs" aria-rowcount={runs.length + 1} style={{ tableLayout: "fixed", width: Math.max(0, 96 + 170 + columns.reduce((sum, column) => sum + column.width, 0)) }}>
         <colgroup>
           <col style={{ width: 36 }} />
           <col style={{ width: 60 }} />
-          <col style={{ width: 200 }} />
+          <col style={{ width: 170 }} />
           {columns.map((column) => (
             <col key={column.key} style={{ width: column.width }} />
           ))}

@@ -145,12 +145,12 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   );
 }
 
-/** State, author and time, then what the runs have: results before settings. */
+/** The state, then what the runs reached, when, and with which settings. */
 function defaultColumns(runs: Run[]): string[] {
   const sample = runs.slice(0, 20);
   const summary = metricKeys(sample).slice(0, 4).map((key) => `summary.${key}`);
   const config = [...new Set(sample.flatMap((run) => leaves(run.config).filter(([, value]) => typeof value !== "object").map(([key]) => key)))].filter((key) => !key.startsWith("_")).slice(0, 3).map((key) => `config.${key}`);
-  return ["state", "created", "duration", ...summary, ...config, "author", "tags"];
+  return ["state", ...summary, "created", "duration", ...config, "author", "tags"];
 }
 
 function AddFilter({ onAdd }: { onAdd: (chip: Chip) => void }) {
