@@ -75,15 +75,15 @@ def log_is_complete(ground: Ground, item: str, end: dict, exact: bool = True) ->
         assert hashlib.sha256(log).hexdigest() == end["sha256"], f"the log of {item} has other bytes than were written"
 
 
-def state_folder_is_tidy(ground: Ground) -> None:
-    """Nothing half done: no code, no scratch, no partial download stays behind."""
+def state_folder_is_tidy(ground: Ground, unfinished: frozenset[str] = frozenset()) -> None:
+    """Nothing half done: no code, no partial download stays behind, and scratch of what did not finish only."""
     for journal in (ground.state / "attempts").glob("*/journal.jsonl"):
         # Killed between the server's answer and this line, the agent hears that the item is over: `forgotten`.
         last = json.loads(journal.read_text().splitlines()[-1])["entry"]
         assert last in ("reported", "forgotten"), (journal, last)
         left = [p.name for p in journal.parent.iterdir() if p.name in ("work", "job")]
         assert not left, (journal.parent, left)
-    scratch = list((ground.state / "scratch").iterdir())
+    scratch = [p for p in (ground.state / "scratch").iterdir() if p.name not in unfinished]
     assert not scratch, scratch
     partial = [p.name for p in (ground.state / "cache" / "blobs").iterdir() if "tmp" in p.name]
     assert not partial, partial

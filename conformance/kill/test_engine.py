@@ -36,9 +36,20 @@ class OwnEngine:
         command = ["unshare", "-n", "dockerd", "--host", self.host, "--bridge=none", "--iptables=false"]
         for name in ("data-root", "exec-root", "pidfile"):
             command += [f"--{name}", str(self.folder / name)]
-        with (self.folder / "log").open("ab") as log:
-            self.popen = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
-        wait_until("the engine", lambda: self.docker("info").returncode == 0, 60)
+
+        def launch() -> None:
+            with (self.folder / "log").open("ab") as log:
+                self.popen = subprocess.Popen([*command, *options], stdout=log, stderr=log, start_new_session=True)
+
+        def answers() -> bool:
+            # One that was killed leaves parts of itself behind, over which the next one may stumble, and the machine's
+            # supervisor of services would start it again.
+            if self.popen.poll() is not None:
+                launch()
+            return self.docker("info").returncode == 0
+
+        launch()
+        wait_until("the engine", answers, 120)
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(["docker", *arguments], env=self.environment, capture_output=True, text=True)

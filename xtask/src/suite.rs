@@ -128,7 +128,9 @@ pub(crate) fn kill(extra: &[&str]) -> Result<()> {
     step("kill tests", || {
         let mut command = pytest(&python);
         command.args(["kill", "-q", "-s"]).args(extra);
-        for (name, value) in [("LANZA_KILL_LAUNCHES", "30"), ("LANZA_KILL_PER_PHASE", "1")] {
+        for (name, value) in
+            [("LANZA_KILL_LAUNCHES", "30"), ("LANZA_KILL_PER_PHASE", "1"), ("LANZA_CHAOS_LAUNCHES", "30")]
+        {
             if std::env::var(name).is_err() {
                 command.env(name, value);
             }
