@@ -304,7 +304,7 @@ describe("the frame", () => {
         await other.goto(`${w.url}${path}`);
         await visible(other.getByRole("heading", { level: 1 }));
         await other.waitForLoadState("load");
-        await other.locator('[role="status"] .skeleton').first().waitFor({ state: "detached", timeout: PATIENCE });
+        await other.getByText("Loading…").first().waitFor({ state: "detached", timeout: PATIENCE });
         await shot(other, `${look}-${name}`);
         if (look !== "phone") broken.push(...(await axe(other)).map((rule) => `${look} ${name}: ${rule}`));
         const wide = await other.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -219,7 +219,7 @@ async fn home(headers: HeaderMap) -> Response {
 }
 
 /// Everything else: a small JSON body.
-pub(crate) async fn not_found(uri: Uri) -> Response {
+pub(crate) fn not_found(uri: Uri) -> Response {
     let mut problem = Problem::new(code::NOT_FOUND, format!("there is nothing at `{}`", uri.path()));
     problem.request_id = crate::request_id::current();
     (StatusCode::NOT_FOUND, Json(problem)).into_response()

@@ -60,7 +60,7 @@ pub(crate) fn page(headers: &HeaderMap) -> Option<Response> {
 pub(crate) async fn asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     match file(&format!("assets/{name}"), &headers) {
         Some(found) => found.into_response(),
-        None => pages::not_found(uri).await,
+        None => pages::not_found(uri),
     }
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap
 pub(crate) async fn icon(uri: Uri, headers: HeaderMap) -> Response {
     match file("favicon.svg", &headers) {
         Some(found) => found.into_response(),
-        None => pages::not_found(uri).await,
+        None => pages::not_found(uri),
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
     let page = if method == Method::GET || method == Method::HEAD { page(&headers) } else { None };
     match page {
         Some(page) => page,
-        None => pages::not_found(uri).await,
+        None => pages::not_found(uri),
     }
 }
 

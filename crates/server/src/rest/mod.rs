@@ -89,7 +89,7 @@ pub(crate) fn router(state: AppState) -> Router {
 }
 
 async fn nothing_here(uri: Uri) -> Response {
-    crate::pages::not_found(uri).await
+    crate::pages::not_found(uri)
 }
 
 /// Query of every list.
