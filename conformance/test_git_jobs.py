@@ -9,6 +9,7 @@ import pytest
 
 from conftest import required
 from git_hosts import HttpHost, SshHost, repository, sshd
+from lanza_server import wait_until
 
 USER, PASSWORD = "ann", "p@ss word"
 
@@ -329,7 +330,8 @@ def test_a_host_that_dies_in_between_is_asked_again(
         https.cut = 0
     assert ended["reason"]["code"] == "fetch_failed", ended["reason"]
     assert https.place in ended["reason"]["message"]
-    assert not list(Path(agent_state, "attempts").glob(f"{ended['id']}-*/work"))
+    # It is removed after the end was told.
+    wait_until("the code to go", lambda: not list(Path(agent_state, "attempts").glob(f"{ended['id']}-*/work")))
 
 
 def test_the_commit_is_in_the_run_of_the_real_client(account, project, agent, push, environment, https, config, api):
