@@ -20,7 +20,7 @@ use lanza_model::{
 use lanza_store::{
     accounts::Entity,
     agents::Agent,
-    items::{Claimer, Ended, Item, NewToken, OpenQueue},
+    items::{Claimer, Ended, Item, Learned, NewToken, OpenQueue},
     queues::Queue,
 };
 use serde_json::{Value, json};
@@ -454,10 +454,13 @@ impl Service {
         let id = Self::parse_item(item)?;
         let phases = report.phases.into_iter().map(|p| (p.name, p.started_at, p.ended_at)).collect();
         let warnings = report.warnings.into_iter().map(|w| w.chars().take(2000).collect()).collect();
-        let (environment, source) = (report.environment.map(|e| json!(e)), report.source.map(|s| json!(s)));
-        let reserved = report.reserved.map(|r| json!(r));
+        let learned = Learned {
+            environment: report.environment.map(|e| json!(e)),
+            source: report.source.map(|s| json!(s)),
+            reserved: report.reserved.map(|r| json!(r)),
+        };
         self.store
-            .item_report(&id, attempt, &agent.id, phases, warnings, environment, source, reserved)
+            .item_report(&id, attempt, &agent.id, phases, warnings, learned)
             .await
             .map_err(|e| fence(e, item, attempt))?;
         self.wakers.changed();

@@ -1,5 +1,4 @@
 //! What a queue's policy, its agents' machines and its submitters' rights do to its items.
-#![expect(clippy::disallowed_methods, reason = "a test asks the clock that it moves")]
 
 mod world;
 
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use world::{World, held, job};
 
 /// A machine with so many GPUs.
+#[expect(clippy::unnecessary_wraps, reason = "its callers have an option")]
 fn gpus(n: u32) -> Option<Capacity> {
     Some(Capacity { cpus: Some(8.0), memory_bytes: Some(64 << 30), gpus: Some(n) })
 }

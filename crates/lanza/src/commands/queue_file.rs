@@ -97,7 +97,7 @@ fn text(changes: &[QueueChange]) -> String {
             }
         }
     }
-    lines.iter().map(|l| format!("{l}\n")).collect()
+    if lines.is_empty() { String::new() } else { lines.join("\n") + "\n" }
 }
 
 fn summary(changes: &[QueueChange], only_say: bool) -> String {

@@ -194,7 +194,7 @@ impl Scene<'_> {
             if agent.slots.is_some_and(|slots| held.len() as i64 >= slots) {
                 continue;
             }
-            let Some(total) = agent.resources else { return None };
+            let total = agent.resources?;
             let mut free = total;
             for item in &held {
                 free = free.less(&Request::parse(&item.resources).unwrap_or_default(), &total);

@@ -31,7 +31,7 @@ pub use logs::LogPiece;
 pub(crate) use read::item;
 pub use read::{AttemptRow, ItemFilter, ItemSpan, Used, UsedBy};
 pub use schedule::{Claimer, HeldItem, OpenQueue};
-pub use transitions::{Ended, Stopping};
+pub use transitions::{Ended, Learned, Stopping};
 
 use crate::gather::Counter;
 

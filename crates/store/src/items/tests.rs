@@ -13,7 +13,7 @@ use lanza_model::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::{Claimer, Ended, Item, ItemFilter, NewToken, OpenQueue, Stopping};
+use super::{Claimer, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
 use crate::{
     Error, Store,
     accounts::{NewKey, User},
@@ -463,7 +463,7 @@ async fn reports_keep_phases_and_the_latest_one_shows() {
         place.claim(0, 1).await;
         let agent = &place.agents[0];
         place.store.item_acknowledge(&id, 1, agent, NOW).await.expect("ack");
-        let report = |phases| place.store.item_report(&id, 1, agent, phases, vec!["w".into()], None, None, None);
+        let report = |phases| place.store.item_report(&id, 1, agent, phases, vec!["w".into()], Learned::default());
         report(vec![(Phase::Run, NOW.plus_ms(5), None)]).await.expect("run");
         let item = report(vec![(Phase::Fetch, NOW, Some(NOW.plus_ms(3)))]).await.expect("late fetch");
         assert_eq!((item.phase, item.started_at), (Some(Phase::Run), Some(NOW.plus_ms(5))));

@@ -31,6 +31,17 @@ pub struct Ended {
     pub at: Time,
 }
 
+/// What has become known about an attempt, JSON of the API's types; what is none stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Learned {
+    /// The environment that was found or built.
+    pub environment: Option<Value>,
+    /// The source that was found.
+    pub source: Option<Value>,
+    /// What was set aside.
+    pub reserved: Option<Value>,
+}
+
 /// What became of a request to stop.
 #[derive(Debug, Clone)]
 pub enum Stopping {
@@ -251,14 +262,12 @@ impl Store {
         agent: &AgentId,
         phases: Vec<(Phase, Time, Option<Time>)>,
         warnings: Vec<String>,
-        environment: Option<Value>,
-        source: Option<Value>,
-        reserved: Option<Value>,
+        learned: Learned,
     ) -> Result<Item> {
         let (id, agent) = (id.clone(), agent.clone());
         self.write_in(Area::Beside, move |tx| {
             let (id, agent, phases, warnings) = (id.clone(), agent.clone(), phases.clone(), warnings.clone());
-            let (environment, source, reserved) = (environment.clone(), source.clone(), reserved.clone());
+            let Learned { environment, source, reserved } = learned.clone();
             Box::pin(async move {
                 let found = item_in_tx(tx, &id).await?.ok_or(Error::Moved)?;
                 let begun = found.state == StateName::Running || found.state.is_ended();
