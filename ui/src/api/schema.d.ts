@@ -141,6 +141,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{agent}/items/{item}/{attempt}/build": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks for a build, waits for that of somebody else, or renews the own one. */
+        post: operations["claim_build"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{agent}/items/{item}/{attempt}/build/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that the attempt builds no more. */
+        post: operations["end_build"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{agent}/items/{item}/{attempt}/logs/{phase}": {
         parameters: {
             query?: never;
@@ -760,7 +794,11 @@ export interface paths {
         };
         /** Lists an entity's queues by name. */
         get: operations["queue_list"];
-        put?: never;
+        /**
+         * Makes and changes queues (with `prune` also deletes those that are not named) until they are as the body says, JSON
+         *     or YAML. With `?plan=true` it only answers what it would do.
+         */
+        put: operations["queues_apply"];
         /** Makes a queue. */
         post: operations["queue_create"];
         delete?: never;
@@ -1140,6 +1178,8 @@ export interface components {
             name: string;
             /** @description Names of the queues that it serves. */
             queues: string[];
+            /** @description What its machine has to hand out; null when nobody counts it. */
+            resources?: Record<string, never> | null;
             /**
              * Format: int32
              * @description How many items it takes at once; null for no limit or not known.
@@ -1160,6 +1200,13 @@ export interface components {
          * @enum {string}
          */
         AgentCommand: "none" | "drain" | "stop";
+        /** @description Body of `PUT /entities/{e}/queues`: the queues as they should be. */
+        ApplyQueues: {
+            /** @description Delete the queues that are not named. */
+            prune?: boolean;
+            /** @description Objects with the keys `name target config templates priority external_links policy`. */
+            queues: Record<string, never>[];
+        };
         /** @description One version of an artifact. */
         Artifact: {
             /** @description Aliases, without `vN`. */
@@ -1224,11 +1271,15 @@ export interface components {
         Attempt: {
             /** @description Id of the agent. */
             agent?: string | null;
+            /** @description When it ended. */
+            ended_at?: string | null;
             /**
              * Format: int32
              * @description Exit code of the workload.
              */
             exit_code?: number | null;
+            /** @description When the agent took it. */
+            leased_at: string;
             /**
              * Format: int32
              * @description From 1; the number is the fence.
@@ -1241,13 +1292,73 @@ export interface components {
             /** @description `leased running finished failed stopped lost`. */
             state: string;
         };
+        /** @description Answer to the question for a build. */
+        BuildAnswer: {
+            /**
+             * Format: int32
+             * @description How long the lease lasts, in milliseconds.
+             */
+            lease_ms: number;
+            /** @enum {string} */
+            state: "granted";
+        } | {
+            /** @enum {string} */
+            state: "built";
+        } | {
+            /** @description Who. */
+            holder: components["schemas"]["BuildHolder"];
+            /** @enum {string} */
+            state: "held";
+        };
+        /** @description Body of the end of a build. */
+        BuildEnd: {
+            /** @description The result is in its place. Otherwise whoever waits tries it too. */
+            built: boolean;
+        };
+        /** @description Who builds. */
+        BuildHolder: {
+            /** @description Id of the agent. */
+            agent: string;
+            /** @description Its machine. */
+            host: string;
+            /** @description The item that it builds for. */
+            item: string;
+            /** @description Its name. */
+            name: string;
+            /** @description When it began. */
+            since: string;
+        };
+        /** @description Body of the question for a build. Asked again by the agent that has it, it renews the lease. */
+        BuildRequest: {
+            /** @description Key of what is built. */
+            digest: string;
+            /** @description The agent was told that it is built, looked, and does not find it. */
+            missing?: boolean;
+            /**
+             * @description Where the result will be: agents with the same place share it. A registry's repository, a Docker engine, or the
+             *     agent itself.
+             */
+            place: string;
+            /**
+             * Format: int32
+             * @description How long to wait for it at most, 0 to [`BUILD_WAIT_MS`].
+             */
+            wait_ms?: number;
+        };
         /** @description Body of a claim. */
         Claim: {
+            /**
+             * @description Everything at hand, after a claim whose answer may have been lost: what else is on lease to this agent, and was
+             *     not acknowledged, is handed out again first, under a new token. Null when no answer was lost.
+             */
+            at_hand?: components["schemas"]["Held"][] | null;
             /**
              * Format: int32
              * @description How many items to take at most, 1 to 100.
              */
             free: number;
+            /** @description What the machine has left for the items; null means that nobody counts it. */
+            left?: Record<string, never> | null;
             /** @description Queue names in the order to try; the one that gave an item goes to the back for the next claim. */
             queues: string[];
             /**
@@ -1682,6 +1793,10 @@ export interface components {
             queue_config: {
                 [key: string]: unknown;
             };
+            /** @description What the item asks of the machine: `cpus memory gpus`. */
+            resources?: {
+                [key: string]: unknown;
+            };
             /** @description The run may exist already (retry, preemption): `WANDB_RESUME=allow`. */
             resume: boolean;
             /** @description Entity of the run. */
@@ -1698,6 +1813,8 @@ export interface components {
             };
             /** @description The attempt was asked to stop before it began. */
             stop?: boolean;
+            /** @description The fields that the queue's admin leaves to submitters, instead of the target's own list. */
+            submitter_fields?: string[] | null;
             /** @description Sweep of the run. */
             sweep_id?: string | null;
             /** @description Where to run it. */
@@ -1725,6 +1842,8 @@ export interface components {
                 name: string;
                 /** @description Names of the queues that it serves. */
                 queues: string[];
+                /** @description What its machine has to hand out; null when nobody counts it. */
+                resources?: Record<string, never> | null;
                 /**
                  * Format: int32
                  * @description How many items it takes at once; null for no limit or not known.
@@ -2193,24 +2312,24 @@ export interface components {
             items: {
                 /**
                  * Format: double
-                 * @description Wall hours times the CPUs asked for; items that ask for none count one.
+                 * @description Wall hours times the CPUs set aside or asked for; items that ask for none count one.
                  */
                 cpu_hours: number;
                 /**
                  * Format: double
-                 * @description Wall hours times the GPUs asked for.
+                 * @description Wall hours times the GPUs set aside or asked for.
                  */
                 gpu_hours: number;
                 /**
                  * Format: int64
-                 * @description How many items.
+                 * @description How many items had an attempt in that time.
                  */
                 items: number;
                 /** @description The user, queue, project or job. */
                 key: string;
                 /**
                  * Format: double
-                 * @description Hours between the lease and the end (or now).
+                 * @description Hours from lease to end (or now) of all their attempts, as far as they lie in that time.
                  */
                 wall_hours: number;
             }[];
@@ -2426,6 +2545,12 @@ export interface components {
             project: string;
             /** @description Queue. */
             queue: string;
+            /** @description What it would ask of the machine. */
+            resources: {
+                [key: string]: unknown;
+            };
+            /** @description Every value of the effective configuration, and who set it. */
+            settings: Record<string, never>[];
             /** @description Where it would run. */
             target: string;
             /** @description Values of the template variables, defaults included. */
@@ -2500,6 +2625,11 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /**
+         * @description What becomes of a queue.
+         * @enum {string}
+         */
+        QueueAction: "create" | "change" | "delete" | "keep";
         /** @description An agent, as a queue names it. */
         QueueAgent: {
             /** @description Id. */
@@ -2513,6 +2643,20 @@ export interface components {
         QueueAnswer: {
             /** @description The queue. */
             queue: components["schemas"]["Queue"];
+        };
+        /** @description One queue of an answer to [`ApplyQueues`]. */
+        QueueChange: {
+            /** @description What becomes of it. */
+            action: components["schemas"]["QueueAction"];
+            /** @description Every value that differs. */
+            differences: Record<string, never>[];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description Answer of `PUT /entities/{e}/queues`, with `?plan=true` too. */
+        QueueChanges: {
+            /** @description A line per queue, in the order of the body, then those that are deleted. */
+            changes: components["schemas"]["QueueChange"][];
         };
         /** @description How a queue did since a time. */
         QueueStats: {
@@ -2547,6 +2691,8 @@ export interface components {
             host: string;
             /** @description Names of the queues to serve. */
             queues: string[];
+            /** @description What the machine has to hand out; null means that nobody counts it. */
+            resources?: Record<string, never> | null;
             /** @description The agent's settings without secrets, for admins to look at. */
             settings?: unknown;
             /**
@@ -2581,9 +2727,25 @@ export interface components {
             environment?: components["schemas"]["ItemEnvironment"] | null;
             /** @description Phases begun or ended; sent again, the newest times count. */
             phases?: components["schemas"]["PhaseReport"][];
+            reserved?: components["schemas"]["Reserved"] | null;
             source?: components["schemas"]["ItemSource"] | null;
             /** @description What did not go well and did not matter. */
             warnings?: string[];
+        };
+        /** @description What an agent set aside for one attempt. */
+        Reserved: {
+            /**
+             * Format: double
+             * @description CPUs, in cores.
+             */
+            cpus: number;
+            /** @description GPUs, by the names that the machine has for them. */
+            gpus: string[];
+            /**
+             * Format: int64
+             * @description Memory, in bytes.
+             */
+            memory_bytes: number;
         };
         /** @description One execution with its config, summary, history and files. */
         Run: {
@@ -2760,24 +2922,24 @@ export interface components {
         Usage: {
             /**
              * Format: double
-             * @description Wall hours times the CPUs asked for; items that ask for none count one.
+             * @description Wall hours times the CPUs set aside or asked for; items that ask for none count one.
              */
             cpu_hours: number;
             /**
              * Format: double
-             * @description Wall hours times the GPUs asked for.
+             * @description Wall hours times the GPUs set aside or asked for.
              */
             gpu_hours: number;
             /**
              * Format: int64
-             * @description How many items.
+             * @description How many items had an attempt in that time.
              */
             items: number;
             /** @description The user, queue, project or job. */
             key: string;
             /**
              * Format: double
-             * @description Hours between the lease and the end (or now).
+             * @description Hours from lease to end (or now) of all their attempts, as far as they lie in that time.
              */
             wall_hours: number;
         };
@@ -2815,7 +2977,10 @@ export interface components {
              * @description Place in the queue, from 1; null once it is with an agent.
              */
             position?: number | null;
-            /** @description The rule that blocks it: `no_agent stale_agent agents_full paused not_before retry_backoff ahead …`. */
+            /**
+             * @description The rule that blocks it: `no_agent stale_agent agents_full resources queue_cap user_cap paused not_before
+             *     retry_backoff ahead build_in_progress`.
+             */
             rule: string;
         };
     };
@@ -3074,6 +3239,64 @@ export interface operations {
                 content?: never;
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    claim_build: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent: string;
+                item: string;
+                attempt: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildAnswer"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    end_build: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agent: string;
+                item: string;
+                attempt: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildEnd"];
+            };
+        };
+        responses: {
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4427,6 +4650,51 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["List_Queue"];
                 };
+            };
+        };
+    };
+    queues_apply: {
+        parameters: {
+            query?: {
+                plan?: boolean;
+            };
+            header?: never;
+            path: {
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyQueues"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueChanges"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

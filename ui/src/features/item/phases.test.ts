@@ -8,7 +8,7 @@ test("bars are as wide as they lasted, and the failed one is marked", () => {
     { name: "fetch", started_at: at(10), ended_at: at(11) },
     { name: "build", started_at: at(11), ended_at: at(31) },
   ];
-  const attempt = { number: 1, state: "failed", phases };
+  const attempt = { state: "failed", phases };
   const bars = phaseBars(attempt, { created_at: at(0), leased_at: at(10), phase: "build", state: "failed", number: 1 }, 99_000);
   expect(bars.map((bar) => [bar.name, bar.ms, bar.tone])).toEqual([
     ["queued", 10_000, "done"],
@@ -19,7 +19,7 @@ test("bars are as wide as they lasted, and the failed one is marked", () => {
 });
 
 test("an open phase grows, a later attempt has no queue of its own", () => {
-  const attempt = { number: 2, state: "running", phases: [{ name: "run", started_at: at(10), ended_at: null }] };
+  const attempt = { state: "running", phases: [{ name: "run", started_at: at(10), ended_at: null }] };
   const bars = phaseBars(attempt, { created_at: at(0), leased_at: at(9), phase: null, state: "running", number: 2 }, 15_000);
   expect(bars.map((bar) => [bar.name, bar.ms, bar.tone])).toEqual([["run", 5_000, "now"]]);
 });

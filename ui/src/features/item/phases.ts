@@ -10,7 +10,7 @@ export interface PhaseBar {
 }
 
 /** Bars of an attempt. The time before `fetch` is the first bar, `queued`. */
-export function phaseBars(attempt: Attempt | undefined, item: { created_at: string; leased_at?: string | null; phase?: string | null; state: string; number: number }, now: number): PhaseBar[] {
+export function phaseBars(attempt: Pick<Attempt, "state" | "phases"> | undefined, item: { created_at: string; leased_at?: string | null; phase?: string | null; state: string; number: number }, now: number): PhaseBar[] {
   const bars: Omit<PhaseBar, "weight">[] = [];
   if (item.number <= 1) {
     const waited = (item.leased_at ? Date.parse(item.leased_at) : now) - Date.parse(item.created_at);
