@@ -2,5 +2,5 @@ import { defineConfig } from "vitest/config";
 
 // One server, one browser, one story after the other.
 export default defineConfig({
-  test: { environment: "node", include: ["e2e/**/*.test.ts"], fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000, bail: 1 },
+  test: { environment: "node", include: ["e2e/**/*.test.ts"], fileParallelism: false, testTimeout: 480_000, hookTimeout: 120_000, bail: 1 },
 });
