@@ -100,6 +100,7 @@ impl Drop for Lent {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test ends with its tasks")]
 mod tests {
     use super::*;
 
