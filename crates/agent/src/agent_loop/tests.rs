@@ -429,11 +429,18 @@ async fn gpus_are_set_aside_and_kept_across_a_kill() {
     server.until("the next agent", |s| s.registered == 2).await;
     server.push(asking("one-gpu", 1, "echo sees=$CUDA_VISIBLE_DEVICES"));
     assert_eq!(server.outcome(&own("one-gpu")).await.1, "sees=7\n");
+    // What was given back is said by a new claim; an answer to the one before it would be lost.
+    server
+        .until("the next claim", |s| s.claims.last().is_some_and(|c| c.left.is_some_and(|l| l.gpus == Some(1))))
+        .await;
     // There is no room for it: it goes back, and nothing of it begins.
     server.push(asking("too-many", 2, "echo never"));
     server.until("the return", |s| s.returned.iter().any(|h| h.item == own("too-many"))).await;
     fs::write(&go, "").unwrap();
     server.outcome(&two).await;
+    server
+        .until("the next claim", |s| s.claims.last().is_some_and(|c| c.left.is_some_and(|l| l.gpus == Some(3))))
+        .await;
     server.push(asking("after", 3, "echo sees=$CUDA_VISIBLE_DEVICES"));
     assert_eq!(server.outcome(&own("after")).await.1, "sees=3,5,7\n");
     let reserved = server.state.lock().reports[&own("after")].reserved.clone().expect("told");
