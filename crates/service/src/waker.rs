@@ -1,4 +1,4 @@
-//! Wakes long polls and streams: those of this server at once, those of others through the [`crate::bus`]. A missed
+//! Wakes long polls and streams: those of this server at once, those of others through `bus`. A missed
 //! wake-up costs latency, never correctness: who waits also has a timer.
 
 use std::{collections::HashMap, sync::Arc};
