@@ -76,10 +76,14 @@ impl Service {
     /// Looks at a queue; what was found less than `age_ms` ago will do.
     async fn look(&self, queue: &QueueId, age_ms: i64) -> Result<Arc<Look>> {
         let now = self.now();
-        if let Some((found_at, look)) = self.looks.0.lock().get(queue)
-            && now.since_ms(*found_at) < age_ms
+        if let Some((found_at, look)) = self.looks.0.lock().get_mut(queue)
+            && age_ms > 0
         {
-            return Ok(look.clone());
+            if now.since_ms(*found_at) < age_ms {
+                return Ok(look.clone());
+            }
+            // One looks anew, and who comes meanwhile takes what the last one saw.
+            *found_at = now;
         }
         let duration = median(self.store.queue_durations(queue, SAMPLE).await?);
         let look = Arc::new(Look { duration, held: self.store.items_held_beside(queue).await? });
