@@ -173,7 +173,8 @@ def test_a_script_that_never_calls_init_fails_with_the_documented_message(accoun
     explained = lanza_cli("explain", item["reason"]["code"])
     assert "wandb.init" in explained.stdout
     assert lanza_cli("explain", item["reason"]["help"]).stdout == explained.stdout
-    planned = account.run(project, item["run"])
+    # Written right after the item's end.
+    planned = account.run(project, wait_until("the run", lambda: account.item(item["id"])["run"]))
     assert planned["state"] == "failed", "clients that wait for the run must not wait for ever"
 
 

@@ -15,6 +15,7 @@ from conftest import client_environment, fresh_environment, required
 
 from lanza_server import Process, Server, binary, wait_until
 
+POSTGRES_URL = os.environ.get("LANZA_TEST_POSTGRES_URL")
 JOB = """
 import sys, time, wandb
 
@@ -31,7 +32,7 @@ with wandb.init() as run:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    url = os.environ.get("LANZA_TEST_POSTGRES_URL")
+    url = POSTGRES_URL
     if not url:
         assert not required("postgres"), "LANZA_REQUIRE names postgres, and LANZA_TEST_POSTGRES_URL is not set"
         pytest.skip("LANZA_TEST_POSTGRES_URL is not set")

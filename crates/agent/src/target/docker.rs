@@ -150,7 +150,7 @@ fn cause(message: &str) -> Option<lanza_model::Code> {
         }
         _ if has(&["is already in use by container"]) => code::CONTAINER_NAME_TAKEN,
         _ if has(&["port is already allocated", "address already in use"]) => code::PORT_TAKEN,
-        _ if has(&["exec format error"]) => code::WRONG_PLATFORM,
+        _ if has(&["exec format error", "does not match the specified platform"]) => code::WRONG_PLATFORM,
         _ if has(&["no space left on device"]) => code::NO_SPACE,
         // An engine that was killed while it started the container knows nothing of what it left. Whether the workload
         // began nobody can say, so it is not started again.
