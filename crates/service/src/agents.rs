@@ -573,7 +573,7 @@ impl Service {
         let expires_at = self.now().plus_ms(TOKEN_AFTERLIFE_MS);
         let (item, now_ended) = self.store.item_end(&found.id, attempt, agent, ended, expires_at).await?;
         if now_ended {
-            self.item_ended(&item).await?;
+            self.item_ended(&item);
         }
         self.attempt_over(found, queue.as_ref()).await
     }

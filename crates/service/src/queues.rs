@@ -183,7 +183,7 @@ impl Service {
                 other => other.into(),
             })?;
         for item in &stopped {
-            self.item_ended(item).await?;
+            self.item_ended(item);
         }
         self.wakers.changed();
         Ok(())

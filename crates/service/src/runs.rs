@@ -14,7 +14,6 @@ use lanza_store::{
     runs::{Posted, Run, RunFields, RunPost, RunUpsert, Upserted},
 };
 use parking_lot::Mutex;
-use serde_json::json;
 
 use crate::{Actor, Error, Result, Service, lenient, projects::DEFAULT_PROJECT};
 
@@ -371,51 +370,6 @@ impl Service {
         Ok(())
     }
 
-    /// An item has ended: its runs that have not end as `state`.
-    pub(crate) async fn runs_end_with_item(&self, item: &Item, state: &str) -> Result<()> {
-        let Some(project) = self.item_project(item).await? else { return Ok(()) };
-        for name in &item.runs {
-            if let Some(run) = self.store.run_by_name(&project.id, name).await? {
-                self.run_end(&run, state).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// An item has ended without a run: makes a record of it under the id that was planned.
-    pub(crate) async fn run_record_for_item(&self, item: &Item, state: &str, message: &str) -> Result<()> {
-        let Some(entity) = self.store.entity_by_name(&item.run_entity).await? else { return Ok(()) };
-        let trace_id = item.id.to_string();
-        let config = json!({ "_wandb": { "value": { "launch_trace_id": trace_id } } });
-        let upsert = RunUpsert {
-            project: lanza_store::projects::NewProject {
-                entity_id: entity.id,
-                name: item.run_project.clone(),
-                description: String::new(),
-                author: item.author.clone(),
-                created_at: self.now(),
-            },
-            name: item.planned_run.clone(),
-            author: item.author.clone(),
-            state: state.parse().unwrap_or(State::Failed),
-            fields: RunFields {
-                display_name: item.name.clone(),
-                config: Some(config.to_string()),
-                notes: Some(message.to_owned()),
-                trace_id: Some(trace_id),
-                ..RunFields::default()
-            },
-        };
-        let project = self.store.project_by_name(&upsert.project.entity_id, &upsert.project.name).await?;
-        if let Some(project) = project
-            && let Some(run) = self.store.run_by_name(&project.id, &upsert.name).await?
-        {
-            return self.run_end(&run, state).await;
-        }
-        self.store.run_upsert(upsert, self.now()).await?;
-        Ok(())
-    }
-
     /// Sets the stop flag of an item's runs: their clients are told with their next posts.
     pub(crate) async fn run_stop_for_item(&self, item: &Item) -> Result<()> {
         let Some(project) = self.item_project(item).await? else { return Ok(()) };
@@ -430,18 +384,6 @@ impl Service {
     async fn item_project(&self, item: &Item) -> Result<Option<lanza_store::projects::Project>> {
         let Some(entity) = self.store.entity_by_name(&item.run_entity).await? else { return Ok(None) };
         Ok(self.store.project_by_name(&entity.id, &item.run_project).await?)
-    }
-
-    async fn run_end(&self, run: &Run, state: &str) -> Result<()> {
-        let Ok(to) = state.parse::<State>() else { return Ok(()) };
-        if run.state.is_ended() {
-            return Ok(());
-        }
-        match self.store.run_set_state(&run.id, run.state, to, self.now()).await {
-            // Its client was faster.
-            Err(lanza_store::Error::Moved) => Ok(()),
-            done => Ok(done?),
-        }
     }
 }
 

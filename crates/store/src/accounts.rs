@@ -211,14 +211,18 @@ impl Store {
             let (id, personal, reason) = (id.clone(), personal.clone(), reason.clone());
             Box::pin(async move {
                 // Nobody may run them any more: their token would be the deleted user's.
-                sqlx::query(
-                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE author_id = $1 AND state = 'queued'",
+                let rows = sqlx::query(
+                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE author_id = $1 AND state = 'queued' \
+                     RETURNING *",
                 )
                 .bind(id.as_str())
                 .bind(now.0)
                 .bind(&reason)
-                .execute(tx.connection())
+                .fetch_all(tx.connection())
                 .await?;
+                for row in &rows {
+                    crate::items::end_in_tx(tx, crate::items::item(row)?, now).await?;
+                }
                 if let Some(entity) = personal {
                     sqlx::query("DELETE FROM entities WHERE id = $1")
                         .bind(entity.as_str())

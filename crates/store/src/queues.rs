@@ -249,9 +249,11 @@ impl Store {
                 .bind(reason)
                 .fetch_all(tx.connection())
                 .await?;
-                let stopped = rows.iter().map(crate::items::item).collect::<Result<Vec<_>>>()?;
-                for item in &stopped {
+                let mut stopped = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let item = crate::items::item(row)?;
                     event_insert_in_tx(tx, now, item.entity_id.as_str(), &actor, "stopped", ("item", item.id.as_str()));
+                    stopped.push(crate::items::end_in_tx(tx, item, now).await?);
                 }
                 sqlx::query("DELETE FROM queues WHERE id = $1")
                     .bind(queue.id.as_str())

@@ -450,7 +450,7 @@ impl Store {
     }
 }
 
-async fn run_insert_in_tx(tx: &mut Tx, project: &Project, upsert: &RunUpsert, now: Time) -> Result<RunId> {
+pub(crate) async fn run_insert_in_tx(tx: &mut Tx, project: &Project, upsert: &RunUpsert, now: Time) -> Result<RunId> {
     let id = RunId::new();
     let made = sqlx::query("UPDATE projects SET runs_made = runs_made + 1 WHERE id = $1 RETURNING runs_made")
         .bind(project.id.as_str())

@@ -92,25 +92,10 @@ impl Service {
         Ok(())
     }
 
-    /// What follows when an item has ended: its runs end too, and one that never had a run gets a record of the failure.
-    pub(crate) async fn item_ended(&self, item: &Item) -> Result<()> {
+    /// What follows when an item has ended, besides what the store did with its runs.
+    pub(crate) fn item_ended(&self, item: &Item) {
         self.forget_actors();
         metrics::counter!("lanza_items_ended_total", "state" => item.state.as_str()).increment(1);
-        if item.deleted {
-            return Ok(());
-        }
-        let state = match item.state {
-            StateName::Stopped => "killed",
-            StateName::Failed => "failed",
-            _ => return Ok(()),
-        };
-        if item.run.is_some() {
-            return self.runs_end_with_item(item, state).await;
-        }
-        let message = item.reason.as_ref().map_or_else(String::new, |r| r.message.clone());
-        self.run_record_for_item(item, state, &message).await?;
-        self.store.item_add_run(&item.id, &item.planned_run, self.now()).await?;
-        Ok(())
     }
 
     /// Follows what time says about the items in agents' hands: leases that ran out, agents that fell silent.

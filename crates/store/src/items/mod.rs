@@ -8,6 +8,7 @@ mod insert;
 mod leases;
 mod logs;
 mod read;
+mod runs;
 mod schedule;
 mod transitions;
 
@@ -30,6 +31,7 @@ pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
 pub(crate) use read::item;
 pub use read::{AttemptRow, ItemFilter, ItemSpan, Used, UsedBy};
+pub(crate) use runs::end_in_tx;
 pub use schedule::{Claimer, HeldItem, OpenQueue};
 pub use transitions::{Ended, Learned, Stopping};
 

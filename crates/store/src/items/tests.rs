@@ -476,3 +476,34 @@ async fn reports_keep_phases_and_the_latest_one_shows() {
         assert!(attempts[0].phases.iter().all(|p| p.2.is_some()), "the end closes open phases");
     }
 }
+
+#[tokio::test]
+async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transaction() {
+    for place in Place::all().await {
+        let store = &place.store;
+        // Failed in an agent's hands.
+        let id = place.push().await;
+        place.claim(0, 1).await;
+        store.item_acknowledge(&id, 1, &place.agents[0], NOW).await.expect("ack");
+        let reason = Some(Reason::new(lanza_model::code::NO_INIT, "it never began"));
+        let failed = Ended { reason, ..ended(Ending::Failed) };
+        let (item, _) = store.item_end(&id, 1, Some(&place.agents[0]), failed, NOW).await.expect("end");
+        let entity = store.entity_by_name(&item.run_entity).await.expect("read").expect("an entity");
+        let record = async |item: &Item| {
+            assert_eq!(item.run.as_ref(), Some(&item.planned_run));
+            assert_eq!(item.runs, [item.planned_run.clone()]);
+            let project = store.project_by_name(&entity.id, &item.run_project).await.expect("read").expect("a project");
+            store.run_by_name(&project.id, &item.planned_run).await.expect("read").expect("a run")
+        };
+        let run = record(&item).await;
+        assert_eq!((run.state.as_str(), run.notes.as_str()), ("failed", "it never began"));
+        assert_eq!(run.trace_id.as_deref(), Some(id.as_str()));
+        assert_eq!(store.item_by_id(&id).await.expect("read").expect("the item").run, item.run, "the answer is what is stored");
+        // Stopped before anybody took it.
+        let id = place.push().await;
+        let reason = Reason::new(lanza_model::code::STOPPED, "stopped by ana");
+        let stopped = store.item_stop(&id, None, reason, false, NOW, "ana").await.expect("stop");
+        let Some(Stopping::Stopped(item)) = stopped else { panic!("{stopped:?}") };
+        assert_eq!(record(&item).await.state.as_str(), "killed");
+    }
+}

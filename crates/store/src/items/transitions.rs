@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     Item,
     read::{item, item_in_tx},
+    runs::end_in_tx,
 };
 use crate::{Error, Result, Store, Tx, events::event_insert_in_tx, lookups::Area};
 
@@ -62,7 +63,7 @@ pub(super) fn trail(tx: &mut Tx, item: &Item, actor: &str, verb: &str, now: Time
 }
 
 impl Store {
-    /// The attempt is over, and so is the item.
+    /// The attempt is over, and so are the item and, unless it finished, its runs.
     ///
     /// `agent` is the fence of an agent's report; the server itself and stock agents give none. Saying the same again
     /// after the item has ended in this attempt returns the item as it is, and false.
@@ -117,7 +118,7 @@ impl Store {
                 expire_token_in_tx(tx, &id, attempt, token_expires_at).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
                 trail(tx, &found, &actor, state, ended.at);
-                Ok((found, true))
+                Ok((end_in_tx(tx, found, ended.at).await?, true))
             })
         })
         .await
@@ -200,6 +201,7 @@ impl Store {
                         .await?;
                     revoke_token_in_tx(tx, &id, found.attempt).await?;
                     trail(tx, &found, &actor, "stopped", now);
+                    let found = end_in_tx(tx, found, now).await?;
                     return Ok(Some(Stopping::Stopped(Box::new(found))));
                 }
                 // The first request counts; a later one may shorten the grace.
