@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::{
     Error, Result, Store, Tx,
     lookups::Area,
-    write::{Job, Ran, WriteFuture, again_of},
+    write::{Job, Ran, WriteFuture, again_of, answer_of},
 };
 
 /// How many parts are done together at most.
@@ -161,13 +161,8 @@ impl<P: Send + Sync, T: Send> Job for Together<P, T> {
     fn answer(mut self: Box<Self>, failed: Option<Error>) {
         let mut results = std::mem::take(&mut self.results).into_iter();
         for reply in std::mem::take(&mut self.replies) {
-            let answer = match (&failed, results.next()) {
-                (Some(failed), Some(Ok(_)) | None) => Err(again_of(failed)),
-                (_, Some(result)) => result,
-                (None, None) => Err(Error::Closed),
-            };
             // A caller that went away does not want to know.
-            let _ = reply.send(answer);
+            let _ = reply.send(answer_of(failed.as_ref().map(again_of), results.next()));
         }
     }
 }

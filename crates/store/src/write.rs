@@ -91,14 +91,8 @@ where
     }
 
     fn answer(self: Box<Self>, failed: Option<Error>) {
-        let answer = match (failed, self.result) {
-            // What failed by itself keeps its own error; what was kept did not happen after all.
-            (Some(failed), Some(Ok(_)) | None) => Err(failed),
-            (_, Some(result)) => result,
-            (None, None) => Err(Error::Closed),
-        };
         // A caller that went away does not want to know.
-        let _ = self.reply.send(answer);
+        let _ = self.reply.send(answer_of(failed, self.result));
     }
 }
 
@@ -184,6 +178,16 @@ pub(crate) async fn writer(
         }
     }
     pool.close().await;
+}
+
+/// What a caller is told: what failed by itself keeps its own error; what was kept did not happen after all when the
+/// transaction failed.
+pub(crate) fn answer_of<T>(failed: Option<Error>, result: Option<Result<T>>) -> Result<T> {
+    match (failed, result) {
+        (Some(failed), Some(Ok(_)) | None) => Err(failed),
+        (_, Some(result)) => result,
+        (None, None) => Err(Error::Closed),
+    }
 }
 
 /// One failure is told to every caller of the batch; the database's error itself cannot be copied.
