@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Reason, clock::Time, code, name};
+use crate::{
+    Reason,
+    clock::Time,
+    code, name,
+    spec::{Invalid, invalid},
+};
 
 /// How long a running item of a silent agent keeps its place, unless the policy says else.
 pub const LOST_AFTER_SECONDS: i64 = 600;
@@ -27,20 +32,6 @@ pub const KEYS: &[&str] = &[
 ];
 const RETRY_KEYS: &[&str] = &["max", "on", "backoff_seconds"];
 const CAUSES: &[&str] = &["lost", "preempted", "infrastructure", "exit:<code>"];
-
-/// A policy is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
-pub struct Invalid {
-    /// Dotted path below the policy.
-    pub field: String,
-    /// What is wrong, a clause behind the field.
-    pub why: String,
-}
-
-fn invalid(field: impl Into<String>, why: impl Into<String>) -> Invalid {
-    Invalid { field: field.into(), why: why.into() }
-}
 
 /// What an attempt may have ended for so that it is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,7 +50,7 @@ pub enum Door {
     Wire,
 }
 
-/// A field of the spec is wrong.
+/// A field of what somebody wrote is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {why}")]
 pub struct Invalid {
@@ -60,7 +60,7 @@ pub struct Invalid {
     pub why: String,
 }
 
-fn invalid(field: impl Into<String>, why: impl Into<String>) -> Invalid {
+pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Invalid {
     Invalid { field: field.into(), why: why.into() }
 }
 
