@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -48,7 +48,6 @@ const PUSHERS: usize = 16;
 struct Fleet {
     client: Client,
     user: String,
-    ended: AtomicBool,
     /// Seconds of claims that were answered with an item, begun after the measurement began.
     claims: Mutex<Vec<f64>>,
     items: AtomicU32,
@@ -72,7 +71,6 @@ pub(crate) async fn measure(
     let fleet = Arc::new(Fleet {
         client,
         user: user.clone(),
-        ended: AtomicBool::new(false),
         claims: Mutex::default(),
         items: AtomicU32::new(0),
         requests: AtomicU32::new(0),
@@ -101,7 +99,6 @@ pub(crate) async fn measure(
         &format!("server processor time a request, {engine}"),
         format!("{:.2} ms busy, {:.2} ms idle", busy * 1e3, idle * 1e3),
     );
-    fleet.ended.store(true, Ordering::Relaxed);
     let mut claims = std::mem::take(&mut *fleet.claims.lock());
     claims.sort_by(f64::total_cmp);
     if claims.is_empty() {
@@ -199,7 +196,7 @@ impl Fleet {
         };
         let work = async {
             let claim = Claim { queues: vec![queue], free: 1, wait_ms: WAIT_MS, left: None, at_hand: None };
-            while !self.ended.load(Ordering::Relaxed) {
+            loop {
                 let begin = Instant::now();
                 self.asked();
                 let claimed = self.client.agent_claim(&agent, &claim).await?;
@@ -231,10 +228,9 @@ impl Fleet {
                 self.client.attempt_outcome(&agent, &item, attempt, &OutcomeReport { outcome }).await?;
                 self.items.fetch_add(1, Ordering::Relaxed);
             }
-            anyhow::Ok(())
         };
         tokio::select! {
-            done = work => done,
+            failed = work => failed,
             failed = beats => failed,
         }
     }
