@@ -156,7 +156,6 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, news: &Notify, base:
 async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, base: &str) -> (u16, Vec<u8>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let parts: Vec<&str> = path.trim_start_matches("/api/v1").split('/').filter(|p| !p.is_empty()).collect();
-    let ok = |v: Value| (200, v.to_string().into_bytes());
     match parts.as_slice() {
         ["entities", entity, "agents"] => {
             if let Some((status, problem)) = &state.lock().refuse {
@@ -177,57 +176,10 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                 last_seen: Time(0),
                 created_at: Time(0),
             };
-            ok(json!({"agent": agent}))
+            ok(&json!({"agent": agent}))
         }
-        ["agents", _, "claim"] => {
-            let (registered, newest) = {
-                let mut s = state.lock();
-                s.claims.push(serde_json::from_slice(body).unwrap());
-                (s.registered, s.claims.len())
-            };
-            for _ in 0..100 {
-                let woken = news.notified();
-                let lease = {
-                    let mut s = state.lock();
-                    // The agent has one claim at a time: an earlier one is dead.
-                    let alive = s.registered == registered && s.claims.len() == newest && !s.away;
-                    if alive { s.leases.pop_front() } else { None }
-                };
-                if let Some(lease) = lease {
-                    return ok(json!({"leases": [lease], "command": AgentCommand::None}));
-                }
-                let _ = timeout(Duration::from_millis(50), woken).await;
-            }
-            ok(json!({"leases": [], "command": AgentCommand::None}))
-        }
-        ["agents", _, "heartbeat"] => {
-            let beat: Heartbeat = serde_json::from_slice(body).unwrap();
-            // As the real server says it: it speaks only of items that are named, and those must have been acknowledged.
-            let (unknown, wait_ms) = {
-                let mut s = state.lock();
-                s.left |= beat.leaving;
-                s.heartbeats += 1;
-                let unknown: Vec<Held> = beat.items.iter().filter(|h| !s.acknowledged.contains(h)).cloned().collect();
-                (unknown, if s.patient && beat.wait_ms > 0 { 600_000 } else { beat.wait_ms })
-            };
-            let named = |item: &str, attempt: u32| beat.items.iter().any(|h| h.item == item && h.attempt == attempt);
-            let news = || {
-                let s = state.lock();
-                let stop: Vec<StopRequest> = s.stop.iter().filter(|r| named(&r.item, r.attempt)).cloned().collect();
-                let lost: Vec<Held> = s.lost.iter().filter(|h| named(&h.item, h.attempt)).cloned().collect();
-                (stop, lost)
-            };
-            for _ in 0..wait_ms / 50 {
-                let (stop, lost) = news();
-                if !stop.is_empty() || !lost.is_empty() {
-                    break;
-                }
-                sleep(Duration::from_millis(50)).await;
-            }
-            let (stop, mut lost) = news();
-            lost.extend(unknown);
-            ok(json!(HeartbeatAnswer { command: AgentCommand::None, stop, lost }))
-        }
+        ["agents", _, "claim"] => claim(body, state, news).await,
+        ["agents", _, "heartbeat"] => heartbeat(body, state).await,
         ["agents", _, "items", item, attempt, what @ ..] => {
             let held = Held { item: (*item).into(), attempt: attempt.parse().unwrap() };
             of_item(&held, what, query, body, &mut state.lock())
@@ -244,7 +196,7 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                            "url": format!("{base}/blob/{id}/{path}")})
                 })
                 .collect();
-            ok(json!({"items": files, "next": null}))
+            ok(&json!({"items": files, "next": null}))
         }
         ["blob", id, path @ ..] => {
             let path = path.join("/");
@@ -254,6 +206,63 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
         }
         _ => (404, json!({"code": "not_found", "message": path}).to_string().into_bytes()),
     }
+}
+
+fn ok(body: &Value) -> (u16, Vec<u8>) {
+    (200, body.to_string().into_bytes())
+}
+
+/// Waits for a lease, five seconds at most.
+async fn claim(body: &[u8], state: &Mutex<State>, news: &Notify) -> (u16, Vec<u8>) {
+    let (registered, newest) = {
+        let mut s = state.lock();
+        s.claims.push(serde_json::from_slice(body).unwrap());
+        (s.registered, s.claims.len())
+    };
+    for _ in 0..100 {
+        let woken = news.notified();
+        let lease = {
+            let mut s = state.lock();
+            // The agent has one claim at a time: an earlier one is dead.
+            let alive = s.registered == registered && s.claims.len() == newest && !s.away;
+            if alive { s.leases.pop_front() } else { None }
+        };
+        if let Some(lease) = lease {
+            return ok(&json!({"leases": [lease], "command": AgentCommand::None}));
+        }
+        let _ = timeout(Duration::from_millis(50), woken).await;
+    }
+    ok(&json!({"leases": [], "command": AgentCommand::None}))
+}
+
+/// Hears an agent, and says what is wanted of it once something is, or after the time that it waits.
+async fn heartbeat(body: &[u8], state: &Mutex<State>) -> (u16, Vec<u8>) {
+    let beat: Heartbeat = serde_json::from_slice(body).unwrap();
+    // As the real server says it: it speaks only of items that are named, and those must have been acknowledged.
+    let (unknown, wait_ms) = {
+        let mut s = state.lock();
+        s.left |= beat.leaving;
+        s.heartbeats += 1;
+        let unknown: Vec<Held> = beat.items.iter().filter(|h| !s.acknowledged.contains(h)).cloned().collect();
+        (unknown, if s.patient && beat.wait_ms > 0 { 600_000 } else { beat.wait_ms })
+    };
+    let named = |item: &str, attempt: u32| beat.items.iter().any(|h| h.item == item && h.attempt == attempt);
+    let news = || {
+        let s = state.lock();
+        let stop: Vec<StopRequest> = s.stop.iter().filter(|r| named(&r.item, r.attempt)).cloned().collect();
+        let lost: Vec<Held> = s.lost.iter().filter(|h| named(&h.item, h.attempt)).cloned().collect();
+        (stop, lost)
+    };
+    for _ in 0..wait_ms / 50 {
+        let (stop, lost) = news();
+        if !stop.is_empty() || !lost.is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    let (stop, mut lost) = news();
+    lost.extend(unknown);
+    ok(&json!(HeartbeatAnswer { command: AgentCommand::None, stop, lost }))
 }
 
 fn of_item(held: &Held, what: &[&str], query: &str, body: &[u8], state: &mut State) -> (u16, Vec<u8>) {
