@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-/** Writes `.br` and `.gz` beside each text file, so that the server compresses nothing while it serves. */
+/** Writes `.gz` beside each text file, so that the server compresses nothing while it serves. */
 function precompress(): Plugin {
   let out = "";
   return {
@@ -18,9 +18,7 @@ function precompress(): Plugin {
         if (!entry.isFile() || !/\.(js|css|html|svg)$/.test(entry.name)) continue;
         const path = join(entry.parentPath, entry.name);
         const bytes = readFileSync(path);
-        const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
         const gzip = gzipSync(bytes, { level: 9 });
-        if (brotli.length < bytes.length) writeFileSync(`${path}.br`, brotli);
         if (gzip.length < bytes.length) writeFileSync(`${path}.gz`, gzip);
       }
     },

@@ -26,6 +26,7 @@ fn main() {
     } else if release {
         println!("cargo:rerun-if-changed={}", dist.display());
         collect(&dist, "", &mut files);
+        smallest(&mut files);
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names an output folder")).join("ui_files.rs");
     fs::write(out, source_of(&files)).expect("the output folder takes files");
@@ -40,6 +41,14 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) {
         } else {
             files.insert(name, entry.path().canonicalize().expect("the file is there"));
         }
+    }
+}
+
+/// Keeps one form of each file: gzipped where it is smaller, since every browser takes that on plain http too.
+fn smallest(files: &mut BTreeMap<String, PathBuf>) {
+    let gzipped: Vec<String> = files.keys().filter_map(|name| name.strip_suffix(".gz")).map(str::to_owned).collect();
+    for name in gzipped {
+        files.remove(&name);
     }
 }
 
