@@ -11,15 +11,15 @@ use lanza_api::{
     queue::NewQueue,
 };
 use lanza_model::{
-    Phase, Role, Target,
+    Phase, Reason, Role, Target,
     clock::Clock,
     code,
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{Actor, Error, items::WirePush, queues::QueueMode};
+use lanza_service::{Actor, Error, Supervisor, items::WirePush, queues::QueueMode, tasks};
 use serde_json::{Value, json};
-use world::{World, held, job};
+use world::{START, World, held, job};
 
 #[tokio::test]
 async fn a_push_wakes_a_waiting_claim() {
@@ -34,6 +34,43 @@ async fn a_push_wakes_a_waiting_claim() {
     let id = w.push(job()).await.expect("pushed");
     let leases = tokio::time::timeout(Duration::from_secs(4), waiting).await.expect("woken").expect("joined");
     assert_eq!((leases.len(), leases[0].item.as_str(), leases[0].token.len()), (1, id.as_str(), 40));
+}
+
+#[tokio::test]
+async fn a_waiting_claim_has_an_item_when_its_time_comes() {
+    let w = World::new().await;
+    w.policy(json!({ "retry": { "max": 1, "on": ["infrastructure"], "backoff_seconds": 3_600 } })).await;
+    let agent = w.agent().await;
+    let tasks = Supervisor::default();
+    tasks::start(&w.service, &tasks);
+    let waiting = || {
+        let (service, ana, agent) = (w.service.clone(), w.ana.clone(), agent.clone());
+        tokio::spawn(async move {
+            let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000, left: None, at_hand: None };
+            service.agent_claim(&ana, &agent, &claim).await.expect("claim").leases
+        })
+    };
+    // A claim looks by itself every 5 s, and has just looked: at the push, and when the attempt was given back.
+    let claim = waiting();
+    tokio::task::yield_now().await;
+    let later = json!({ "job": "ana/p/job:v0", "project": "p", "not_before": START.plus_ms(3_600_000).to_string() });
+    let id = w.push(later).await.expect("pushed");
+    w.clock.advance_ms(3_599_999);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(!claim.is_finished(), "not before its time");
+    w.clock.advance_ms(1);
+    let leases = tokio::time::timeout(Duration::from_secs(2), claim).await.expect("in time").expect("joined");
+    assert_eq!((leases[0].item.as_str(), leases[0].attempt), (id.as_str(), 1));
+
+    w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect("acknowledged");
+    let claim = waiting();
+    tokio::task::yield_now().await;
+    w.ends(&agent, &id, 1, Some(Reason::new(code::PUSH_FAILED, "the registry answered 503")), None).await;
+    assert_eq!(w.state(&id).await, StateName::Queued);
+    w.clock.advance_ms(3_600_000);
+    let leases = tokio::time::timeout(Duration::from_secs(2), claim).await.expect("in time").expect("joined");
+    assert_eq!((leases[0].item.as_str(), leases[0].attempt), (id.as_str(), 2));
+    assert_eq!(tasks.stop(Duration::from_secs(10)).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use lanza_model::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::{Claimer, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
+use super::{Claimer, Due, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
 use crate::{
     Error, Store,
     accounts::{NewKey, User},
@@ -415,6 +415,34 @@ async fn what_is_not_due_or_paused_or_orphaned_is_not_handed_out() {
         assert!(place.claim(0, 1).await.is_empty());
         place.store.queue_set_mode(&place.queue, "resumed", NOW, "ana").await.expect("resumed");
         assert_eq!(place.claim(0, 5).await.iter().map(|i| &i.id).collect::<Vec<_>>(), [&id]);
+    }
+}
+
+#[tokio::test]
+async fn queues_are_named_when_the_time_of_an_item_comes_and_not_again() {
+    for place in Place::all().await {
+        let due = async |since: i64, now: i64| {
+            place.store.items_due(NOW.plus_ms(since), NOW.plus_ms(now)).await.expect("a look")
+        };
+        place.push().await;
+        assert_eq!(due(-1, 0).await, Due::default(), "what has no time of its own waits for nothing");
+        for not_before in [1_000, 500] {
+            let mut item = place.new_item();
+            item.not_before = Some(NOW.plus_ms(not_before));
+            place.store.item_insert(item).await.expect("pushed");
+        }
+        let tried = place.claim(0, 1).await.remove(0);
+        let agent = Some(&place.agents[0]);
+        place.store.item_acknowledge(&tried.id, 1, &place.agents[0], NOW).await.expect("acknowledged");
+        let (retry_at, failed) = (Some(NOW.plus_ms(3_000)), ended(Ending::Failed));
+        place.store.item_requeue(&tried.id, 1, agent, retry_at, false, failed).await.expect("queued again");
+        let queue = || vec![place.queue.id.clone()];
+        let at = |ms: i64| Some(NOW.plus_ms(ms));
+        assert_eq!(due(-1, 0).await, Due { queues: vec![], next: at(500) });
+        assert_eq!(due(0, 1_000).await, Due { queues: queue(), next: at(3_000) });
+        assert_eq!(due(1_000, 2_999).await, Due { queues: vec![], next: at(3_000) });
+        assert_eq!(due(2_999, 3_000).await, Due { queues: queue(), next: None });
+        assert_eq!(due(3_000, 9_000).await, Due::default());
     }
 }
 
