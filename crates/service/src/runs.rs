@@ -360,7 +360,7 @@ impl Service {
     /// When the store fails.
     pub async fn runs_crash_silent(&self) -> Result<()> {
         let now = self.now();
-        if now.since_ms(self.started_at) < SILENCE_MS {
+        if now.since_ms(self.heard_since()) < SILENCE_MS {
             return Ok(());
         }
         let before = now.plus_ms(-SILENCE_MS);

@@ -24,7 +24,7 @@ const PENDING_EVERY: Duration = Duration::from_secs(3600);
 /// Starts the background tasks of a server.
 pub fn start(service: &Arc<Service>, supervisor: &Supervisor) {
     crate::bus::start(service, supervisor);
-    every(service, supervisor, "items", ITEMS_EVERY, |s| async move { s.items_reconcile().await });
+    every(service, supervisor, "items", ITEMS_EVERY, |s| async move { s.items_look_after().await });
     due(service, supervisor);
     every(service, supervisor, "runs", RUNS_EVERY, |s| async move { s.runs_crash_silent().await });
     every(service, supervisor, "expired", EXPIRED_EVERY, |s| async move { s.expired_remove().await });

@@ -201,7 +201,7 @@ impl Service {
     async fn item_silence(&self, item: &Item, agent_seen: Option<lanza_model::clock::Time>) -> Result<()> {
         let now = self.now();
         // While the server was away nobody could be heard.
-        let heard = agent_seen.unwrap_or(item.created_at).max(self.started_at);
+        let heard = agent_seen.unwrap_or(item.created_at).max(self.heard_since());
         let silent = now.since_ms(heard) > crate::agents::SILENCE_MS;
         let Some(since) = item.unreachable_since else {
             if silent && !(item.stock && item.run.is_some()) {
@@ -211,7 +211,7 @@ impl Service {
             return Ok(());
         };
         let queue = self.store.queue_by_id(&item.queue_id).await?;
-        if now.since_ms(since.max(self.started_at)) < crate::queues::lost_after_ms(queue.as_ref()) {
+        if now.since_ms(since.max(self.heard_since())) < crate::queues::lost_after_ms(queue.as_ref()) {
             return Ok(());
         }
         let phase = item.phase.map_or("start", lanza_model::Phase::as_str);

@@ -19,6 +19,7 @@ use crate::{
     accounts::{NewKey, User},
     agents::Agent,
     queues::Queue,
+    row::Columns,
     testing,
 };
 
@@ -503,4 +504,50 @@ async fn reports_keep_phases_and_the_latest_one_shows() {
         assert_eq!((attempts.len(), names), (1, vec![Phase::Fetch, Phase::Run]));
         assert!(attempts[0].phases.iter().all(|p| p.2.is_some()), "the end closes open phases");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_has_locked_is_said_to_be_away_and_nothing_is_lost() {
+    let (guard, store) = testing::sqlite().await;
+    let path = guard.options().data.join("lanza.db");
+    let place = Place::furnish(guard, store).await;
+    let before = place.push().await;
+    let other = sqlx::AnyPool::connect(&format!("sqlite://{}", path.display())).await.expect("a second program");
+    let mut held = other.acquire().await.expect("a connection");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.expect("locked");
+    let refused = place.store.item_insert(place.new_item()).await.expect_err("locked");
+    assert!(refused.is_temporary(), "{refused:?}");
+    assert_eq!(place.item(&before).await.id, before, "what is there can be read");
+    sqlx::query("ROLLBACK").execute(&mut *held).await.expect("let go");
+    place.push().await;
+    assert_eq!(place.claim(0, 9).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_database_that_drops_its_connections_is_found_again() {
+    let Some((guard, store)) = testing::postgres().await else { return };
+    let place = Place::furnish(guard, store).await;
+    let before = place.push().await;
+    for _ in 0..3 {
+        let writer: i64 = place
+            .store
+            .write(|tx| {
+                Box::pin(async move {
+                    let row = sqlx::query("SELECT CAST(pg_backend_pid() AS BIGINT) AS pid");
+                    row.fetch_one(tx.connection()).await?.int("pid")
+                })
+            })
+            .await
+            .expect("its id");
+        let end = "SELECT CASE WHEN pg_terminate_backend(CAST($1 AS INTEGER)) THEN 1 ELSE 0 END AS done";
+        sqlx::query(end).bind(writer).execute(place.store.read_pool()).await.expect("ended");
+        // One that was under way may be refused; it says that later may be better.
+        let tried = place.store.item_insert(place.new_item()).await;
+        assert!(
+            tried.as_ref().is_ok_and(|(_, new)| *new) || tried.as_ref().is_err_and(Error::is_temporary),
+            "{tried:?}"
+        );
+        place.push().await;
+    }
+    assert!(place.claim(0, 9).await.iter().any(|i| i.id == before), "it is still there");
 }
