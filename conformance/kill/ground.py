@@ -29,8 +29,8 @@ def docker_missing() -> str | None:
 class MortalServer(Server):
     """A server that is killed rather than stopped."""
 
-    def __init__(self, folder: Path):
-        folder.mkdir(parents=True)
+    def __init__(self, folder: Path, exist_ok: bool = False):
+        folder.mkdir(parents=True, exist_ok=exist_ok)
         self.folder = folder
         self.port = 0
         self.lives = 0

@@ -5,6 +5,7 @@
 
 mod claims;
 mod start;
+mod status;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -66,6 +67,8 @@ enum Event {
     Retry(Key),
     /// Time to register, claim or send a heartbeat again.
     Again(Chore),
+    /// Time to say how it goes.
+    Status,
     Never,
 }
 
@@ -120,6 +123,8 @@ struct AgentLoop {
     /// Offers that were left alone.
     left_alone: HashMap<Key, Instant>,
     ending: Ending,
+    /// Something was said about the entity's kind.
+    introduced: bool,
     /// Registering was refused while attempts were alive: they are finished first.
     refused: Option<Error>,
 }
@@ -139,6 +144,7 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
         agent.adopt(journal, true);
     }
     agent.register();
+    agent.status_later();
     agent.run(&mut control).await
 }
 
@@ -186,6 +192,10 @@ impl AgentLoop {
                     Chore::Claim => self.claim(),
                     Chore::Heartbeat => self.heartbeat(),
                 }
+            }
+            Event::Status => {
+                info!("{}", self.status_line());
+                self.status_later();
             }
             Event::Never => {}
         }
@@ -243,6 +253,7 @@ impl AgentLoop {
                     self.identity = identity;
                 }
                 self.agent = Some(agent.id);
+                self.introduce();
                 self.heartbeat();
                 self.claim();
                 Ok(())

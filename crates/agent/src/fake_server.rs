@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) refuse: Option<(u16, Problem)>,
     pub(crate) artifacts: HashMap<String, Vec<(String, Vec<u8>)>>,
     pub(crate) left: bool,
+    /// The agent's entity is a team.
+    pub(crate) team: bool,
     /// How many heartbeats came in.
     pub(crate) heartbeats: u32,
     /// A heartbeat without news is answered after ten minutes.
@@ -177,6 +179,10 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
                 created_at: Time(0),
             };
             ok(&json!({"agent": agent}))
+        }
+        ["entities", entity] => {
+            let kind = if state.lock().team { "team" } else { "user" };
+            ok(&json!({"entity": {"name": entity, "kind": kind, "role": "member"}}))
         }
         ["agents", _, "claim"] => claim(body, state, news).await,
         ["agents", _, "heartbeat"] => heartbeat(body, state).await,

@@ -85,6 +85,8 @@ pub struct Options {
     pub stopped_run_timeout: Duration,
     /// What it may hand out.
     pub resources: Declared,
+    /// How often it says how it goes.
+    pub status_every: Duration,
     /// The rest of `launch-config.yaml`.
     pub config: LaunchConfig,
     /// The agent's own environment. Workloads get a short safe list of it; macros and `env: [NAME]` of the queue's
@@ -136,6 +138,7 @@ impl Options {
             state_dir: state_dir.into(),
             stopped_run_timeout: Duration::from_secs(60),
             resources: Declared::default(),
+            status_every: Duration::from_secs(300),
             config: LaunchConfig::default(),
             environment,
             host,

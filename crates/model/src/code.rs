@@ -3,6 +3,13 @@
 //! A program acts on the word, a person reads the page: `lanza explain WORD`, `lanza explain LZ0142`, or `/errors/LZ0142`
 //! on the server. Words and numbers are never given a second meaning.
 
+mod workload;
+
+pub use workload::{
+    ARGUMENTS_REFUSED, COMMAND_MISSING, DOWNLOAD_REFUSED, GPU_FAILED, NETWORK_FAILED, PACKAGE_MISMATCH, TOO_MANY_FILES,
+    VARIABLE_MISSING, WANDB_USAGE,
+};
+
 /// One kind of refusal or failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
@@ -608,11 +615,11 @@ pub const CONTAINER_NAME_TAKEN: Code = Code {
     page: include_str!("../../../docs/errors/LZ0154.md"),
 };
 
-/// A port that the container publishes is taken.
+/// A port that the job or its container wants is taken.
 pub const PORT_TAKEN: Code = Code {
     word: "port_taken",
     help: "LZ0155",
-    hint: "Publish another port, or none.",
+    hint: "Use another port, or a free one that the system picks.",
     page: include_str!("../../../docs/errors/LZ0155.md"),
 };
 
@@ -693,6 +700,15 @@ pub const ALL: &[Code] = &[
     SERVER_UNREACHABLE,
     CONTAINER_NAME_TAKEN,
     PORT_TAKEN,
+    VARIABLE_MISSING,
+    COMMAND_MISSING,
+    NETWORK_FAILED,
+    PACKAGE_MISMATCH,
+    ARGUMENTS_REFUSED,
+    WANDB_USAGE,
+    GPU_FAILED,
+    DOWNLOAD_REFUSED,
+    TOO_MANY_FILES,
 ];
 
 /// Finds a code by its word or by the number of its page, whatever their case.

@@ -8,6 +8,8 @@ mod auth;
 mod json;
 mod pages;
 mod problem;
+#[cfg(test)]
+mod reach;
 mod request_id;
 mod rest;
 mod ui;

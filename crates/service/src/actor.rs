@@ -111,6 +111,21 @@ impl Service {
         Ok((entity, role))
     }
 
+    /// Lists the entities that the caller belongs to, with the role in each; a job sees those of its run and its queue.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn entities_seen(&self, actor: &Actor) -> Result<Vec<(Entity, Role)>> {
+        let mut found = self.store.entities_of_user(&actor.user_id).await?;
+        if let Some(job) = &actor.job {
+            found.retain(|(e, _)| job.entity.eq_ignore_ascii_case(&e.name) || job.queue_entity_id == e.id.as_str());
+            for (_, role) in &mut found {
+                *role = Role::Viewer;
+            }
+        }
+        Ok(found)
+    }
+
     /// Finds the entity of a project that the caller wants to write into (runs, files, artifacts).
     ///
     /// # Errors

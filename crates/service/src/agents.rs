@@ -226,7 +226,8 @@ impl Service {
     pub(crate) async fn agent_heard(&self, agent: &Agent, status: Option<&'static str>) -> Result<()> {
         let now = self.now();
         let same = status.is_none_or(|s| s == agent.status);
-        if !same || now.since_ms(agent.last_seen) >= SEEN_EVERY_MS {
+        // A clock that was set back must not leave a time behind that lies ahead.
+        if !same || !(0..SEEN_EVERY_MS).contains(&now.since_ms(agent.last_seen)) {
             self.store.agent_seen(&agent.id, status, now).await?;
         }
         Ok(())

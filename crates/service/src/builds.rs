@@ -87,7 +87,7 @@ impl Service {
     /// Returns the time before which leases have ended: an owner that could not reach the server while that was away is
     /// not dead.
     fn builds_dead_before(&self, now: Time) -> Time {
-        if now.since_ms(self.started_at) < i64::from(BUILD_LEASE_MS) { Time(0) } else { now }
+        if now.since_ms(self.heard_since()) < i64::from(BUILD_LEASE_MS) { Time(0) } else { now }
     }
 
     async fn build_holder(&self, owner: BuildOwner) -> Result<BuildHolder> {

@@ -138,6 +138,11 @@ impl From<lanza_store::Error> for Error {
         match error {
             lanza_store::Error::Exists => Self::AlreadyExists { what: "an object of this name", id: String::new() },
             lanza_store::Error::Moved => Self::conflict("the object has changed in the meantime"),
+            e if e.is_full() => Self::Unavailable {
+                what: "room on the server's disk, which is full,".into(),
+                retry_after_seconds: 30,
+                source: Some(e),
+            },
             e if e.is_temporary() => {
                 Self::Unavailable { what: "the database".into(), retry_after_seconds: 2, source: Some(e) }
             }

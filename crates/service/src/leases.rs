@@ -12,7 +12,7 @@ use crate::{Actor, JobScope, Result, Service, accounts::secret_hash, actor::requ
 
 /// How one value of `overrides.artifacts` names a version: a text, or the object that a run's config has for an artifact
 /// that it used (`_type: artifactVersion`).
-fn artifact_reference(value: &Value) -> Option<String> {
+pub(crate) fn artifact_reference(value: &Value) -> Option<String> {
     let part = |key: &str| value.get(key).and_then(Value::as_str).filter(|s| !s.is_empty());
     match value {
         Value::String(text) => Some(text.clone()),

@@ -11,6 +11,7 @@ pub mod builds;
 mod bus;
 pub mod error;
 pub mod events;
+mod hearing;
 pub mod history;
 pub mod items;
 pub mod jobs;
@@ -49,8 +50,7 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// Wakes long polls and streams of this server.
     pub wakers: waker::Wakers,
-    /// When this server began: silence of others counts from here at the earliest.
-    pub started_at: Time,
+    heard: hearing::Hearing,
     links: links::Signer,
     actors: accounts::ActorCache,
     run_access: runs::AccessCache,
@@ -67,7 +67,7 @@ impl Service {
         let secret = store.setting_or_insert("link_secret", lanza_model::name::new_secret()).await?;
         Ok(Arc::new(Self {
             links: links::Signer::new(secret.as_bytes()),
-            started_at: clock.now(),
+            heard: hearing::Hearing::from(clock.now()),
             wakers: waker::Wakers::new(store.engine()),
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),

@@ -126,9 +126,7 @@ impl Service {
     pub async fn queue_find(&self, actor: &Actor, entity: &str, name: &str) -> Result<(Entity, Queue)> {
         let entity = self.entity_for(actor, entity, Role::Viewer).await?;
         let queue = self.store.queue_by_name(&entity.id, name).await?.ok_or_else(|| queue_missing(name))?;
-        if let Some(job) = &actor.job
-            && (job.queue != queue.name || job.queue_entity_id != entity.id.as_str())
-        {
+        if !in_reach(actor, &queue) {
             return Err(queue_missing(name));
         }
         Ok((entity, queue))
@@ -143,10 +141,13 @@ impl Service {
         let queue = self.store.queue_by_id(&id).await?.ok_or_else(|| queue_missing(id.as_str()))?;
         let entity = self.store.entity_by_id(&queue.entity_id).await?.ok_or_else(|| queue_missing(id.as_str()))?;
         let entity = self.entity_for(actor, &entity.name, role).await?;
+        if !in_reach(actor, &queue) {
+            return Err(queue_missing(id.as_str()));
+        }
         Ok((entity, queue))
     }
 
-    /// Lists an entity's queues by name.
+    /// Lists an entity's queues by name; a job sees its own.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the entity is invisible.
@@ -158,8 +159,14 @@ impl Service {
         limit: i64,
     ) -> Result<(Entity, Vec<Queue>)> {
         let entity = self.entity_for(actor, entity, Role::Viewer).await?;
-        let queues = self.store.queue_list(&entity.id, after, limit).await?;
-        Ok((entity, queues))
+        let queues = match &actor.job {
+            Some(job) if job.queue.as_str() > after => {
+                self.store.queue_by_name(&entity.id, &job.queue).await?.into_iter().collect()
+            }
+            Some(_) => Vec::new(),
+            None => self.store.queue_list(&entity.id, after, limit).await?,
+        };
+        Ok((entity, queues.into_iter().filter(|q| in_reach(actor, q)).collect()))
     }
 
     /// Deletes a queue: its waiting items end as stopped; while an agent holds one of its items it stays.
@@ -246,6 +253,18 @@ impl Service {
         })
     }
 
+    /// Finds what [`Service::resource_config_create`] stored.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the entity is invisible.
+    pub async fn resource_config_find(&self, actor: &Actor, entity: &str, id: &str) -> Result<Option<ResourceConfig>> {
+        let entity = self.entity_for(actor, entity, Role::Viewer).await?;
+        if actor.job.is_some() {
+            return Ok(None);
+        }
+        Ok(self.store.resource_config_by_id(&entity.id, id).await?)
+    }
+
     /// Stores what the wandb client makes before it makes a queue; returns its id.
     ///
     /// # Errors
@@ -295,6 +314,11 @@ pub fn is_draining(queue: &Queue) -> bool {
 pub fn lost_after_ms(queue: Option<&Queue>) -> i64 {
     let seconds = queue.and_then(|q| q.policy.get("lost_after_seconds")).and_then(Value::as_i64);
     seconds.unwrap_or(policy::LOST_AFTER_SECONDS) * 1000
+}
+
+/// A job reaches the queue that it came from, and no other.
+fn in_reach(actor: &Actor, queue: &Queue) -> bool {
+    actor.job.as_ref().is_none_or(|job| job.queue == queue.name && job.queue_entity_id == queue.entity_id.as_str())
 }
 
 fn queue_busy(name: &str) -> Error {

@@ -122,12 +122,15 @@ impl Service {
                     .map_err(|e| Error::invalid(field, format!("is not a JSON object: {e}")))?;
             }
         }
-        fields.trace_id = fields.config.as_deref().and_then(trace_id_of);
+        fields.trace_id = match fields.config.as_deref().and_then(trace_id_of) {
+            Some(id) if self.trace_is_own(actor, &id, &entity.name, &project).await? => Some(id),
+            _ => None,
+        };
         fields.attempt =
             actor.job.as_ref().filter(|j| fields.trace_id.as_deref() == Some(&j.item)).map(|j| i64::from(j.attempt));
         let author = match &request.on_behalf_of {
-            // A service account runs for a person who is a member too.
-            Some(user) if actor.service => match self.store.user_by_name(user).await? {
+            // A service account runs for a person who is a member too; its jobs are its own.
+            Some(user) if actor.service && actor.job.is_none() => match self.store.user_by_name(user).await? {
                 Some(user) if self.store.member_role(&entity.id, &user.id).await?.is_some() => user.username,
                 _ => actor.username.clone(),
             },
@@ -356,7 +359,7 @@ impl Service {
     /// When the store fails.
     pub async fn runs_crash_silent(&self) -> Result<()> {
         let now = self.now();
-        if now.since_ms(self.started_at) < SILENCE_MS {
+        if now.since_ms(self.heard_since()) < SILENCE_MS {
             return Ok(());
         }
         let before = now.plus_ms(-SILENCE_MS);

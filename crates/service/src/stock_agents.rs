@@ -153,6 +153,7 @@ impl Service {
 
     /// Finds an item that a stock agent of the caller holds.
     async fn stock_item(&self, actor: &Actor, id: &str) -> Result<Item> {
+        actor.require_person()?;
         let (_, role, item) = self.item_find(actor, id).await?;
         let agent = match &item.agent_id {
             Some(agent) => self.store.agent_by_id(agent).await?,

@@ -93,6 +93,11 @@ impl Wakers {
         self.item_queued(queue, true);
     }
 
+    /// The time of an item of a queue has come. Each server looks at the time for itself, so only those here are woken.
+    pub(crate) fn item_due(&self, queue: &QueueId) {
+        self.hear(&Wake::Queue(queue.clone()));
+    }
+
     /// Some queue or agent has changed so that everybody who waits has to look.
     pub fn claims_changed(&self) {
         self.wake(Wake::Claims);

@@ -11,15 +11,16 @@ use lanza_api::{
     queue::NewQueue,
 };
 use lanza_model::{
-    Phase, Role, Target,
+    Phase, Reason, Role, Target,
     clock::Clock,
     code,
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{Actor, Error, items::WirePush, queues::QueueMode};
+use lanza_service::{Actor, Error, Supervisor, items::WirePush, queues::QueueMode, runs::RunRequest, tasks};
+use lanza_store::runs::RunFields;
 use serde_json::{Value, json};
-use world::{World, held, job};
+use world::{START, World, held, job};
 
 #[tokio::test]
 async fn a_push_wakes_a_waiting_claim() {
@@ -34,6 +35,43 @@ async fn a_push_wakes_a_waiting_claim() {
     let id = w.push(job()).await.expect("pushed");
     let leases = tokio::time::timeout(Duration::from_secs(4), waiting).await.expect("woken").expect("joined");
     assert_eq!((leases.len(), leases[0].item.as_str(), leases[0].token.len()), (1, id.as_str(), 40));
+}
+
+#[tokio::test]
+async fn a_waiting_claim_has_an_item_when_its_time_comes() {
+    let w = World::new().await;
+    w.policy(json!({ "retry": { "max": 1, "on": ["infrastructure"], "backoff_seconds": 3_600 } })).await;
+    let agent = w.agent().await;
+    let tasks = Supervisor::default();
+    tasks::start(&w.service, &tasks);
+    let waiting = || {
+        let (service, ana, agent) = (w.service.clone(), w.ana.clone(), agent.clone());
+        tokio::spawn(async move {
+            let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000, left: None, at_hand: None };
+            service.agent_claim(&ana, &agent, &claim).await.expect("claim").leases
+        })
+    };
+    // A claim looks by itself every 5 s, and has just looked: at the push, and when the attempt was given back.
+    let claim = waiting();
+    tokio::task::yield_now().await;
+    let later = json!({ "job": "ana/p/job:v0", "project": "p", "not_before": START.plus_ms(3_600_000).to_string() });
+    let id = w.push(later).await.expect("pushed");
+    w.clock.advance_ms(3_599_999);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(!claim.is_finished(), "not before its time");
+    w.clock.advance_ms(1);
+    let leases = tokio::time::timeout(Duration::from_secs(2), claim).await.expect("in time").expect("joined");
+    assert_eq!((leases[0].item.as_str(), leases[0].attempt), (id.as_str(), 1));
+
+    w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect("acknowledged");
+    let claim = waiting();
+    tokio::task::yield_now().await;
+    w.ends(&agent, &id, 1, Some(Reason::new(code::PUSH_FAILED, "the registry answered 503")), None).await;
+    assert_eq!(w.state(&id).await, StateName::Queued);
+    w.clock.advance_ms(3_600_000);
+    let leases = tokio::time::timeout(Duration::from_secs(2), claim).await.expect("in time").expect("joined");
+    assert_eq!((leases[0].item.as_str(), leases[0].attempt), (id.as_str(), 2));
+    assert_eq!(tasks.stop(Duration::from_secs(10)).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -322,4 +360,93 @@ async fn an_agent_is_told_which_queues_exist_and_is_the_same_after_a_restart() {
     register.queues = vec!["q".into()];
     let unfit = w.service.agent_register(&w.ana, "ana", register).await.expect_err("another target");
     assert!(unfit.to_string().contains("process"), "{unfit}");
+}
+
+#[tokio::test]
+async fn an_agent_of_a_service_account_runs_items_as_their_submitters() {
+    let w = World::new().await;
+    let bo = World::user(&w.service, "bo").await;
+    w.service.member_put("vision", "bo", Role::Member).await.expect("a member");
+    let (_, key) = w.service.service_account_create("vision", "robot").await.expect("an account");
+    let robot = w.service.authenticate(&key).await.expect("the account");
+    let register = w.registration("robot-0123456789", &["q"], Some(1), None);
+    let agent = w.service.agent_register(&robot, "vision", register).await.expect("registered").1.id.to_string();
+    for (who, actor) in [("bo", &bo), ("robot", &robot)] {
+        let id = w.push_by(actor, "vision", json!({ "job": "vision/p/job:v0", "project": "p" })).await.expect("pushed");
+        let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 0, left: None, at_hand: None };
+        let lease = w.service.agent_claim(&robot, &agent, &claim).await.expect("claimed").leases.remove(0);
+        assert_eq!((lease.item.as_str(), lease.author.as_str()), (id.as_str(), who));
+        let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+        assert_eq!(token.username, who, "whoever runs the agent");
+        // A script may say that it runs for somebody else; a job is its submitter's all the same.
+        let run = RunRequest {
+            entity: Some("vision".into()),
+            project: Some("p".into()),
+            name: Some(lease.run_id),
+            on_behalf_of: Some("ana".into()),
+            ..RunRequest::default()
+        };
+        assert_eq!(w.service.run_upsert(&token, run).await.expect("a run").run.author, who);
+        w.service.attempt_acknowledge(&robot, &agent, &id, 1).await.expect("acknowledged");
+        let outcome = w.outcome(Ending::Failed, Some(1));
+        w.service.attempt_outcome(&robot, &agent, &id, 1, outcome).await.expect("ended");
+    }
+}
+
+#[tokio::test]
+async fn a_job_hands_on_the_layer_that_it_was_given_and_no_other() {
+    let w = World::new().await;
+    let new = NewQueue { name: Some("docker".into()), target: Some("docker".into()), ..NewQueue::default() };
+    w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    let agent = w.agent_for("ana", "docker", Target::Docker).await;
+    let push = async |actor: &Actor, args: Value| {
+        let spec = json!({ "job": "ana/p/job:v0", "project": "p", "resource_args": { "local-container": args } });
+        w.service.item_push(actor, "ana", "docker", spec, Door::Rest, WirePush::default()).await.map(|p| p.item.id)
+    };
+    // In her own space the owner may say anything.
+    push(&w.ana, json!({ "volume": ["/data:/data"] })).await.expect("pushed");
+    let claim = Claim { queues: vec!["docker".into()], free: 1, wait_ms: 0, left: None, at_hand: None };
+    let lease = w.service.agent_claim(&w.ana, &agent, &claim).await.expect("claimed").leases.remove(0);
+    let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+    push(&token, json!({ "volume": ["/data:/data"] })).await.expect("what it was given itself");
+    push(&token, json!({ "shm-size": "1g" })).await.expect("what every submitter may set");
+    for (args, field) in [
+        (json!({ "volume": ["/:/host"] }), "volume"),
+        (json!({ "privileged": true }), "privileged"),
+        (json!({ "env": { "A": "${AWS_SECRET_ACCESS_KEY}" } }), "env"),
+        (json!({ "env": ["AWS_SECRET_ACCESS_KEY"] }), "env"),
+    ] {
+        let refused = push(&token, args.clone()).await.expect_err("beyond its own");
+        assert_eq!(refused.code(), code::FIELD_NOT_ALLOWED, "{args}");
+        assert!(refused.to_string().contains(field), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_names_somebody_elses_item_moves_nothing_of_it() {
+    let w = World::new().await;
+    let vera = World::user(&w.service, "vera").await;
+    w.service.member_put("vision", "vera", Role::Viewer).await.expect("a viewer");
+    let agent = w.agent_in("vision", "vision-0123456789").await;
+    let id = w.push_by(&w.ana, "vision", json!({ "job": "vision/p/job:v0", "project": "p" })).await.expect("pushed");
+    w.begin(&agent).await;
+    let config = json!({ "_wandb": { "value": { "launch_trace_id": id } } }).to_string();
+    let run = |entity: &str, project: &str| RunRequest {
+        entity: Some(entity.into()),
+        project: Some(project.into()),
+        name: Some("r1".into()),
+        fields: RunFields { config: Some(config.clone()), ..RunFields::default() },
+        ..RunRequest::default()
+    };
+    // A viewer sees the item, and may write only in her own space.
+    let hers = w.service.run_upsert(&vera, run("vera", "p")).await.expect("a run").run;
+    assert!(hers.trace_id.is_none() && w.service.run_stop(&vera, &hers).await.expect("stopped"));
+    let elsewhere = w.service.run_upsert(&w.ana, run("vision", "other")).await.expect("a run").run;
+    w.service.run_stop(&w.ana, &elsewhere).await.expect("stopped");
+    let item = w.item(&id).await;
+    assert!(item.stop_requested_at.is_none() && item.runs.is_empty(), "{item:?}");
+    let own = w.service.run_upsert(&w.ana, run("vision", "p")).await.expect("a run").run;
+    assert_eq!(own.trace_id.as_deref(), Some(id.as_str()));
+    w.service.run_stop(&w.ana, &own).await.expect("stopped");
+    assert!(w.item(&id).await.stop_requested_at.is_some(), "its own run stops it");
 }

@@ -7,7 +7,11 @@ use lanza_api::{
     agent::{Claim, Register},
     queue::NewQueue,
 };
-use lanza_model::{Target, clock::SystemClock, spec::Door};
+use lanza_model::{
+    Target,
+    clock::{Clock, SystemClock},
+    spec::Door,
+};
 use lanza_service::{Service, Supervisor, accounts::UserRequest, items::WirePush, tasks};
 use lanza_store::testing;
 use serde_json::{Value, json};
@@ -61,6 +65,15 @@ async fn a_push_at_one_server_wakes_an_agent_at_the_other() {
         assert!(elapsed < Duration::from_millis(2500), "round {round}: {elapsed:?}");
         there.attempt_acknowledge(&me_there, &agent, &leases[0].item, leases[0].attempt).await.unwrap();
     }
+    // Nobody says anything when the time of an item comes: each server looks for itself.
+    let not_before = SystemClock.now().plus_ms(2_000);
+    let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000, left: None, at_hand: None };
+    let spec = json!({"docker": {"docker_image": "a:1"}, "project": "p", "resource": "process",
+                      "not_before": not_before.to_string()});
+    here.item_push(&me, "ana", "q", spec, Door::Rest, WirePush::default()).await.unwrap();
+    let leases = there.agent_claim(&me_there, &agent, &claim).await.unwrap().leases;
+    let late = SystemClock.now().since_ms(not_before);
+    assert!(leases.len() == 1 && (0..1_500).contains(&late), "{late} ms");
     for supervisor in supervisors {
         assert_eq!(supervisor.stop(Duration::from_secs(10)).await, Vec::<String>::new());
     }

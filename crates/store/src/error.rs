@@ -65,12 +65,44 @@ impl Error {
         }
     }
 
+    /// Whether the disk that the database or the blobs lie on has no room left.
+    pub fn is_full(&self) -> bool {
+        let full = |e: &(dyn std::error::Error + 'static)| {
+            e.downcast_ref::<std::io::Error>().is_some_and(|e| {
+                matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            })
+        };
+        match self {
+            // 13 full, 4874 no room for the index of the log (SQLite); 53100 disk full (Postgres).
+            Self::Database(sqlx::Error::Database(d)) => {
+                d.code().is_some_and(|c| ["13", "4874", "53100"].contains(&c.as_ref()))
+            }
+            Self::Disk { source, .. } => full(source),
+            Self::Blobs(e) => {
+                let mut next: Option<&(dyn std::error::Error + 'static)> = Some(e);
+                while let Some(e) = next {
+                    if full(e) {
+                        return true;
+                    }
+                    next = e.source();
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the database itself is unreachable, so that later may be better.
     pub fn is_temporary(&self) -> bool {
         self.is_serialization_failure()
-            || matches!(
-                self,
-                Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) | Self::Closed
-            )
+            || match self {
+                Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+                | Self::Closed => true,
+                // A Postgres that is told to stop, or is just starting (57P01 to 57P03), and broken connections.
+                Self::Database(sqlx::Error::Database(d)) => {
+                    d.code().is_some_and(|c| c.starts_with("57P0") || c.starts_with("08"))
+                }
+                _ => false,
+            }
     }
 }

@@ -126,6 +126,8 @@ impl Store {
 const BATCH: usize = 256;
 /// How often a batch runs again after serialization failures before its callers are told.
 const TRIES: u32 = 20;
+/// How long it runs again: a database that another program has locked makes each try wait for it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
 /// How many batches have savepoints from the start after one in which a closure failed: who fails once is likely to be
 /// followed by others.
 const GUARDED: u32 = 16;
@@ -156,11 +158,12 @@ pub(crate) async fn writer(
     let mut guarded = 0u32;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut tries = 0;
+        let begun = std::time::Instant::now();
         let failed = loop {
             match transact(engine, &pool, &mut batch, guarded > 0).await {
                 Ok(()) => break None,
                 Err(Halt::Unguarded | Halt::Apart) => guarded = GUARDED,
-                Err(Halt::Failed(e)) if e.is_serialization_failure() && tries < TRIES => {
+                Err(Halt::Failed(e)) if e.is_serialization_failure() && tries < TRIES && begun.elapsed() < PATIENCE => {
                     tries += 1;
                     tokio::time::sleep(std::time::Duration::from_millis(u64::from(tries) * 3)).await;
                 }
@@ -192,7 +195,10 @@ pub(crate) fn answer_of<T>(failed: Option<Error>, result: Option<Result<T>>) -> 
 
 /// One failure is told to every caller of the batch; the database's error itself cannot be copied.
 pub(crate) fn again_of(error: &Error) -> Error {
-    if error.is_temporary() {
+    if error.is_full() {
+        let source = std::io::ErrorKind::StorageFull.into();
+        Error::Disk { action: "write to the database".to_owned(), source }
+    } else if error.is_temporary() {
         Error::Database(sqlx::Error::PoolTimedOut)
     } else {
         Error::Config(format!("the transaction failed: {error:?}"))

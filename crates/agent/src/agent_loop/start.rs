@@ -80,6 +80,7 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
         busy: HashSet::new(),
         failures: 0,
         ending: Ending::Not,
+        introduced: false,
         refused: None,
         // An earlier life may have been killed between the server's answer and its first line.
         answer_lost: Some(tokio::time::Instant::now()),

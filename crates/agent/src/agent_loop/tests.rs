@@ -23,7 +23,7 @@ fn environment() -> BTreeMap<String, String> {
     environment
 }
 
-fn options(server: &FakeServer, state: &Path) -> Options {
+pub(super) fn options(server: &FakeServer, state: &Path) -> Options {
     let exe = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
     let supervisor = [&exe, "target::process::tests::supervisor_entry", "--exact", "--nocapture", "--test-threads=1"]
         .map(str::to_owned);
@@ -36,14 +36,14 @@ fn options(server: &FakeServer, state: &Path) -> Options {
     options
 }
 
-struct Running {
+pub(super) struct Running {
     state: std::path::PathBuf,
     control: mpsc::UnboundedSender<Control>,
     task: JoinSet<Result<(), Error>>,
 }
 
 impl Running {
-    fn start(options: Options) -> Self {
+    pub(super) fn start(options: Options) -> Self {
         let (control, orders) = mpsc::unbounded_channel();
         let state = options.state_dir.clone();
         let mut task = JoinSet::new();
@@ -70,14 +70,14 @@ impl Running {
         panic!("the agent did not end");
     }
 
-    async fn end(mut self, how: Control) {
+    pub(super) async fn end(mut self, how: Control) {
         self.control.send(how).unwrap();
         timeout(Duration::from_secs(30), self.task.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     }
 }
 
 /// A lease of something that runs without code: the shape of a sweep's scheduler.
-fn lease(item: &str, script: &str) -> Lease {
+pub(super) fn lease(item: &str, script: &str) -> Lease {
     let mut lease = plain_lease(item);
     lease.job_artifact = None;
     lease.spec = json!({"uri": "placeholder-uri-scheduler"}).as_object().unwrap().clone();
@@ -86,7 +86,7 @@ fn lease(item: &str, script: &str) -> Lease {
 }
 
 /// Returns the name of an item that no other story has, nor one of another process of tests on this machine.
-fn own(item: &str) -> String {
+pub(super) fn own(item: &str) -> String {
     format!("{item}-{}", std::process::id())
 }
 

@@ -21,9 +21,7 @@ pub(super) fn outcome(exit: Exit, phase: Option<Phase>) -> Outcome {
             (Ending::Failed, Some(Reason::new(code::OUT_OF_MEMORY, "the job was killed because it ran out of memory")))
         }
         (None, Some(0), _) => (Ending::Finished, None),
-        (None, Some(n), _) => {
-            (Ending::Failed, Some(Reason::new(code::EXIT_CODE, format!("the job exited with code {n}"))))
-        }
+        (None, Some(n), _) => (Ending::Failed, Some(Reason::new(code::EXIT_CODE, exited_with(n)))),
         (None, None, Some(n)) => (Ending::Failed, Some(Reason::new(code::SIGNAL, killed_by(n)))),
         (None, None, None) => (Ending::Failed, Some(Reason::new(code::AGENT_FAILED, "nobody knows how the job ended"))),
     };
@@ -52,9 +50,28 @@ fn tail(log: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Says by which signal a job ended, and what that mostly means.
+/// Says with which code a job exited, and what shells mean by some.
+fn exited_with(code: i32) -> String {
+    let meaning = match code {
+        126 => ": as a rule a program is there and may not be run; `chmod +x` it, or name its interpreter".to_owned(),
+        127 => ": as a rule a program that it called is not installed".to_owned(),
+        // What a shell that waited for the program says of its end.
+        132 | 134..=137 | 139 | 143 => {
+            format!(": as a rule a program that it ran was killed by signal {}{}", code - 128, meaning_of(code - 128))
+        }
+        _ => String::new(),
+    };
+    format!("the job exited with code {code}{meaning}")
+}
+
+/// Says by which signal a job ended.
 fn killed_by(signal: i32) -> String {
-    let meaning = match signal {
+    format!("the job was killed by signal {signal}{}", meaning_of(signal))
+}
+
+/// What the end by a signal mostly means.
+fn meaning_of(signal: i32) -> &'static str {
+    match signal {
         4 => " (SIGILL): it was built for another processor",
         6 => " (SIGABRT): it gave up by itself; the log may say why",
         7 => " (SIGBUS): it ran out of shared memory or of disk, or a file that it had mapped was cut",
@@ -63,8 +80,7 @@ fn killed_by(signal: i32) -> String {
         11 => " (SIGSEGV): a library that is not Python crashed",
         15 => " (SIGTERM), which this agent did not send: somebody asked it to end",
         _ => "",
-    };
-    format!("the job was killed by signal {signal}{meaning}")
+    }
 }
 
 /// Returns the reason of a job that was ended when its target was, which began to be away at `since`.
@@ -93,6 +109,16 @@ mod tests {
         assert_eq!(word(&of(Some(15), None), 200_000), None, "long before");
         assert_eq!(word(&of(Some(11), None), 101_000), None, "its own fault");
         assert_eq!(word(&of(None, Some(7)), 101_000), None, "its own end");
+    }
+
+    #[test]
+    fn codes_that_shells_give_are_explained() {
+        for (code, part) in
+            [(137, "signal 9 (SIGKILL)"), (139, "signal 11 (SIGSEGV)"), (126, "chmod"), (127, "installed")]
+        {
+            assert!(exited_with(code).contains(part), "{}", exited_with(code));
+        }
+        assert_eq!(exited_with(3), "the job exited with code 3");
     }
 
     #[test]

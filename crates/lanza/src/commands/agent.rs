@@ -1,6 +1,6 @@
 //! `lanza agent`: one agent in the foreground.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use lanza_agent::{Control, Declared, LaunchConfig, Options, Slots};
 use lanza_model::resources::Request;
@@ -15,6 +15,9 @@ use crate::{
     exit::{self, Failure, Outcome},
     log, output, paths,
 };
+
+/// How often an agent says how it goes with `-v`.
+const STATUS_VERBOSE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
     let file = launch_config(args.config.as_ref(), &config)?;
@@ -40,6 +43,9 @@ pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
         let entity = options.entity.as_deref().unwrap_or("default");
         paths::state(&config.environment)?.join("agents").join(folder_name(&options.base_url, entity))
     };
+    if verbose {
+        options.status_every = STATUS_VERBOSE;
+    }
     let mut signals = Signals::new()?;
     let (control, heard) = mpsc::unbounded_channel();
     let agent = lanza_agent::run(options, heard);

@@ -10,7 +10,6 @@ use lanza_api::{
     List,
     entity::{Entity, EntityAnswer, Key, KeyWithSecret, Me, Member, NewKey, SignIn},
 };
-use lanza_model::Role;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -68,13 +67,13 @@ async fn me(State(state): State<AppState>, Caller(actor): Caller) -> Answer<Json
 }
 
 async fn entities_of(state: &AppState, actor: &lanza_service::Actor) -> Answer<Vec<Entity>> {
-    let found = state.service.store.entities_of_user(&actor.user_id).await?;
+    let found = state.service.entities_seen(actor).await?;
     Ok(found
         .into_iter()
         .map(|(e, role)| Entity {
             name: e.name,
             kind: if e.team { "team" } else { "user" }.into(),
-            role: if actor.job.is_some() { Role::Viewer } else { role },
+            role,
             members: Vec::new(),
         })
         .collect())

@@ -125,8 +125,7 @@ fn default_resource_config(ctx: Ctx<'_>) -> Resolved<'_> {
                 "templateVariables": variables(&queue.templates),
             }));
         }
-        let entity = ctx.service.entity_for(ctx.actor, entity, Role::Viewer).await?;
-        let found = ctx.service.store.resource_config_by_id(&entity.id, id).await?;
+        let found = ctx.service.resource_config_find(ctx.actor, entity, id).await?;
         Ok(found.map_or(
             Value::Null,
             |c| json!({ "resource": c.resource, "config": c.config, "templateVariables": variables(&c.templates) }),

@@ -55,8 +55,7 @@ pub(crate) struct Door {
     engine: Engine,
 }
 
-/// Returns the routes of the door.
-pub(crate) fn router(service: Arc<Service>) -> Router {
+fn resolvers() -> Resolvers {
     let mut resolvers = Resolvers::default();
     artifacts::register(&mut resolvers);
     files::register(&mut resolvers);
@@ -65,7 +64,18 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     projects::register(&mut resolvers);
     runs::register(&mut resolvers);
     viewer::register(&mut resolvers);
-    let door = Arc::new(Door { service, engine: Engine::new(resolvers) });
+    resolvers
+}
+
+/// The fields that are answered by code, as `Type.field`.
+#[cfg(test)]
+pub(crate) fn answered() -> std::collections::BTreeSet<String> {
+    resolvers().names()
+}
+
+/// Returns the routes of the door.
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    let door = Arc::new(Door { service, engine: Engine::new(resolvers()) });
     Router::new()
         .route("/graphql", post(graphql::graphql))
         // 404 turns the client's own telemetry off.

@@ -55,7 +55,7 @@ impl Service {
 
     /// Finds a version by a reference as an item's inputs have it: an id, `wandb-artifact://…`, or
     /// `[entity/[project/]]name[:alias]`.
-    async fn artifact_written(&self, written: &str, scope: &crate::JobScope) -> Result<Option<Artifact>> {
+    pub(crate) async fn artifact_written(&self, written: &str, scope: &crate::JobScope) -> Result<Option<Artifact>> {
         let text = written.strip_prefix("wandb-artifact://").unwrap_or(written);
         let id = text.strip_prefix("_id/").unwrap_or(text);
         if let Ok(id) = id.parse() {
@@ -74,7 +74,7 @@ impl Service {
     }
 
     /// Whether the caller sees a version.
-    pub(super) async fn artifact_readable(&self, actor: &Actor, artifact: &Artifact) -> Result<bool> {
+    pub(crate) async fn artifact_readable(&self, actor: &Actor, artifact: &Artifact) -> Result<bool> {
         if self.entity_visible(actor, &artifact.collection.entity).await? {
             return Ok(true);
         }
@@ -90,7 +90,7 @@ impl Service {
         Ok(false)
     }
 
-    pub(super) async fn entity_visible(&self, actor: &Actor, entity: &str) -> Result<bool> {
+    pub(crate) async fn entity_visible(&self, actor: &Actor, entity: &str) -> Result<bool> {
         match self.entity_for(actor, entity, Role::Viewer).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. } | Error::Forbidden(_)) => Ok(false),

@@ -9,10 +9,37 @@ use lanza_model::{
 };
 use lanza_store::items::{Ended, Item};
 
-use super::item_missing;
 use crate::{Actor, Error, Result, Service};
 
 impl Service {
+    /// Whether a run of the caller may say that an item launched it. The trace id comes from the job's environment, and
+    /// much follows from it: the run's stop stops the item, its end may be the item's, its types are the job's. So it
+    /// counts for a run where the item's runs are, of somebody who has a part in the item. What another server launched
+    /// is not known here, and nothing follows from it.
+    pub(crate) async fn trace_is_own(
+        &self,
+        actor: &Actor,
+        trace_id: &str,
+        entity: &str,
+        project: &str,
+    ) -> Result<bool> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(true) };
+        let Some(item) = self.store.item_by_id(&id).await? else { return Ok(true) };
+        let there =
+            item.run_entity.eq_ignore_ascii_case(entity) && item.run_project.to_lowercase() == project.to_lowercase();
+        Ok(there && self.has_part_in(actor, &item).await?)
+    }
+
+    async fn has_part_in(&self, actor: &Actor, item: &Item) -> Result<bool> {
+        match &actor.job {
+            Some(job) => Ok(job.item == item.id.as_str()),
+            None => {
+                let Some(entity) = self.store.entity_by_id(&item.entity_id).await? else { return Ok(false) };
+                Ok(self.entity_for(actor, &entity.name, Role::Member).await.is_ok())
+            }
+        }
+    }
+
     /// A run was seen that carries an item's trace id. Trace ids that are not ours, or that the caller has no part in,
     /// are ignored: they come from the job's environment and are not trusted.
     ///
@@ -21,13 +48,7 @@ impl Service {
     pub async fn item_run_seen(&self, actor: &Actor, trace_id: &str, run: &str) -> Result<()> {
         let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
         let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
-        let own = match &actor.job {
-            Some(job) => job.item == trace_id,
-            None => {
-                let entity = self.store.entity_by_id(&item.entity_id).await?.ok_or_else(|| item_missing(trace_id))?;
-                self.entity_for(actor, &entity.name, Role::Member).await.is_ok()
-            }
-        };
+        let own = self.has_part_in(actor, &item).await?;
         if own && !item.runs.iter().any(|r| r == run) {
             self.store.item_add_run(&id, run, self.now()).await?;
             self.wakers.changed();
@@ -165,7 +186,7 @@ impl Service {
     async fn item_silence(&self, item: &Item, agent_seen: Option<lanza_model::clock::Time>) -> Result<()> {
         let now = self.now();
         // While the server was away nobody could be heard.
-        let heard = agent_seen.unwrap_or(item.created_at).max(self.started_at);
+        let heard = agent_seen.unwrap_or(item.created_at).max(self.heard_since());
         let silent = now.since_ms(heard) > crate::agents::SILENCE_MS;
         let Some(since) = item.unreachable_since else {
             if silent && !(item.stock && item.run.is_some()) {
@@ -175,7 +196,7 @@ impl Service {
             return Ok(());
         };
         let queue = self.store.queue_by_id(&item.queue_id).await?;
-        if now.since_ms(since.max(self.started_at)) < crate::queues::lost_after_ms(queue.as_ref()) {
+        if now.since_ms(since.max(self.heard_since())) < crate::queues::lost_after_ms(queue.as_ref()) {
             return Ok(());
         }
         let phase = item.phase.map_or("start", lanza_model::Phase::as_str);

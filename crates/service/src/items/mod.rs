@@ -1,6 +1,7 @@
 //! Items: pushed by members, seen by members, stopped by their authors and by admins.
 
 mod follow;
+mod from_job;
 mod push;
 mod view;
 mod why;
@@ -143,6 +144,7 @@ impl Service {
     /// # Errors
     /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] when an agent has it.
     pub async fn item_delete(&self, actor: &Actor, id: &str) -> Result<()> {
+        actor.require_person()?;
         let (entity, role, item) = self.item_find(actor, id).await?;
         if item.author_id != actor.user_id && role < Role::Admin {
             return Err(Error::Forbidden(format!(

@@ -223,7 +223,7 @@ impl Service {
         };
         let policy = Policy::lenient(&queue.policy);
         // In a personal space both layers are the owner's.
-        if entity.team {
+        if entity.team || !self.layer_is_owners(actor, &spec).await? {
             let fields = policy.submitter_fields.as_deref();
             config::check_submitter_within(target, fields, &spec.resource_args).map_err(|refused| Error::Invalid {
                 field: format!("resource_args.{}.{}", target.wire_name(), refused[0].field),
@@ -235,7 +235,7 @@ impl Service {
         let priority = Self::priority_of(&queue, &spec, wire.priority, &mut warnings)?;
         let mut checked = Checked {
             run_entity: spec.entity.clone().unwrap_or_else(|| entity.name.clone()),
-            run_project: spec.project.clone().unwrap_or_default(),
+            run_project: spec.project.clone().or_else(|| Some(actor.job.as_ref()?.project.clone())).unwrap_or_default(),
             entity,
             queue,
             spec,
@@ -251,6 +251,7 @@ impl Service {
             warnings,
         };
         self.resolve_job(actor, &mut checked).await?;
+        self.handed_on_check(actor, &checked.spec).await?;
         if checked.run_project.is_empty() {
             DEFAULT_PROJECT.clone_into(&mut checked.run_project);
         }
@@ -292,7 +293,7 @@ impl Service {
     async fn resolve_job(&self, actor: &Actor, checked: &mut Checked) -> Result<()> {
         let Some(written) = checked.spec.job.clone() else { return Ok(()) };
         let reference = JobReference::parse(&written)?;
-        let project = reference.project.clone().or_else(|| checked.spec.project.clone());
+        let project = reference.project.clone().or_else(|| Some(checked.run_project.clone()).filter(|p| !p.is_empty()));
         let resolved = match &project {
             Some(project) => self.job_resolve(actor, &reference, &checked.entity.name, project).await?,
             None => None,
@@ -427,6 +428,10 @@ impl Service {
     /// the same item, next attempt.
     async fn item_preempted(&self, actor: &Actor, checked: &Checked) -> Result<Option<Pushed>> {
         let (Some(run_id), true) = (&checked.spec.run_id, checked.spec.resume_count > 0) else { return Ok(None) };
+        // An agent says so, and never a job in its stead.
+        if actor.job.is_some() {
+            return Ok(None);
+        }
         let filter = lanza_store::items::ItemFilter {
             queue: Some(checked.queue.id.clone()),
             states: vec![StateName::Running],

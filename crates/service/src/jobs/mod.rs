@@ -152,17 +152,22 @@ impl Service {
         let found = self.membership_find(actor, &collection, word).await?.ok_or_else(missing)?;
         let artifact = found.artifact.id.clone();
         let mut view = self.job_version_views(&[found]).await?.remove(0);
-        self.job_version_runs(&artifact, &mut view).await?;
+        self.job_version_runs(actor, &artifact, &mut view).await?;
         Ok(view)
     }
 
-    /// Adds the runs of a version, and what its own run knows of the inputs.
-    async fn job_version_runs(&self, artifact: &ArtifactId, view: &mut JobVersion) -> Result<()> {
-        let made_of = self.job_maker(artifact).await?;
+    /// Adds the runs of a version, and what its own run knows of the inputs. Who sees a version need not see its runs:
+    /// a portfolio shows it elsewhere, and a job's token reads the job wherever it lies.
+    async fn job_version_runs(&self, actor: &Actor, artifact: &ArtifactId, view: &mut JobVersion) -> Result<()> {
+        let made_of = match self.job_maker(artifact).await? {
+            Some(run) if self.entity_visible(actor, &run.entity).await? => Some(run),
+            _ => None,
+        };
         let used = self.store.lineage_runs(artifact, Relation::Input).await?;
         for id in used.iter().rev().take(RUNS) {
             match self.run_by_row(id).await? {
-                Some(run) if made_of.as_ref().is_none_or(|m| m.id != run.id) => view.runs.push(run.name),
+                Some(run) if made_of.as_ref().is_some_and(|m| m.id == run.id) => {}
+                Some(run) if self.entity_visible(actor, &run.entity).await? => view.runs.push(run.name),
                 _ => {}
             }
         }
@@ -211,7 +216,8 @@ impl Service {
         let newest = self.membership_find(actor, collection, "latest").await?;
         let newest = match newest {
             Some(found) => Some(found),
-            None => self.store.membership_list(&collection.id, None, 1).await?.pop(),
+            // A job's token may see none but an older one.
+            None => self.membership_list(actor, collection, None, 100).await?.0.into_iter().next(),
         };
         let latest = match newest {
             Some(found) => self.job_version_views(&[found]).await?.pop(),

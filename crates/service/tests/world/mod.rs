@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) service: Arc<Service>,
     pub(crate) clock: ManualClock,
     pub(crate) ana: Arc<Actor>,
-    _guard: testing::Guard,
+    guard: testing::Guard,
 }
 
 pub(crate) const START: Time = Time(1_800_000_000_000);
@@ -42,7 +42,18 @@ impl World {
             let new = NewQueue { name: Some("q".into()), target: Some("process".into()), ..NewQueue::default() };
             service.queue_create(&ana, entity, new).await.expect("a queue");
         }
-        Self { service, clock, ana, _guard: guard }
+        Self { service, clock, ana, guard }
+    }
+
+    pub(crate) fn guard(&self) -> &testing::Guard {
+        &self.guard
+    }
+
+    /// The server ends, and a new one begins over the same data after a while.
+    pub(crate) async fn restart_after(&mut self, ms: i64) {
+        self.clock.advance_ms(ms);
+        let store = testing::reopen(&self.guard).await;
+        self.service = Service::new(store, Arc::new(self.clock.clone())).await.expect("a service");
     }
 
     pub(crate) async fn user(service: &Service, name: &str) -> Arc<Actor> {

@@ -4,6 +4,7 @@
 //! begins in, and no row back means that somebody else was first ([`crate::Error::Moved`]). The fence of a report is the
 //! attempt number together with the agent's id.
 
+mod due;
 mod insert;
 mod leases;
 mod logs;
@@ -27,6 +28,7 @@ use lanza_model::{
 };
 use serde_json::{Map, Value};
 
+pub use due::Due;
 pub use leases::{HeartbeatResult, NewToken};
 pub use logs::LogPiece;
 pub(crate) use read::item;

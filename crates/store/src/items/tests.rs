@@ -13,12 +13,13 @@ use lanza_model::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::{Claimer, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
+use super::{Claimer, Due, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
 use crate::{
     Error, Store,
     accounts::{NewKey, User},
     agents::Agent,
     queues::Queue,
+    row::Columns,
     testing,
 };
 
@@ -419,6 +420,34 @@ async fn what_is_not_due_or_paused_or_orphaned_is_not_handed_out() {
 }
 
 #[tokio::test]
+async fn queues_are_named_when_the_time_of_an_item_comes_and_not_again() {
+    for place in Place::all().await {
+        let due = async |since: i64, now: i64| {
+            place.store.items_due(NOW.plus_ms(since), NOW.plus_ms(now)).await.expect("a look")
+        };
+        place.push().await;
+        assert_eq!(due(-1, 0).await, Due::default(), "what has no time of its own waits for nothing");
+        for not_before in [1_000, 500] {
+            let mut item = place.new_item();
+            item.not_before = Some(NOW.plus_ms(not_before));
+            place.store.item_insert(item).await.expect("pushed");
+        }
+        let tried = place.claim(0, 1).await.remove(0);
+        let agent = Some(&place.agents[0]);
+        place.store.item_acknowledge(&tried.id, 1, &place.agents[0], NOW).await.expect("acknowledged");
+        let (retry_at, failed) = (Some(NOW.plus_ms(3_000)), ended(Ending::Failed));
+        place.store.item_requeue(&tried.id, 1, agent, retry_at, false, failed).await.expect("queued again");
+        let queue = || vec![place.queue.id.clone()];
+        let at = |ms: i64| Some(NOW.plus_ms(ms));
+        assert_eq!(due(-1, 0).await, Due { queues: vec![], next: at(500) });
+        assert_eq!(due(0, 1_000).await, Due { queues: queue(), next: at(3_000) });
+        assert_eq!(due(1_000, 2_999).await, Due { queues: vec![], next: at(3_000) });
+        assert_eq!(due(2_999, 3_000).await, Due { queues: queue(), next: None });
+        assert_eq!(due(3_000, 9_000).await, Due::default());
+    }
+}
+
+#[tokio::test]
 async fn a_second_push_with_the_same_key_is_the_same_item() {
     for place in Place::all().await {
         let mut item = place.new_item();
@@ -506,4 +535,50 @@ async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transact
         let Some(Stopping::Stopped(item)) = stopped else { panic!("{stopped:?}") };
         assert_eq!(record(&item).await.state.as_str(), "killed");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_has_locked_is_said_to_be_away_and_nothing_is_lost() {
+    let (guard, store) = testing::sqlite().await;
+    let path = guard.options().data.join("lanza.db");
+    let place = Place::furnish(guard, store).await;
+    let before = place.push().await;
+    let other = sqlx::AnyPool::connect(&format!("sqlite://{}", path.display())).await.expect("a second program");
+    let mut held = other.acquire().await.expect("a connection");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.expect("locked");
+    let refused = place.store.item_insert(place.new_item()).await.expect_err("locked");
+    assert!(refused.is_temporary(), "{refused:?}");
+    assert_eq!(place.item(&before).await.id, before, "what is there can be read");
+    sqlx::query("ROLLBACK").execute(&mut *held).await.expect("let go");
+    place.push().await;
+    assert_eq!(place.claim(0, 9).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_database_that_drops_its_connections_is_found_again() {
+    let Some((guard, store)) = testing::postgres().await else { return };
+    let place = Place::furnish(guard, store).await;
+    let before = place.push().await;
+    for _ in 0..3 {
+        let writer: i64 = place
+            .store
+            .write(|tx| {
+                Box::pin(async move {
+                    let row = sqlx::query("SELECT CAST(pg_backend_pid() AS BIGINT) AS pid");
+                    row.fetch_one(tx.connection()).await?.int("pid")
+                })
+            })
+            .await
+            .expect("its id");
+        let end = "SELECT CASE WHEN pg_terminate_backend(CAST($1 AS INTEGER)) THEN 1 ELSE 0 END AS done";
+        sqlx::query(end).bind(writer).execute(place.store.read_pool()).await.expect("ended");
+        // One that was under way may be refused; it says that later may be better.
+        let tried = place.store.item_insert(place.new_item()).await;
+        assert!(
+            tried.as_ref().is_ok_and(|(_, new)| *new) || tried.as_ref().is_err_and(Error::is_temporary),
+            "{tried:?}"
+        );
+        place.push().await;
+    }
+    assert!(place.claim(0, 9).await.iter().any(|i| i.id == before), "it is still there");
 }

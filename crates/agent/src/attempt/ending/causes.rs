@@ -20,10 +20,17 @@ pub(super) fn find(log: &str, exit_code: Option<i32>, signal: Option<i32>) -> Op
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     // The client's own words after the end of a script stand below its traceback.
     let mut theirs = lines.iter().rev().take(200).filter(|l| !l.starts_with("wandb: ")).copied();
+    let asked = lines.iter().rev().take(LAST_WORDS * 3).any(|l| reads_variable(l));
+    let asks_environment = |line: &str| asked && line.starts_with("KeyError: ");
     for (back, line) in theirs.by_ref().enumerate() {
         // A tool's last words stand at the very end; further up a line may say anything.
         let counts = back < LAST_WORDS || is_exception(line);
-        if counts && let Some((code, what)) = known(line) {
+        if asks_environment(line) {
+            return Some(Reason::new(code::VARIABLE_MISSING, format!("{how}: {}", variable(line))));
+        }
+        if counts
+            && let Some((code, what)) = known(line).or_else(|| of_packages(line)).or_else(|| of_tools(line, exit_code))
+        {
             return Some(Reason::new(code, format!("{how}: {what} (`{}`)", cut(line))));
         }
         if is_exception(line) {
@@ -67,6 +74,9 @@ fn known(line: &str) -> Option<(Code, String)> {
     if has(&["MemoryError", "Cannot allocate memory"]) {
         return of(code::OUT_OF_MEMORY, "it could not get more memory");
     }
+    if has(&["version `GLIBC"]) || has(&["version `CXXABI"]) {
+        return of(code::LIBRARY_MISSING, "a system library is older than what a package was built for");
+    }
     if has(&["cannot open shared object file"]) {
         let library = line.split(": cannot open shared object").next()?.rsplit([' ', ':']).next().unwrap_or_default();
         return Some((code::LIBRARY_MISSING, format!("the system library `{library}` is not installed")));
@@ -90,6 +100,96 @@ fn known(line: &str) -> Option<(Code, String)> {
     }
     if client && has(&["timed out", "Connection refused", "Network error", "Max retries", "communication with wandb"]) {
         return of(code::SERVER_UNREACHABLE, "the job could not reach the server");
+    }
+    None
+}
+
+/// Whether a line of a traceback looks a variable of the environment up.
+fn reads_variable(line: &str) -> bool {
+    line.contains("os.environ[") || line.contains("File \"<frozen os>\"") || line.contains("/os.py\", line")
+}
+
+/// What is missing when a look-up in the environment failed.
+fn variable(line: &str) -> String {
+    let name = line.trim_start_matches("KeyError: ").trim_matches(['\'', '"']);
+    format!("the variable `{}` is not set", cut(name))
+}
+
+/// What Python packages say, beside what [`known`] knows.
+fn of_packages(line: &str) -> Option<(Code, String)> {
+    let has = |words: &[&str]| words.iter().any(|w| line.contains(w));
+    let of = |code, what: &str| Some((code, what.to_owned()));
+    if has(&["cannot import name"])
+        || (line.starts_with("AttributeError: module ") && has(&["has no attribute"]))
+        || has(&[
+            "compiled using NumPy 1.x cannot be run in",
+            "dtype size changed, may indicate binary incompatibility",
+        ])
+        || has(&["pkg_resources.VersionConflict", "is required for a normal functioning of this module"])
+    {
+        return of(code::PACKAGE_MISMATCH, "a package has another version than the code expects");
+    }
+    if has(&["CUDA error:", "NCCL error", "ncclSystemError", "ncclUnhandledCudaError", "HIP error:", "CUBLAS_STATUS_"])
+    {
+        return of(code::GPU_FAILED, "the GPU refused what it asked");
+    }
+    if has(&["wandb.errors.errors.UsageError", "wandb.errors.UsageError", "wandb.errors.term.UsageError"])
+        || has(&["You must call wandb.init() before"])
+    {
+        return of(code::WANDB_USAGE, "it used wandb in a way that wandb refuses");
+    }
+    if has(&["GatedRepoError", "401 Client Error", "403 Client Error", "HTTP Error 401", "HTTP Error 403"]) {
+        return of(code::DOWNLOAD_REFUSED, "another service refused what it wanted");
+    }
+    if has(&["Too many open files"]) {
+        return of(code::TOO_MANY_FILES, "it opened more files than it may");
+    }
+    if has(&["Address already in use", "address already in use", "EADDRINUSE"]) {
+        return of(code::PORT_TAKEN, "a port that it wants is taken");
+    }
+    if has(&[
+        "Name or service not known",
+        "Temporary failure in name resolution",
+        "No address associated with hostname",
+        "Max retries exceeded with url",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "Network is unreachable",
+        "No route to host",
+        "Failed to establish a new connection",
+        "urlopen error",
+    ]) {
+        return of(code::NETWORK_FAILED, "it could not reach another machine");
+    }
+    None
+}
+
+/// What shells and the parsers of scripts say.
+fn of_tools(line: &str, exit_code: Option<i32>) -> Option<(Code, String)> {
+    let ends = |word: &str| line.strip_suffix(word);
+    // `sh: 1: ffmpeg: not found`, `bash: line 1: ffmpeg: command not found`, `env: ‘ffmpeg’: No such file or directory`
+    let missing = ends(": command not found")
+        .or_else(|| ends(": not found"))
+        .or_else(|| ends(": No such file or directory").filter(|_| line.starts_with("env: ")))
+        .filter(|_| exit_code == Some(127) || line.ends_with("command not found"));
+    if let Some(program) = missing {
+        let name = program.rsplit(": ").next().unwrap_or(program);
+        return Some((code::COMMAND_MISSING, format!("the program `{}` is not installed", cut(name))));
+    }
+    if let Some(name) = ends(": unbound variable").or_else(|| ends(": parameter not set")) {
+        let name = name.rsplit(": ").next().unwrap_or(name);
+        return Some((code::VARIABLE_MISSING, format!("the variable `{}` is not set", cut(name))));
+    }
+    let parser = line.contains(": error: ") || line.starts_with("Error: ");
+    let refused =
+        ["unrecognized arguments", "the following arguments are required", "invalid choice", "expected one argument"];
+    let refused = refused.iter().any(|w| line.contains(w))
+        || (line.contains(": error: argument ") && line.contains("invalid"))
+        || ["No such option", "Missing option", "Missing argument", "Got unexpected extra argument"]
+            .iter()
+            .any(|w| line.contains(w));
+    if exit_code == Some(2) && parser && refused {
+        return Some((code::ARGUMENTS_REFUSED, "it did not take its arguments".to_owned()));
     }
     None
 }
@@ -192,6 +292,50 @@ mod tests {
             "KeyError: 'lr'",
         ),
         (
+            "Traceback (most recent call last):\n  File \"/w/train.py\", line 2, in <module>\n    os.environ[\"HF_TOKEN\"]\n\
+             \x20   ~~~~~~~~~~^^^^^^^^^^^^\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'HF_TOKEN'\n",
+            "variable_missing",
+            "`HF_TOKEN`",
+        ),
+        (
+            "ImportError: cannot import name 'soft_unicode' from 'markupsafe' (/v/site-packages/markupsafe/__init__.py)\n",
+            "package_mismatch",
+            "soft_unicode",
+        ),
+        ("AttributeError: module 'numpy' has no attribute 'float'.\n", "package_mismatch", "another version"),
+        (
+            "RuntimeError: CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might be asynchronously reported at some other API call\n",
+            "gpu_failed",
+            "no kernel image",
+        ),
+        (
+            "torch.distributed.DistBackendError: NCCL error in: ../ProcessGroupNCCL.cpp:1970, unhandled system error\n",
+            "gpu_failed",
+            "NCCL",
+        ),
+        (
+            "wandb.errors.errors.UsageError: Invalid project name 'a/b': cannot contain characters '/'\n",
+            "wandb_usage",
+            "Invalid project name",
+        ),
+        (
+            "requests.exceptions.HTTPError: 401 Client Error: Unauthorized for url: https://models.example/x\n",
+            "download_refused",
+            "401",
+        ),
+        ("OSError: [Errno 24] Too many open files: '/d/1'\n", "too_many_files", "more files"),
+        ("OSError: [Errno 98] Address already in use\n", "port_taken", "port"),
+        (
+            "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.34' not found (required by /v/x.so)\n",
+            "library_missing",
+            "older",
+        ),
+        (
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='data.example', port=443): Max retries exceeded with url: / (Caused by NewConnectionError)\n",
+            "network_failed",
+            "another machine",
+        ),
+        (
             "subprocess.CalledProcessError: Command '['make']' returned non-zero exit status 2.\n",
             "exit_code",
             "CalledProcessError",
@@ -206,6 +350,69 @@ mod tests {
             assert!(reason.message.starts_with("the job exited with code 1: "), "{}", reason.message);
             assert!(reason.message.contains(part), "{}", reason.message);
             assert!(reason.message.chars().count() < 500 && reason.hint.is_some());
+        }
+    }
+
+    /// Programs that fail, as they are: the command, the code, a part of the message.
+    const PROGRAMS: &[(&[&str], &str, &str)] = &[
+        (&["sh", "-c", "no-such-tool --x"], "command_missing", "`no-such-tool`"),
+        (&["env", "no-such-tool"], "command_missing", "no-such-tool"),
+        (&["sh", "-c", "set -u; echo $NOT_SET_ANYWHERE"], "variable_missing", "`NOT_SET_ANYWHERE`"),
+        (&["sh", "-c", "./refused"], "permission_denied", "refused"),
+        (&["sh", "-c", "cat /proc/self/mem-not-there; python3 no_such.py"], "file_missing", "no_such.py"),
+        (&["python3", "-c", "import os; os.environ['NOT_SET_ANYWHERE']"], "variable_missing", "`NOT_SET_ANYWHERE`"),
+        (&["python3", "-c", "import no_such_module"], "module_missing", "`no_such_module`"),
+        (&["python3", "-c", "from json import no_such_name"], "package_mismatch", "no_such_name"),
+        (&["python3", "-c", "import json; json.no_such_name"], "package_mismatch", "no_such_name"),
+        (&["python3", "-c", "open('no/such/file')"], "file_missing", "`no/such/file`"),
+        (&["python3", "-c", "x ="], "syntax_error", "invalid syntax"),
+        (&["python3", "-c", "bytearray(1 << 62)"], "out_of_memory", "more memory"),
+        (
+            &["python3", "-c", "import argparse; p = argparse.ArgumentParser(); p.parse_args(['--no-such'])"],
+            "arguments_refused",
+            "--no-such",
+        ),
+        (
+            &["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9/')"],
+            "network_failed",
+            "Connection refused",
+        ),
+        (
+            &[
+                "python3",
+                "-c",
+                "import socket as s; a = s.socket(); a.bind(('127.0.0.1', 0)); s.socket().bind(a.getsockname())",
+            ],
+            "port_taken",
+            "already in use",
+        ),
+        (
+            &[
+                "python3",
+                "-c",
+                "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (9, 9)); [open('/dev/null') for _ in [0] * 9].x",
+            ],
+            "too_many_files",
+            "more files",
+        ),
+        (&["python3", "-c", "{}['lr']"], "exit_code", "KeyError: 'lr'"),
+    ];
+
+    #[test]
+    fn what_real_programs_say_names_the_cause() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("refused"), "#!/bin/sh\n").expect("written");
+        for (command, word, part) in PROGRAMS {
+            let ran = std::process::Command::new(command[0])
+                .args(&command[1..])
+                .current_dir(folder.path())
+                .env("LC_ALL", "C")
+                .output()
+                .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+            let log = String::from_utf8_lossy(&ran.stderr);
+            let reason = find(&log, ran.status.code(), None).unwrap_or_else(|| panic!("{command:?} said {log}"));
+            assert_eq!(reason.code, *word, "{command:?} said {log}");
+            assert!(reason.message.contains(part) && reason.hint.is_some(), "{command:?}: {}", reason.message);
         }
     }
 

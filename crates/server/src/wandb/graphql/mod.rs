@@ -181,6 +181,11 @@ impl Resolvers {
         let before = self.0.insert((on_type, field), resolver);
         debug_assert!(before.is_none(), "{on_type}.{field} has two resolvers");
     }
+
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> std::collections::BTreeSet<String> {
+        self.0.keys().map(|(on_type, field)| format!("{on_type}.{field}")).collect()
+    }
 }
 
 /// A page of a connection: nodes with their cursors, of which one more than `first` were looked up.
