@@ -53,7 +53,9 @@ pub(super) async fn prepare(
     };
     let builder = &ctx.options.config.builder;
     let platform = extra.platform.clone().or_else(|| text(builder, "platform"));
-    let destination = text(builder, "destination").map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
+    let destination = text(builder, "destination")
+        .or_else(|| text(builder, "uri"))
+        .map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
     let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), destination)?;
     let ready = ready(ctx, progress, &images, &job, extra.pull.as_deref()).await;
     images.close();
