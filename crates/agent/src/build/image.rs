@@ -6,6 +6,8 @@
 //! the classic builder. Where the agent's config names a destination, what is built is pushed there, and what is there
 //! already is pulled instead of built.
 
+mod base;
+
 use std::{
     fs::{self, File},
     io,
@@ -199,16 +201,7 @@ impl<'a> Images<'a> {
 
     /// Finds the environment image of a job, or makes it.
     pub(crate) async fn environment(&self, progress: &mut Progress, wanted: &Wanted<'_>) -> Result<Image, Reason> {
-        dockerfile::check_base(&wanted.base)?;
-        let mut begun = false;
-        if self.inspect(&wanted.base).await?.is_none() {
-            progress.begin(Phase::Build).await;
-            begun = true;
-            self.pull(&wanted.base, Phase::Build, code::BASE_IMAGE_MISSING).await?;
-        }
-        let Some(base) = self.inspect(&wanted.base).await? else {
-            return Err(Reason::new(code::BASE_IMAGE_MISSING, format!("there is no image `{}`", wanted.base)));
-        };
+        let (base, begun) = self.base(progress, &wanted.base, Phase::Build).await?;
         let key = self.key(&base, wanted);
         let name = self.destination.as_ref().map_or_else(|| format!("lanza-env:{key}"), |d| format!("{d}:{key}"));
         self.provide(progress, &key, &name, begun, async |lock, commands| {

@@ -209,21 +209,15 @@ async fn unbuilt(
     base: &str,
     wants_packages: bool,
 ) -> Result<Image, Failed> {
-    let mut cached = true;
-    if images.inspect(base).await?.is_none() {
-        progress.begin(Phase::Pull).await;
-        images.pull(base, Phase::Pull, code::BASE_IMAGE_MISSING).await?;
-        cached = false;
-    }
-    let found = images.inspect(base).await?.and_then(|i| i.id);
+    let (found, pulled) = images.base(progress, base, Phase::Pull).await?;
     let mut warnings = Vec::new();
     if wants_packages {
         warnings.push(format!(
             "this agent builds nothing (`builder.type: noop`), so the job's packages must be in the base image `{base}`"
         ));
     }
-    let digest = found.map(|id| id.trim_start_matches("sha256:").to_owned());
-    Ok(Image { name: base.to_owned(), digest, cached, packages: Vec::new(), warnings })
+    let digest = found.id.map(|id| id.trim_start_matches("sha256:").to_owned());
+    Ok(Image { name: base.to_owned(), digest, cached: !pulled, packages: Vec::new(), warnings })
 }
 
 /// Returns the user that the launch asks for.
