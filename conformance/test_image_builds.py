@@ -101,6 +101,21 @@ def test_an_environment_image_is_built_once(account, project, agent, push, docke
     assert "pebble 2.0" in log(account, other["id"]) and "build" in phases(other)
 
 
+def test_an_image_without_the_client_is_a_warning(account, project, agent, push, docker, index, environment, tmp_path):
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    index.add(wheel("wandb", "0.0.1"))
+    account.queue(project, "docker")
+    agent(project)
+    for needs, there in (("", False), ("pebble\n", False), ("pebble\nWandb\n", True)):
+        files = {"job.py": "print(1)\n", "requirements.txt": index.options() + needs}
+        warnings = good(account, push(files, runtime="3.11"))["warnings"]
+        assert any("`wandb` is not among" in w for w in warnings) != there, (needs, warnings)
+    # What an image of somebody else's holds is not known.
+    subprocess.run([docker, "tag", BASE, "lanza-test-other:1"], check=True)
+    other = good(account, push({"job.sh": "true\n"}, ("sh", "job.sh"), base_image="lanza-test-other:1"))
+    assert not any("`wandb`" in w for w in other["warnings"]), other["warnings"]
+
+
 def test_a_dockerfile_is_built_whole_and_again_when_its_context_changes(
     account, project, agent, push, docker, builder, config
 ):  # fmt: skip

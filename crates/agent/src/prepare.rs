@@ -15,7 +15,12 @@ use serde_json::Value;
 
 use crate::{
     attempt::Progress,
-    build::{READY, broken, image::touch, requirements::Requirements, turn::Turns},
+    build::{
+        READY, broken,
+        image::touch,
+        requirements::{Requirements, client_missing},
+        turn::Turns,
+    },
     command::{Commands, say},
     context::Context,
     source::{self, Fetched, artifact::Artifacts},
@@ -288,7 +293,10 @@ async fn python(
     if let Some(folder) = found.folder.parent() {
         touch(&folder.join(READY), ctx);
     }
-    for warning in found.warnings {
+    // What an environment with requirements holds is not known where it cannot be asked.
+    let known = requirements.is_none() || !found.packages.is_empty();
+    let lacking = client_missing(&found.packages).filter(|_| known);
+    for warning in found.warnings.into_iter().chain(lacking) {
         progress.warn(warning).await;
     }
     progress

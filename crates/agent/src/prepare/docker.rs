@@ -17,7 +17,7 @@ use crate::{
     build::{
         dockerfile::{self, HOME},
         image::{Image, Images, Wanted},
-        requirements::Requirements,
+        requirements::{Requirements, client_missing},
     },
     command::say,
     context::Context,
@@ -183,10 +183,21 @@ async fn ready(
             source: &root,
             user: user_id(&lease.spec)?,
         };
-        images.environment(progress, &wanted).await?
+        // What else a base image holds is known where something was installed on it.
+        let plain = is_plain_python(&wanted.base) && requirements.is_none();
+        let mut image = images.environment(progress, &wanted).await?;
+        if plain || !image.packages.is_empty() {
+            image.warnings.extend(client_missing(&image.packages));
+        }
+        image
     };
     say_environment(progress, &image).await;
     Ok(Ready { image, code, own_command: false })
+}
+
+/// Whether a base image is known to have Python and no packages.
+fn is_plain_python(base: &str) -> bool {
+    base.starts_with("python:") && base.ends_with("-slim")
 }
 
 async fn say_environment(progress: &mut Progress, image: &Image) {
