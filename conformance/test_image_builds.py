@@ -269,6 +269,26 @@ def test_noop_builds_nothing(account, project, agent, push, docker, config):
     item = good(account, push({"job.py": "print('as it is')\n", "requirements.txt": "pebble\n"}))
     assert "as it is" in log(account, item["id"]) and "build" not in phases(item)
     assert "noop" in str(item["warnings"])
+    # A job that cannot do without a build is told from one that can.
+    refused = account.ended(push({"job.py": "print(1)\n", "Dockerfile.wandb": f"FROM {BASE}\n"}))
+    reason = refused["reason"]
+    assert reason["code"] == "job_unsupported" and "`Dockerfile.wandb`" in reason["message"], reason
+    assert images(docker) == made
+
+
+def test_an_agent_without_the_docker_command_builds_nothing(
+    account, project, agent, push, docker, environment, tmp_path
+):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for program in ("sh", "git"):
+        (folder / program).symlink_to(shutil.which(program))
+    account.queue(project, "docker")
+    agent(project, env={**environment, "PATH": str(folder)})
+    made = images(docker)
+    item = good(account, push({"job.py": "print('as it is')\n", "requirements.txt": "pebble\n"}, base_image=BASE))
+    assert "as it is" in log(account, item["id"]) and "build" not in phases(item)
+    assert any("no `docker` command" in w and BASE in w for w in item["warnings"]), item["warnings"]
     assert images(docker) == made
 
 

@@ -156,7 +156,14 @@ async fn ready(
     let (root, _) = folders(Some(&fetched.job), &lease.overrides, job.work)?;
     let given = lease.overrides.get("dockerfile").and_then(Value::as_str);
     let own = dockerfile::of_job(&root, given, fetched.job.dockerfile.as_deref(), &job.command)?;
+    let unbuilding = builds_nothing(ctx);
     if let Some((file, context)) = own {
+        if let Some(why) = unbuilding {
+            return Err(Reason::new(
+                code::JOB_UNSUPPORTED,
+                format!("the job is built by a Dockerfile (`{}`), and {why}", named(&file, &root)),
+            ));
+        }
         let reference = lease.job.as_deref().and_then(|j| lanza_model::spec::JobReference::parse(j).ok());
         let name = reference.map_or_else(|| "job".to_owned(), |r| r.name);
         let tag = |key: &str| dockerfile::whole_tag(&lease.run_entity, &lease.run_project, &name, key);
@@ -173,8 +180,8 @@ async fn ready(
     let code = Some(Code { from: root.clone(), to: format!("{HOME}/src").into(), owner: None });
     let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
     let base = base_image(ctx, fetched, &job.config.builder, &root);
-    let image = if ctx.options.config.builder.get("type").and_then(Value::as_str) == Some("noop") {
-        unbuilt(images, progress, &base, requirements.is_some()).await?
+    let image = if let Some(why) = unbuilding {
+        unbuilt(images, progress, &base, why, requirements.is_some()).await?
     } else {
         let wanted = Wanted {
             base,
@@ -193,6 +200,23 @@ async fn ready(
     };
     say_environment(progress, &image).await;
     Ok(Ready { image, code, own_command: false })
+}
+
+/// Returns why this agent builds nothing, if that is so.
+fn builds_nothing(ctx: &Context) -> Option<&'static str> {
+    let path = ctx.options.environment.get("PATH").map(String::as_str).unwrap_or_default();
+    match ctx.options.config.builder.get("type").and_then(Value::as_str) {
+        Some("noop") => Some("this agent builds nothing (`builder.type: noop`)"),
+        None if !std::env::split_paths(path).any(|d| d.join("docker").is_file()) => {
+            Some("this agent builds nothing (it has no `docker` command)")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the path of a file of the job as the job knows it.
+fn named(file: &Path, root: &Path) -> String {
+    file.strip_prefix(root).unwrap_or(file).display().to_string()
 }
 
 /// Whether a base image is known to have Python and no packages.
@@ -218,14 +242,13 @@ async fn unbuilt(
     images: &Images<'_>,
     progress: &mut Progress,
     base: &str,
+    why: &str,
     wants_packages: bool,
 ) -> Result<Image, Failed> {
     let (found, pulled) = images.base(progress, base, Phase::Pull).await?;
     let mut warnings = Vec::new();
     if wants_packages {
-        warnings.push(format!(
-            "this agent builds nothing (`builder.type: noop`), so the job's packages must be in the base image `{base}`"
-        ));
+        warnings.push(format!("{why}, so the job's packages must be in the base image `{base}`"));
     }
     let digest = found.id.map(|id| id.trim_start_matches("sha256:").to_owned());
     Ok(Image { name: base.to_owned(), digest, cached: !pulled, packages: Vec::new(), warnings })
