@@ -289,10 +289,8 @@ async fn python(
     } else {
         progress.begin(Phase::Build).await;
         let turns = Turns::of(ctx, progress);
-        {
-            let code = (fetched.digest.as_str(), root);
-            pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), code, since).await?
-        }
+        let code = (fetched.digest.as_str(), root);
+        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), code, since).await?
     };
     if let Some(folder) = found.folder.parent() {
         touch(&folder.join(READY), ctx);

@@ -128,7 +128,8 @@ pub(super) fn remove_replaced(folder: &Path, attempts: &Path, now: Time) -> io::
     let key = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     for name in others {
         let in_use = used.get(key).is_some_and(|names| names.contains(&name));
-        if !in_use && !(young && ready.replaced.contains(&name)) {
+        let may_be_in_use = young && ready.replaced.contains(&name);
+        if !in_use && !may_be_in_use {
             remove_dir(&folder.join(name))?;
         }
     }
