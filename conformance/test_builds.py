@@ -158,8 +158,18 @@ def test_needs_of_pyproject_its_lock_and_the_frozen_list(account, project, agent
     assert "pebble 1.0" in log(account, locked["id"])
     frozen = good(account, push({"job.py": PRINT}, frozen="pebble==1.0\nno-such-package==1\ngravel==1.0\n"))
     assert "pebble 1.0" in log(account, frozen["id"])
-    (warning,) = frozen["warnings"]
+    (warning,) = (w for w in frozen["warnings"] if "`wandb`" not in w)
     assert "no-such-package==1" in str(warning) and "gravel==1.0" in str(warning)
+
+
+def test_an_environment_without_the_client_is_a_warning(account, project, agent, push, index):
+    index.add(wheel("wandb", "0.0.1"))
+    account.queue(project)
+    agent(project)
+    for needs, there in (("", False), ("pebble\n", False), ("pebble\nWandb\n", True)):
+        files = {"job.py": "print(1)\n", "requirements.txt": index.options() + needs}
+        warnings = good(account, push(files))["warnings"]
+        assert any("`wandb` is not among" in w for w in warnings) != there, (needs, warnings)
 
 
 def test_every_failure_of_an_installer_has_its_own_code(account, project, agent, push, index, installer, config):

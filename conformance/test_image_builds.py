@@ -101,6 +101,21 @@ def test_an_environment_image_is_built_once(account, project, agent, push, docke
     assert "pebble 2.0" in log(account, other["id"]) and "build" in phases(other)
 
 
+def test_an_image_without_the_client_is_a_warning(account, project, agent, push, docker, index, environment, tmp_path):
+    environment["DOCKER_CONFIG"] = str(tmp_path)
+    index.add(wheel("wandb", "0.0.1"))
+    account.queue(project, "docker")
+    agent(project)
+    for needs, there in (("", False), ("pebble\n", False), ("pebble\nWandb\n", True)):
+        files = {"job.py": "print(1)\n", "requirements.txt": index.options() + needs}
+        warnings = good(account, push(files, runtime="3.11"))["warnings"]
+        assert any("`wandb` is not among" in w for w in warnings) != there, (needs, warnings)
+    # What an image of somebody else's holds is not known.
+    subprocess.run([docker, "tag", BASE, "lanza-test-other:1"], check=True)
+    other = good(account, push({"job.sh": "true\n"}, ("sh", "job.sh"), base_image="lanza-test-other:1"))
+    assert not any("`wandb`" in w for w in other["warnings"]), other["warnings"]
+
+
 def test_a_dockerfile_is_built_whole_and_again_when_its_context_changes(
     account, project, agent, push, docker, builder, config
 ):  # fmt: skip
@@ -241,8 +256,10 @@ def test_a_foreign_platform_is_built_and_cannot_run_here(account, project, agent
     # An image that is here for another platform only is not taken for the one that was asked for.
     missing = account.ended(push({"job.py": "print(1)\n"}, base_image=BASE, runtime="3.11"), 120)
     assert missing["state"] == "failed", (missing["environment"], log(account, missing["id"]))
-    # Some engines build on it all the same, and refuse the container.
-    assert missing["reason"]["code"] in ("base_image_missing", "wrong_platform"), missing["reason"]
+    # Some engines would build on it all the same, and refuse the container.
+    reason = missing["reason"]
+    assert reason["code"] == "base_image_missing" and missing["environment"] is None, reason
+    assert all(word in reason["message"] for word in (BASE, f"linux/{here}", f"linux/{foreign}")), reason
 
 
 def test_noop_builds_nothing(account, project, agent, push, docker, config):
@@ -252,6 +269,26 @@ def test_noop_builds_nothing(account, project, agent, push, docker, config):
     item = good(account, push({"job.py": "print('as it is')\n", "requirements.txt": "pebble\n"}))
     assert "as it is" in log(account, item["id"]) and "build" not in phases(item)
     assert "noop" in str(item["warnings"])
+    # A job that cannot do without a build is told from one that can.
+    refused = account.ended(push({"job.py": "print(1)\n", "Dockerfile.wandb": f"FROM {BASE}\n"}))
+    reason = refused["reason"]
+    assert reason["code"] == "job_unsupported" and "`Dockerfile.wandb`" in reason["message"], reason
+    assert images(docker) == made
+
+
+def test_an_agent_without_the_docker_command_builds_nothing(
+    account, project, agent, push, docker, environment, tmp_path
+):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for program in ("sh", "git"):
+        (folder / program).symlink_to(shutil.which(program))
+    account.queue(project, "docker")
+    agent(project, env={**environment, "PATH": str(folder)})
+    made = images(docker)
+    item = good(account, push({"job.py": "print('as it is')\n", "requirements.txt": "pebble\n"}, base_image=BASE))
+    assert "as it is" in log(account, item["id"]) and "build" not in phases(item)
+    assert any("no `docker` command" in w and BASE in w for w in item["warnings"]), item["warnings"]
     assert images(docker) == made
 
 

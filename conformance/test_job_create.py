@@ -324,6 +324,41 @@ def test_without_an_entry_point_it_is_main_py(account, create, described, tmp_pa
     assert described("found")["entrypoint"] == ["python", "main.py"]
 
 
+def test_entity_and_project_come_from_the_environment(
+    account, project, lanza_cli, wandb_cli, environment, code_folder, stranger
+):
+    folder = code_folder(SCRIPT)
+    command = ("job", "create", "code", folder, "-E", "python train.py", "-n")
+    environment.pop("WANDB_PROJECT", None)
+    lost = lanza_cli(*command, "lost", check=False)
+    assert lost.returncode == 2 and "project" in lost.stderr and "WANDB_PROJECT" in lost.stderr, lost.stderr
+    for name, cli in (("by-lanza", lanza_cli), ("by-wandb", wandb_cli)):
+        cli(*command, name, env={**environment, "WANDB_PROJECT": project, "WANDB_ENTITY": account.name})
+    made = account.rest.items(f"/entities/{account.name}/projects/{project}/jobs")
+    assert sorted(job["name"] for job in made) == ["by-lanza", "by-wandb"]
+    foreign = {**environment, "WANDB_PROJECT": project, "WANDB_ENTITY": stranger.name}
+    refused = lanza_cli(*command, "foreign", env=foreign, check=False)
+    assert refused.returncode == 3 and stranger.name in refused.stderr, refused.stderr
+
+
+def test_the_sdk_makes_a_job_of_a_commit(account, project, script, environment, git_server, described):
+    commit = git_server.repository("sdkjob", {"sub/train.py": "print('hi')\n", "sub/requirements.txt": "wandb\n"})
+    url = git_server.url("sdkjob")
+    script(
+        f"""
+        from wandb.sdk.launch.create_job import create_job
+
+        made = create_job({url!r}, "git", name="committed", entrypoint="python train.py", git_hash={commit!r},
+                          build_context="sub", runtime="3.11", entity={account.name!r}, project={project!r})
+        assert made.version == "v0", made.version
+        """,
+        env={**environment, **git_server.environment},
+    )
+    made = described("committed")
+    assert (made["source_type"], made["source"]["git"]) == ("git", {"remote": url, "commit": commit})
+    assert (made["python"], made["entrypoint"]) == ("3.11", ["python", "train.py"])
+
+
 def test_the_sdk_makes_jobs_of_code_and_images(account, project, script, code_folder, described):
     folder = code_folder(SCRIPT)
     script(

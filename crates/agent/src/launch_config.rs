@@ -270,8 +270,10 @@ impl Check {
         for key in ["destination", "uri", "build-job-name", "secret-name", "secret-key", "kaniko-image", "base_image"] {
             self.text(&join("builder", key), builder.get(key));
         }
-        if let Some(destination) = builder.get("destination").and_then(Value::as_str) {
-            self.destination(destination);
+        for key in ["destination", "uri"] {
+            if let Some(destination) = builder.get(key).and_then(Value::as_str) {
+                self.destination(&join("builder", key), destination);
+            }
         }
         if let Some(store) = self.text("builder.build-context-store", builder.get("build-context-store")) {
             let azure = store.starts_with("https://") && store.contains(".blob.core.windows.net/");
@@ -288,25 +290,25 @@ impl Check {
         }
     }
 
-    /// A known form of registry must name an image and no tag; an unknown form is the user's business.
-    fn destination(&mut self, destination: &str) {
+    /// No tag: that is the key of what is built. A known form of registry must name an image; whether an unknown one takes
+    /// what is pushed is the user's business.
+    fn destination(&mut self, field: &str, destination: &str) {
         let uri = destination.strip_prefix("https://").unwrap_or(destination);
         let (host, path) = uri.split_once('/').unwrap_or((uri, ""));
+        if let Some((_, tag)) = path.rsplit_once(':') {
+            self.problem(field, format!("must not have a tag, and ends in `:{tag}`"));
+        }
         let google = host.ends_with("-docker.pkg.dev");
         let known =
             google || host.ends_with(".azurecr.io") || (host.contains(".dkr.ecr.") && host.contains(".amazonaws."));
         if !known {
-            self.warnings.push(format!(
-                "builder.destination `{destination}` is of no known registry; make sure that pushing there works"
-            ));
+            self.warnings
+                .push(format!("{field} `{destination}` is of no known registry; make sure that pushing there works"));
             return;
-        }
-        if let Some((_, tag)) = path.rsplit_once(':') {
-            self.problem("builder.destination", format!("must not have a tag, and ends in `:{tag}`"));
         }
         let parts = path.split('/').filter(|p| !p.is_empty()).count();
         if parts < if google { 3 } else { 1 } {
-            self.problem("builder.destination", "does not name an image in the registry");
+            self.problem(field, "does not name an image in the registry");
         }
     }
 
@@ -480,6 +482,37 @@ mod tests {
         assert_eq!(config.lanza.build_timeout, Duration::from_secs(600));
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert_eq!(LaunchConfig::parse("f", "").expect("empty"), LaunchConfig::default());
+    }
+
+    #[test]
+    fn a_builder_is_held_to_its_forms() {
+        let paths = |builder: &str| match LaunchConfig::parse("f", &format!("builder: {builder}")) {
+            Ok(config) => (config.warnings.len(), Vec::new()),
+            Err(error) => {
+                (0, error.problems.iter().map(|(p, _)| p.trim_start_matches("builder.").to_owned()).collect())
+            }
+        };
+        let wrong = |field: &str| (0, vec![field.to_owned()]);
+        for (builder, expected) in [
+            ("{destination: 1.dkr.ecr.eu.amazonaws.com/team/x}", (0, Vec::new())),
+            ("{destination: 'https://acme.azurecr.io/x'}", (0, Vec::new())),
+            ("{destination: eu-docker.pkg.dev/project/repository/x}", (0, Vec::new())),
+            ("{uri: eu-docker.pkg.dev/project/repository/x}", (0, Vec::new())),
+            ("{destination: eu-docker.pkg.dev/project/repository}", wrong("destination")),
+            ("{destination: 'acme.azurecr.io/x:v1'}", wrong("destination")),
+            ("{uri: 'acme.azurecr.io/x:v1'}", wrong("uri")),
+            ("{destination: 'registry.example:5000/team/x'}", (1, Vec::new())),
+            ("{destination: 'registry.example:5000/team/x:v1'}", wrong("destination")),
+            ("{platform: linux/arm64}", (0, Vec::new())),
+            ("{platform: linux/s390x}", wrong("platform")),
+            ("{build-context-store: 's3://bucket/x'}", (0, Vec::new())),
+            ("{build-context-store: 'gs://bucket/x'}", (0, Vec::new())),
+            ("{build-context-store: 'https://a.blob.core.windows.net/c/x'}", (0, Vec::new())),
+            ("{build-context-store: 'ftp://host/x'}", wrong("build-context-store")),
+            ("{secret-key: k}", wrong("secret-name")),
+        ] {
+            assert_eq!(paths(builder), expected, "{builder}");
+        }
     }
 
     #[test]

@@ -15,7 +15,12 @@ use serde_json::Value;
 
 use crate::{
     attempt::Progress,
-    build::{READY, broken, image::touch, requirements::Requirements, turn::Turns},
+    build::{
+        READY, broken,
+        image::touch,
+        requirements::{Requirements, client_missing},
+        turn::Turns,
+    },
     command::{Commands, say},
     context::Context,
     source::{self, Fetched, artifact::Artifacts},
@@ -278,21 +283,27 @@ async fn python(
             return Err(reason);
         }
     };
-    let found = if let Some(found) = pythons.find(&interpreter, requirements.as_ref(), &fetched.digest) {
+    let since = progress.renew_since();
+    let found = if let Some(found) = pythons.find(&interpreter, requirements.as_ref(), &fetched.digest, since) {
         found
     } else {
         progress.begin(Phase::Build).await;
         let turns = Turns::of(ctx, progress);
-        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), &fetched.digest, root).await?
+        let code = (fetched.digest.as_str(), root);
+        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), code, since).await?
     };
     if let Some(folder) = found.folder.parent() {
         touch(&folder.join(READY), ctx);
     }
-    for warning in found.warnings {
+    let venv = found.folder.file_name().and_then(|n| n.to_str()).map(str::to_owned);
+    // What an environment with requirements holds is not known where it cannot be asked.
+    let known = requirements.is_none() || !found.packages.is_empty();
+    let lacking = client_missing(&found.packages).filter(|_| known);
+    for warning in found.warnings.into_iter().chain(lacking) {
         progress.warn(warning).await;
     }
     progress
-        .environment(ItemEnvironment { digest: found.digest, cached: found.cached, packages: found.packages })
+        .environment(ItemEnvironment { digest: found.digest, cached: found.cached, packages: found.packages }, venv)
         .await;
     Ok(found.folder)
 }

@@ -120,6 +120,10 @@ pub(crate) fn build(text: &str, environment: bool) -> (Code, String) {
     if let Some(found) = first(text, REGISTRY).filter(|(c, _)| *c == code::NO_SPACE) {
         return found;
     }
+    // A step of an image for another processor.
+    if let Some(line) = text.lines().find(|l| holds(l, &["exec format error"])) {
+        return (code::WRONG_PLATFORM, tidy(line));
+    }
     // What the installer of an environment says is not about the base image.
     let step = text.lines().find(|l| {
         l.contains("returned a non-zero code")
@@ -277,6 +281,12 @@ mod tests {
                 "package_missing",
             ),
             ("write /x: no space left on device", false, "no_space"),
+            (
+                "#5 0.1 exec /bin/sh: exec format error\n#5 ERROR: process \"/bin/sh -c x\" did not complete \
+                 successfully: exit code: 255",
+                true,
+                "wrong_platform",
+            ),
             ("ERROR: Cannot connect to the Docker daemon at unix:///x", true, "target_unavailable"),
         ] {
             assert_eq!(build(text, environment).0.word, word, "{text}");

@@ -125,6 +125,19 @@ impl Requirements {
     }
 }
 
+/// Returns what to say about an environment with these packages (`name==version`) that does not have the client.
+pub(crate) fn client_missing(packages: &[String]) -> Option<String> {
+    let is_client = |line: &String| {
+        let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(line.len());
+        line[..end].eq_ignore_ascii_case("wandb")
+    };
+    (!packages.iter().any(is_client)).then(|| {
+        "`wandb` is not among the packages of the job's environment, so a script that imports it fails; add it to \
+         `requirements.txt`"
+            .to_owned()
+    })
+}
+
 fn without_comment(line: &str) -> &str {
     if line.trim_start().starts_with('#') {
         return "";
@@ -190,6 +203,19 @@ mod tests {
             .lines,
             ["a-b[x,y]>=1 ; python_version < '4'", "c==1 --hash=sha256:ab", "git+https://h/R_x.git@v1#egg=R_x"]
         );
+    }
+
+    #[test]
+    fn an_environment_without_the_client_is_remarked_on() {
+        for (packages, there) in [
+            (&["wandb==0.31.0"][..], true),
+            (&["numpy==2", "wandb @ file:///x/wandb.whl"], true),
+            (&["wandb-core==1", "wandbx==2"], false),
+            (&[], false),
+        ] {
+            let packages: Vec<String> = packages.iter().map(|p| (*p).to_owned()).collect();
+            assert_eq!(client_missing(&packages).is_none(), there, "{packages:?}");
+        }
     }
 
     #[test]

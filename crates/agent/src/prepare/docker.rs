@@ -17,7 +17,7 @@ use crate::{
     build::{
         dockerfile::{self, HOME},
         image::{Image, Images, Wanted},
-        requirements::Requirements,
+        requirements::{Requirements, client_missing},
     },
     command::say,
     context::Context,
@@ -53,7 +53,9 @@ pub(super) async fn prepare(
     };
     let builder = &ctx.options.config.builder;
     let platform = extra.platform.clone().or_else(|| text(builder, "platform"));
-    let destination = text(builder, "destination").map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
+    let destination = text(builder, "destination")
+        .or_else(|| text(builder, "uri"))
+        .map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
     let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), destination)?;
     let ready = ready(ctx, progress, &images, &job, extra.pull.as_deref()).await;
     images.close();
@@ -148,13 +150,21 @@ async fn ready(
     let lease = progress.lease().clone();
     if let Some(image) = &job.image {
         progress.begin(Phase::Pull).await;
+        nothing_anew(progress, "the job runs an image that was made elsewhere").await;
         return Ok(Ready { image: pulled(images, progress, image, pull).await?, code: None, own_command: true });
     }
     let Some(fetched) = &job.fetched else { return Err(no_entry_point(lease.job.as_deref())) };
     let (root, _) = folders(Some(&fetched.job), &lease.overrides, job.work)?;
     let given = lease.overrides.get("dockerfile").and_then(Value::as_str);
     let own = dockerfile::of_job(&root, given, fetched.job.dockerfile.as_deref(), &job.command)?;
+    let unbuilding = builds_nothing(ctx);
     if let Some((file, context)) = own {
+        if let Some(why) = unbuilding {
+            return Err(Reason::new(
+                code::JOB_UNSUPPORTED,
+                format!("the job is built by a Dockerfile (`{}`), and {why}", named(&file, &root)),
+            ));
+        }
         let reference = lease.job.as_deref().and_then(|j| lanza_model::spec::JobReference::parse(j).ok());
         let name = reference.map_or_else(|| "job".to_owned(), |r| r.name);
         let tag = |key: &str| dockerfile::whole_tag(&lease.run_entity, &lease.run_project, &name, key);
@@ -171,8 +181,9 @@ async fn ready(
     let code = Some(Code { from: root.clone(), to: format!("{HOME}/src").into(), owner: None });
     let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
     let base = base_image(ctx, fetched, &job.config.builder, &root);
-    let image = if ctx.options.config.builder.get("type").and_then(Value::as_str) == Some("noop") {
-        unbuilt(images, progress, &base, requirements.is_some()).await?
+    let image = if let Some(why) = unbuilding {
+        nothing_anew(progress, why).await;
+        unbuilt(images, progress, &base, why, requirements.is_some()).await?
     } else {
         let wanted = Wanted {
             base,
@@ -181,10 +192,45 @@ async fn ready(
             source: &root,
             user: user_id(&lease.spec)?,
         };
-        images.environment(progress, &wanted).await?
+        // What else a base image holds is known where something was installed on it.
+        let plain = is_plain_python(&wanted.base) && requirements.is_none();
+        let mut image = images.environment(progress, &wanted).await?;
+        if plain || !image.packages.is_empty() {
+            image.warnings.extend(client_missing(&image.packages));
+        }
+        image
     };
     say_environment(progress, &image).await;
     Ok(Ready { image, code, own_command: false })
+}
+
+/// Returns why this agent builds nothing, if that is so.
+fn builds_nothing(ctx: &Context) -> Option<&'static str> {
+    let path = ctx.options.environment.get("PATH").map(String::as_str).unwrap_or_default();
+    match ctx.options.config.builder.get("type").and_then(Value::as_str) {
+        Some("noop") => Some("this agent builds nothing (`builder.type: noop`)"),
+        None if !std::env::split_paths(path).any(|d| d.join("docker").is_file()) => {
+            Some("this agent builds nothing (it has no `docker` command)")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the path of a file of the job as the job knows it.
+fn named(file: &Path, root: &Path) -> String {
+    file.strip_prefix(root).unwrap_or(file).display().to_string()
+}
+
+/// Whether a base image is known to have Python and no packages.
+fn is_plain_python(base: &str) -> bool {
+    base.starts_with("python:") && base.ends_with("-slim")
+}
+
+/// Says that `--rebuild` comes to nothing.
+async fn nothing_anew(progress: &mut Progress, why: &str) {
+    if progress.renew_since().is_some() {
+        progress.warn(format!("nothing is built anew: {why}")).await;
+    }
 }
 
 async fn say_environment(progress: &mut Progress, image: &Image) {
@@ -192,11 +238,14 @@ async fn say_environment(progress: &mut Progress, image: &Image) {
         progress.warn(warning.clone()).await;
     }
     progress
-        .environment(ItemEnvironment {
-            digest: image.digest.clone().unwrap_or_default(),
-            cached: image.cached,
-            packages: image.packages.clone(),
-        })
+        .environment(
+            ItemEnvironment {
+                digest: image.digest.clone().unwrap_or_default(),
+                cached: image.cached,
+                packages: image.packages.clone(),
+            },
+            None,
+        )
         .await;
 }
 
@@ -205,23 +254,16 @@ async fn unbuilt(
     images: &Images<'_>,
     progress: &mut Progress,
     base: &str,
+    why: &str,
     wants_packages: bool,
 ) -> Result<Image, Failed> {
-    let mut cached = true;
-    if images.inspect(base).await?.is_none() {
-        progress.begin(Phase::Pull).await;
-        images.pull(base, Phase::Pull, code::BASE_IMAGE_MISSING).await?;
-        cached = false;
-    }
-    let found = images.inspect(base).await?.and_then(|i| i.id);
+    let (found, pulled) = images.base(progress, base, Phase::Pull).await?;
     let mut warnings = Vec::new();
     if wants_packages {
-        warnings.push(format!(
-            "this agent builds nothing (`builder.type: noop`), so the job's packages must be in the base image `{base}`"
-        ));
+        warnings.push(format!("{why}, so the job's packages must be in the base image `{base}`"));
     }
-    let digest = found.map(|id| id.trim_start_matches("sha256:").to_owned());
-    Ok(Image { name: base.to_owned(), digest, cached, packages: Vec::new(), warnings })
+    let digest = found.id.map(|id| id.trim_start_matches("sha256:").to_owned());
+    Ok(Image { name: base.to_owned(), digest, cached: !pulled, packages: Vec::new(), warnings })
 }
 
 /// Returns the user that the launch asks for.
