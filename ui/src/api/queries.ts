@@ -186,13 +186,16 @@ export interface RunFilter {
   state?: string;
 }
 
+/** The first page is what a screen shows, so that it is there soon; those that follow while one scrolls are longer. */
+const FIRST_RUNS = 60;
+
 export const runsQuery = (entity: string, project: string, filter: RunFilter, limit = 200) =>
   infiniteQueryOptions({
     queryKey: ["runs", entity, project, filter, limit],
     queryFn: async ({ pageParam }) =>
       got(
         api.GET("/api/v1/entities/{entity}/projects/{project}/runs", {
-          params: { ...projectPath(entity, project), query: { ...filter, limit, ...(pageParam ? { after: pageParam } : {}) } },
+          params: { ...projectPath(entity, project), query: { ...filter, ...(pageParam ? { limit, after: pageParam } : { limit: Math.min(limit, FIRST_RUNS) }) } },
         }),
       ),
     initialPageParam: "",
