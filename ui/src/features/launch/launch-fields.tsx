@@ -12,7 +12,7 @@ import { type InputField, layers, leaves, shownValue } from "./inputs";
 export function InputRow({ field, text, error, onText }: { field: InputField; text: string; error: string | undefined; onText: (text: string) => void }) {
   const fallback = shownValue(field.default);
   const changed = text !== fallback;
-  const note = [field.help, field.range, field.type === "json" ? "JSON" : field.type === "string" ? "" : field.type].filter(Boolean).join(" · ");
+  const note = [field.help, field.range, field.choices || field.type === "string" ? "" : field.type === "json" ? "JSON" : field.type].filter(Boolean).join(" · ");
   return (
     <Field
       label={field.path}

@@ -13,6 +13,14 @@ export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
   return [...keys];
 }
 
+/** How much a metric says about a run at first sight: results on data that was held back, then losses and rates of success. */
+const weight = (key: string) => (/val|eval|test/i.test(key) ? 0 : 4) + (/acc|score|f1|auc|bleu|map|reward|return/i.test(key) ? 0 : /loss|error|perplexity/i.test(key) ? 1 : 8);
+
+/** Metrics with the telling ones first. */
+export function byWeight(keys: string[]): string[] {
+  return [...keys].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b, "en", { numeric: true }));
+}
+
 /** The settings of runs by dotted key, lists as one value. */
 export function configKeys(runs: Pick<Run, "config">[]): string[] {
   return [...new Set(runs.flatMap((run) => leaves(run.config).map(([key]) => key)))].filter((key) => !key.startsWith("_"));
@@ -33,7 +41,7 @@ export function tellingKeys(runs: Pick<Run, "config">[]): string[] {
 /** The state, then what the runs reached, when, and with which settings. */
 export function defaultColumns(runs: Run[]): string[] {
   const sample = runs.slice(0, 20);
-  const summary = metricKeys(sample).slice(0, 4).map((key) => `summary.${key}`);
+  const summary = byWeight(metricKeys(sample)).slice(0, 4).map((key) => `summary.${key}`);
   const config = tellingKeys(sample).slice(0, 3).map((key) => `config.${key}`);
   return ["state", ...summary, "created", "duration", ...config, "author", "tags"];
 }

@@ -13,7 +13,7 @@ import { Empty, View } from "../../components/view";
 import { count } from "../../format/text";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
-import { ColumnPicker, configKeys, defaultColumns, metricKeys, tellingKeys } from "./run-columns";
+import { byWeight, ColumnPicker, configKeys, defaultColumns, metricKeys, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, filterOf, ownKeys } from "./run-filter";
 import { columnOf, RunsTable } from "./runs-table";
 import { Scatter, type ScatterKeys } from "./scatter";
@@ -210,7 +210,7 @@ function RunCharts({ runs, picked, hidden, project }: { runs: Run[]; picked: boo
       { replace: true },
     );
   const settings = tellingKeys(shown.slice(0, 100)).map((key) => `config.${key}`);
-  const results = metrics.map((key) => `summary.${key}`);
+  const results = byWeight(metrics).map((key) => `summary.${key}`);
   return (
     <section aria-label="Charts" className="charts-pane">
       {shown.length > DRAWN && (

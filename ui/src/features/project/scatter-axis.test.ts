@@ -1,9 +1,17 @@
 import { expect, test } from "vitest";
-import { axisOf, roundTicks } from "./scatter-axis";
+import { roundTicks, timeTicks } from "../../components/ticks";
+import { axisOf } from "./scatter-axis";
 
 test("ticks are round", () => {
   expect(roundTicks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
   expect(roundTicks(3, 3, 5)).toEqual([3]);
+});
+
+test("moments are on the clock", () => {
+  const from = new Date(2026, 0, 5, 9, 40).getTime();
+  const ticks = timeTicks(from, from + 6 * 3_600_000, 8).map((at) => new Date(at));
+  expect(ticks.map((one) => one.getMinutes())).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(ticks[0]!.getHours()).toBe(10);
 });
 
 test("numbers stand on a scale, linear or logarithmic", () => {

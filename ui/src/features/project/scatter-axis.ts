@@ -1,4 +1,5 @@
 /** The axis of a scatter: numbers on a scale, words side by side. Pure. */
+import { roundTicks } from "../../components/ticks";
 import { metric } from "../../format/text";
 
 export interface ScatterAxis {
@@ -9,17 +10,6 @@ export interface ScatterAxis {
 
 /** Words that an axis has room for. */
 const WORDS = 12;
-
-/** Round numbers from `low` to `high`, about `n` of them. */
-export function roundTicks(low: number, high: number, n: number): number[] {
-  if (low === high) return [low];
-  const rough = (high - low) / n;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough) ?? rough;
-  const found: number[] = [];
-  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) found.push(Number(value.toPrecision(12)));
-  return found;
-}
 
 function powersOfTen(low: number, high: number): number[] {
   const found: number[] = [];
