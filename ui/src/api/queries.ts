@@ -1,8 +1,8 @@
 /** Query options per noun. The first word of a key is the family that `live.ts` marks as stale. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, got } from "./client";
+import { api, got, readJson, withQuery } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run } from "./types";
+import type { Item, Queue, Run, RunGroup, RunKey } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -200,6 +200,24 @@ export const runsQuery = (entity: string, project: string, filter: RunFilter, li
       ),
     initialPageParam: "",
     getNextPageParam: (page) => page.next ?? undefined,
+  });
+
+const projectRoute = (entity: string, project: string) => `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}`;
+
+/** Runs by equal values of some keys, with how the metrics of each group lie. */
+export const runGroupsQuery = (entity: string, project: string, by: string[], metrics: string[], filter: string | undefined) =>
+  queryOptions({
+    queryKey: ["runs", entity, project, "groups", by, metrics, filter ?? ""],
+    queryFn: async ({ signal }) =>
+      (await readJson<{ items: RunGroup[] }>(withQuery(`${projectRoute(entity, project)}/run-groups`, { by: JSON.stringify(by), ...(metrics.length > 0 ? { metrics: JSON.stringify(metrics) } : {}), filter }), signal)).items,
+  });
+
+/** The keys that configs and summaries of a project's runs have. */
+export const runKeysQuery = (entity: string, project: string) =>
+  queryOptions({
+    queryKey: ["run-keys", entity, project],
+    queryFn: async ({ signal }) => (await readJson<{ items: RunKey[] }>(`${projectRoute(entity, project)}/run-keys`, signal)).items,
+    staleTime: 30_000,
   });
 
 const runPath = (entity: string, project: string, run: string) => ({ path: { entity, project, run } });

@@ -91,3 +91,15 @@ export interface JobLoad {
   memory_percent?: Load | null;
   memory_bytes?: Load | null;
 }
+
+export interface RunGroup {
+  values: unknown[];
+  runs: number;
+  states: Record<string, number>;
+  metrics: Record<string, { count: number; mean?: number | null; min?: number | null; max?: number | null }>;
+}
+/** A key of the configs or summaries of a project's runs. */
+export interface RunKey {
+  key: string;
+  kinds: string[];
+}

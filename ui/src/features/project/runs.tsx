@@ -15,6 +15,7 @@ import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
 import { byWeight, ColumnPicker, configKeys, defaultColumns, metricKeys, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, filterOf, ownKeys } from "./run-filter";
+import { Groups } from "./run-groups";
 import { columnOf, RunsTable } from "./runs-table";
 import { Scatter, type ScatterKeys } from "./scatter";
 
@@ -75,8 +76,25 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   const columnKeys = search.get("columns")?.split(",").filter(Boolean) ?? defaultColumns(runs);
   const known = useMemo(() => suggested(runs), [runs]);
   const selected = runs.filter((run) => chosen.has(run.id));
+  const by = search.get("group")?.split(",").filter(Boolean) ?? [];
 
-  const table = (
+  const table = by.length > 0 ? (
+    <div className="groups-box">
+      <Groups
+        entity={entity}
+        project={project}
+        by={by}
+        metrics={columnKeys.filter((key) => key.startsWith("summary.")).slice(0, 6)}
+        filter={filter}
+        onOpen={(more) =>
+          set((params) => {
+            params.delete("group");
+            more.forEach((chip) => params.append("f", chipKey(chip)));
+          })
+        }
+      />
+    </div>
+  ) : (
     <>
       {/* Rows hold still while the pointer is over them. */}
       <div style={{ display: "contents" }} onPointerEnter={() => setBusy(true)} onPointerLeave={() => setBusy(false)}>
@@ -119,6 +137,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
             {fresh} new
           </button>
         )}
+        <GroupBy by={by} keys={known.settings} onBy={(next) => set((params) => (next.length > 0 ? params.set("group", next.join(",")) : params.delete("group")))} />
         <Bulk runs={selected} entity={entity} onDone={() => picked.change(new Set())} />
         <ColumnPicker
           runs={runs}
@@ -133,6 +152,26 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
       <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
         {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} project={`${entity}/${project}`} />} /> : <div className="pane-alone">{table}</div>)}
       </View>
+    </>
+  );
+}
+
+/** What runs are put together by: one setting, or two. */
+function GroupBy({ by, keys, onBy }: { by: string[]; keys: string[]; onBy: (next: string[]) => void }) {
+  const choose = (index: number, label: string) => (
+    <select className="select" style={{ width: 150 }} aria-label={label} value={by[index] ?? ""} onChange={(event) => onBy([...by.slice(0, index), event.target.value].filter(Boolean))}>
+      <option value="">{index === 0 ? "No groups" : "then by…"}</option>
+      {[...new Set([...by.slice(index, index + 1), ...keys])]
+        .filter((key) => !by.slice(0, index).includes(key))
+        .map((key) => (
+          <option key={key}>{key}</option>
+        ))}
+    </select>
+  );
+  return (
+    <>
+      {choose(0, "Group by")}
+      {by.length > 0 && choose(1, "Then group by")}
     </>
   );
 }
@@ -164,10 +203,11 @@ function NoRuns({ filtered, onClear, entity, project }: { filtered: boolean; onC
 }
 
 /** What the filter field suggests: keys of the loaded runs, and values of their words. */
-function suggested(runs: Run[]): { keys: string[]; values: Record<string, string[]> } {
+function suggested(runs: Run[]): { settings: string[]; keys: string[]; values: Record<string, string[]> } {
   const sample = runs.slice(0, 100);
   const words = (read: (run: Run) => (string | null | undefined)[]) => [...new Set(runs.flatMap(read))].filter((word): word is string => Boolean(word));
   return {
+    settings: ["group", "job_type", "author", "state", ...tellingKeys(sample).map((key) => `config.${key}`)],
     keys: [...ownKeys, ...metricKeys(sample).map((key) => `summary.${key}`), ...configKeys(sample).map((key) => `config.${key}`)],
     values: {
       state: ["running", "finished", "failed", "crashed", "killed"],

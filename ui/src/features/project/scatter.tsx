@@ -45,7 +45,7 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose }: { pro
   }, [runs, keys]);
   const name = `${keys.y} by ${keys.x}`;
   const choose = (axis: "x" | "y") => (
-    <select className="select" style={{ width: 190 }} aria-label={`Scatter ${axis}`} value={keys[axis]} onChange={(event) => onKeys({ ...keys, [axis]: event.target.value })}>
+    <select className="select" style={{ width: 150 }} aria-label={`Scatter ${axis}`} value={keys[axis]} onChange={(event) => onKeys({ ...keys, [axis]: event.target.value })}>
       {[...new Set([keys[axis], ...choices])].map((key) => (
         <option key={key}>{key}</option>
       ))}

@@ -54,7 +54,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
       return next;
     });
   const filtered = state !== "" || author !== "" || job !== "";
-  const position: Column<Item> = { name: "Place", num: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
+  const position: Column<Item> = { name: "Place", num: true, wide: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
   const starts: Column<Item> = { name: "Starts", wide: true, cell: (item) => (item.state === "queued" && item.why?.estimated_start ? <Ago time={item.why.estimated_start} /> : "") };
 
   return (

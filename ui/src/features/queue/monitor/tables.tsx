@@ -98,6 +98,7 @@ export function ErrorTable({ errors, cut, onOpen }: { errors: Cause[]; cut: bool
           {
             name: "Message",
             wide: true,
+            grow: true,
             cell: (row) => (
               <span className="cut small" title={row.message}>
                 {row.message}
