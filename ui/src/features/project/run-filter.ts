@@ -21,7 +21,7 @@ export function parseChip(text: string): Chip | null {
   return { key: keyOf(found[1]!), operator, value: found[3]!.trim() };
 }
 
-const known = new Set(["state", "name", "display_name", "tags", "username", "created_at", "heartbeat_at", "group", "job_type", "host", "duration"]);
+const known = new Set(["state", "name", "display_name", "tags", "username", "created_at", "heartbeat_at", "group", "job_type", "host", "duration", "sweep", "notes", "commit"]);
 
 function keyOf(typed: string): string {
   const aliases: Record<string, string> = { tag: "tags", author: "username", user: "username", created: "created_at", run: "display_name", name: "display_name", id: "name" };
@@ -33,7 +33,7 @@ function keyOf(typed: string): string {
 }
 
 /** The keys that runs have whatever they log; `config.` and `summary.` come from the runs. */
-export const ownKeys = ["state", "name", "tags", "author", "created_at", "group", "job_type", "host", "duration"];
+export const ownKeys = ["state", "name", "tags", "author", "created_at", "group", "job_type", "host", "duration", "sweep", "notes"];
 
 function valueOf(text: string): Json {
   if (/^".*"$/.test(text)) return text.slice(1, -1);

@@ -101,11 +101,12 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
   // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 20 });
   const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
+  const last = virtual.range?.endIndex ?? 0;
+  const scrolled = (virtual.scrollOffset ?? 0) > 0;
   useEffect(() => {
-    // The next page is there before the reader is at the end.
-    if (more && last > runs.length - 60) more();
-  }, [more, last, runs.length]);
+    // Who scrolls has the next page before the end of this one; who only looks asks for no more than is seen.
+    if (more && (last >= runs.length - 1 || (scrolled && last > runs.length - 100))) more();
+  }, [more, last, scrolled, runs.length]);
 
   const sort = (column: RunColumn) => column.order && onOrder(order === `-${column.order}` ? `+${column.order}` : `-${column.order}`);
   const ordered = (column: RunColumn) => (order === `+${column.order}` ? "ascending" : order === `-${column.order}` ? "descending" : undefined);
