@@ -16,6 +16,12 @@ export const meQuery = queryOptions({
   retry: false,
 });
 
+export const readyQuery = queryOptions({
+  queryKey: ["ready"],
+  queryFn: async ({ signal }) => readJson<{ status: string; version: string }>("/ready", signal),
+  refetchInterval: 60_000,
+});
+
 export const keysQuery = queryOptions({
   queryKey: ["keys"],
   queryFn: async () => (await got(api.GET("/api/v1/me/keys"))).items,

@@ -1,13 +1,16 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { useSearchParams } from "react-router";
 import { api, got } from "../../api/client";
 import type { User } from "../../api/types";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
-import { Ago, Confirm } from "../../components/parts";
+import { Ago, Confirm, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Empty, Failure, View } from "../../components/view";
+import { Teams } from "../settings/teams";
 import { NewMember, NewService, NewTeam, NewUser } from "./forms";
+import { Health } from "./health";
 
 const usersQuery = queryOptions({ queryKey: ["users"], queryFn: async () => (await got(api.GET("/api/v1/admin/users"))).items });
 
@@ -17,6 +20,7 @@ export function Component() {
   const queries = useQueryClient();
   const users = useQuery({ ...usersQuery, enabled: me.admin });
   const [making, setMaking] = useState<"user" | "team" | "member" | "service" | null>(null);
+  const [search, setSearch] = useSearchParams();
   const [removing, setRemoving] = useState<User | null>(null);
   const remove = useMutation({
     mutationFn: async (username: string) => api.DELETE("/api/v1/admin/users/{username}", { params: { path: { username } } }),
@@ -53,7 +57,16 @@ export function Component() {
           </>
         }
       />
-      <div className="page-body">
+      <Tabs
+        name="Admin"
+        open={search.get("tab") ?? "users"}
+        onOpen={(tab) => setSearch(tab === "users" ? {} : { tab })}
+        tabs={[
+          {
+            key: "users",
+            name: "Users",
+            body: () => (
+              <>
         {remove.isError && <Failure error={remove.error} />}
         <View query={users} height={200} empty={(list) => (list.length === 0 ? <Empty>There is no user yet.</Empty> : null)}>
           {(list) => (
@@ -80,7 +93,13 @@ export function Component() {
             />
           )}
         </View>
-      </div>
+              </>
+            ),
+          },
+          { key: "teams", name: "Teams", body: () => <Teams /> },
+          { key: "health", name: "Server", body: () => <Health /> },
+        ]}
+      />
       {removing && (
         <Confirm title={`Delete ${removing.username}?`} action="Delete user" typed={removing.username} onYes={() => remove.mutate(removing.username)} onClose={() => setRemoving(null)}>
           <p>Keys, the personal entity and its data go; runs in teams keep the author&apos;s name. This cannot be undone.</p>

@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
-import { pollEvery } from "../../api/live";
+import { pollEvery, useRunChanges } from "../../api/live";
 import { runsQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
 import type { ChartRun } from "../../components/chart";
@@ -44,6 +44,7 @@ function scatterOf(params: URLSearchParams): ScatterKeys | null {
 /** The runs of a project beside their charts. Filters, order, columns, choice and look are in the address. */
 export function Runs({ entity, project }: { entity: string; project: string }) {
   const [search, setSearch] = useSearchParams();
+  useRunChanges(entity, project);
   const set = (change: (next: URLSearchParams) => void, replace = false) =>
     setSearch(
       (before) => {

@@ -2,6 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { api, got, problemOf } from "../../api/client";
+import { useRunChanges } from "../../api/live";
 import { isEnded, runArtifactsQuery, runJobQuery, runQuery } from "../../api/queries";
 import type { JsonObject, Run } from "../../api/types";
 import { useCommands } from "../../app/commands";
@@ -25,6 +26,7 @@ import { systemKeysQuery } from "./system";
 export function Component() {
   const { entity = "", project = "", run: name = "", tab = "charts" } = useParams();
   const run = useQuery(runQuery(entity, project, name));
+  useRunChanges(entity, project, name);
   const navigate = useNavigate();
   return (
     <>
