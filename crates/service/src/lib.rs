@@ -18,6 +18,7 @@ mod leases;
 pub mod lenient;
 pub mod links;
 pub mod logs;
+pub mod monitor;
 pub mod projects;
 pub mod queues;
 pub mod run_files;

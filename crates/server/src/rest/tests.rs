@@ -172,6 +172,8 @@ fn cases() -> Vec<Case> {
         case("DELETE", "/entities/{entity}/queues/{queue}", None, [404, 403, 409]),
         case("GET", "/usage", None, [200, 200, 200]),
         case("GET", "/entities/{entity}/queues/{queue}/stats", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/attempts", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/jobs", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/queues/{queue}/history", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/diff", None, [404, 404, 404]),
         // Runs.
