@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result, Service, lenient};
+use crate::{Error, Result, Service, lenient, needle::Needle};
 
 /// How many chunks are held in memory at once.
 const BATCH: usize = 16;
@@ -21,6 +21,10 @@ const BATCH: usize = 16;
 const MOST_SAMPLES: usize = 100_000;
 /// Most points of a series.
 const MOST_POINTS: usize = 10_000;
+/// Bytes of console output that one search reads before it answers what it has.
+const SEARCH_BYTES: usize = 32 << 20;
+/// Longest text of a line that a search answers, in characters.
+const MATCH_CHARS: usize = 1_000;
 
 /// A visible part of a stored chunk.
 #[derive(Debug, Clone)]
@@ -304,24 +308,70 @@ impl Service {
             .collect())
     }
 
-    /// Returns console lines with numbers from `from` on, at most `most`.
+    /// Counts the console lines.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn run_console(&self, run: &Run, from: i64, most: usize) -> Result<Vec<LogLine>> {
+    pub async fn run_console_count(&self, run: &Run) -> Result<i64> {
+        Ok(self.parts(run, Stream::Console).await?.iter().map(|p| p.segment.line_count).sum())
+    }
+
+    /// Looks for a text in the console lines from number `from` on. Answers what it found, at most `limit`, and the number
+    /// where to go on when it has not seen everything.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_console_search(
+        &self,
+        run: &Run,
+        needle: &Needle,
+        from: i64,
+        limit: usize,
+    ) -> Result<(Vec<LogLine>, Option<i64>)> {
+        let (parts, first) = self.console_parts(run, from, i64::MAX).await?;
+        let (mut found, mut bytes, mut next) = (Vec::new(), 0, None);
+        self.read(run, Stream::Console, &parts, |place, raw| {
+            let number = first + place as i64;
+            bytes += raw.len();
+            if number >= from {
+                let line = log_line(number, raw);
+                if needle.is_in(&line.text) {
+                    let text = line.text.chars().take(MATCH_CHARS).collect();
+                    found.push(LogLine { text, ..line });
+                }
+            }
+            if found.len() >= limit || bytes >= SEARCH_BYTES {
+                next = Some(number + 1);
+            }
+            next.is_none()
+        })
+        .await?;
+        Ok((found, next))
+    }
+
+    /// Returns the parts with console lines of numbers from `from` on, at most `most`, and the number of their first.
+    async fn console_parts(&self, run: &Run, from: i64, most: i64) -> Result<(Vec<Part>, i64)> {
         let mut parts = self.parts(run, Stream::Console).await?;
         let mut before = 0;
         let mut first = None;
         parts.retain(|p| {
             let start = before;
             before += p.segment.line_count;
-            let keep = before > from && start < from.saturating_add(most as i64);
+            let keep = before > from && start < from.saturating_add(most);
             if keep && first.is_none() {
                 first = Some(start);
             }
             keep
         });
-        let first = first.unwrap_or(0);
+        Ok((parts, first.unwrap_or(0)))
+    }
+
+    /// Returns console lines with numbers from `from` on, at most `most`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_console(&self, run: &Run, from: i64, most: usize) -> Result<Vec<LogLine>> {
+        let (parts, first) = self.console_parts(run, from, most as i64).await?;
         let mut lines = Vec::new();
         self.read(run, Stream::Console, &parts, |place, line| {
             let number = first + place as i64;

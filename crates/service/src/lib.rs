@@ -19,6 +19,7 @@ pub mod lenient;
 pub mod links;
 pub mod logs;
 pub mod monitor;
+pub mod needle;
 pub mod projects;
 pub mod queues;
 pub mod run_files;

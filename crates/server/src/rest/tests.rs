@@ -145,6 +145,7 @@ fn cases() -> Vec<Case> {
         case("POST", "/entities/{entity}/queues/{queue}/items", Some(job), [404, 403, 201]),
         case("GET", "/items/{id}", None, [404, 200, 200]),
         case("GET", "/items/{id}/logs", None, [404, 200, 200]),
+        case("GET", "/items/{id}/logs/search", None, [404, 200, 200]),
         case("POST", "/items/{id}/retry", None, [404, 409, 409]),
         case("POST", "/items/{id}/replay", None, [404, 403, 200]),
         case("POST", "/items/{id}/stop", None, [404, 403, 200]),
@@ -191,6 +192,7 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/files", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/history", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/log", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/runs/{run}/log/search", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/system", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 403, 422]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 200, 200]),
@@ -244,6 +246,7 @@ async fn every_route_answers_each_kind_of_caller_as_it_should() {
             .replace("{version}", "v0")
             .replace("{attempt}", "1")
             .replace("{phase}", "run?offset=0")
+            .replace("/search", "/search?q=x")
             .replace("/diff", "/diff?from=v0&to=v1");
         let id = if path.starts_with("/agents/") { &house.agent } else { &house.item };
         let path = format!("/api/v1{}", path.replace("{id}", id));

@@ -30,7 +30,7 @@ use lanza_model::{
 use serde_json::{Map, Value};
 
 pub use leases::{HeartbeatResult, NewToken};
-pub use logs::LogPiece;
+pub use logs::{LogExtent, LogPiece};
 pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Took, items_of};
 pub(crate) use read::item;
 pub use read::{AttemptRow, ItemFilter, Used, UsedBy, UsedIn};
