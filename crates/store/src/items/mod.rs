@@ -7,6 +7,9 @@
 mod insert;
 mod leases;
 mod logs;
+mod monitor;
+#[cfg(test)]
+mod monitor_tests;
 mod read;
 mod schedule;
 mod transitions;
@@ -27,9 +30,10 @@ use lanza_model::{
 use serde_json::{Map, Value};
 
 pub use leases::{HeartbeatResult, NewToken};
-pub use logs::LogPiece;
+pub use logs::{LogExtent, LogPiece};
+pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Took, items_of};
 pub(crate) use read::item;
-pub use read::{AttemptRow, ItemFilter, ItemSpan, Used, UsedBy};
+pub use read::{AttemptRow, ItemFilter, Used, UsedBy, UsedIn};
 pub use schedule::{Claimer, HeldItem, OpenQueue};
 pub use transitions::{Ended, Learned, Stopping};
 

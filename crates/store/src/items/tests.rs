@@ -451,6 +451,10 @@ async fn logs_join_on_without_gap_or_repetition() {
         assert_eq!(send(3, "lo world").await.expect("overlap"), 11);
         let pieces = place.store.log_pieces(&id, 1, Phase::Run, None, 10).await.expect("read");
         assert_eq!(pieces.into_iter().flat_map(|p| p.body).collect::<Vec<_>>(), b"hello world");
+        assert_eq!(send(11, "\nline two\nand").await.expect("lines"), 24);
+        let extents = place.store.log_extents(&id, 1, Phase::Run).await.expect("extents");
+        let extents: Vec<(u64, u64, u64)> = extents.iter().map(|e| (e.start, e.size, e.line_ends)).collect();
+        assert_eq!(extents, [(0, 6, 0), (6, 5, 0), (11, 13, 2)]);
         let other = place.store.log_append(&id, 1, &place.agents[1], Phase::Run, 11, b"!".to_vec(), NOW).await;
         assert!(matches!(other, Err(Error::Moved)), "another agent's bytes");
     }
