@@ -291,6 +291,22 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// A line of a log in which a text was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogMatch {
+    /// Attempt.
+    pub attempt: u32,
+    /// Phase.
+    #[schema(value_type = String)]
+    pub phase: Phase,
+    /// Line number in that phase's log, from 1.
+    pub line: u64,
+    /// Line number over everything that was searched, from 1: what `from_line` takes.
+    pub number: u64,
+    /// The line, at most 1,000 characters of it.
+    pub text: String,
+}
+
 /// One thing that happened, in the audit trail and the stream of events.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Event {

@@ -1,5 +1,7 @@
 //! Runs.
 
+use std::collections::BTreeMap;
+
 use lanza_model::clock::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -86,6 +88,14 @@ pub struct HistoryAnswer {
     pub series: Map<String, Value>,
 }
 
+/// Answer of `/run-series`: `[step, value, min, max]` per run and key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RunSeriesAnswer {
+    /// Points by run and key.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub runs: BTreeMap<String, Map<String, Value>>,
+}
+
 /// A file of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RunFile {
@@ -119,4 +129,66 @@ pub struct ConsoleLine {
     pub label: Option<String>,
     /// The line, without its line feed.
     pub text: String,
+}
+
+/// What a change stream says about a run that is there or has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunNote {
+    /// The id that people see.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Where it stands.
+    pub state: String,
+    /// How many history rows it has.
+    pub history_rows: i64,
+    /// How many rows of system metrics.
+    pub system_rows: i64,
+    /// How many console lines.
+    pub log_lines: i64,
+    /// When its documents or what people say about it changed last.
+    #[schema(value_type = String)]
+    pub updated_at: Time,
+    /// Last sign of life.
+    #[schema(value_type = String)]
+    pub heartbeat_at: Time,
+    /// When it ended.
+    #[schema(value_type = Option<String>)]
+    pub ended_at: Option<Time>,
+}
+
+/// Runs with equal values of some keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunGroup {
+    /// The values, in the order of the keys; null where a run has none.
+    #[schema(value_type = Vec<Object>)]
+    pub values: Vec<Value>,
+    /// How many runs.
+    pub runs: i64,
+    /// How many in each state.
+    pub states: BTreeMap<String, i64>,
+    /// What the metrics asked for are, by their keys.
+    pub metrics: BTreeMap<String, MetricSummary>,
+}
+
+/// A metric over several runs; what is not a finite number does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricSummary {
+    /// How many runs have it.
+    pub count: i64,
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Least.
+    pub min: Option<f64>,
+    /// Greatest.
+    pub max: Option<f64>,
+}
+
+/// A key of the configs or summaries of a project's runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunKey {
+    /// `config.…` or `summary.…`, dotted.
+    pub key: String,
+    /// Kinds of its values: `number text bool other`.
+    pub kinds: Vec<String>,
 }

@@ -571,10 +571,10 @@ impl Service {
                 Err(e) => return Err(e.into()),
             }
         }
-        let expires_at = self.now().plus_ms(TOKEN_AFTERLIFE_MS);
-        let (item, now_ended) = self.store.item_end(&found.id, attempt, agent, ended, expires_at).await?;
+        let ended = self.store.item_end(&found.id, attempt, agent, ended, self.now(), TOKEN_AFTERLIFE_MS).await?;
+        let (item, now_ended) = ended;
         if now_ended {
-            self.item_ended(&item);
+            self.item_ended(&item).await?;
         }
         self.attempt_over(found, queue.as_ref()).await
     }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use lanza_model::id::{EventId, QueueId};
+use lanza_model::id::{EventId, ProjectId, QueueId, RunId};
 use lanza_store::{Engine, Store};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -46,6 +46,8 @@ pub(crate) enum Wake {
     Logs,
     /// A build ended.
     Builds,
+    /// A run of a project has changed.
+    Run(ProjectId, RunId),
 }
 
 impl fmt::Display for Wake {
@@ -58,6 +60,7 @@ impl fmt::Display for Wake {
             Self::Events => f.write_str("events"),
             Self::Logs => f.write_str("logs"),
             Self::Builds => f.write_str("builds"),
+            Self::Run(project, run) => write!(f, "run:{project}:{run}"),
         }
     }
 }
@@ -69,6 +72,10 @@ impl FromStr for Wake {
         match word.split_once(':') {
             Some(("item", queue)) => queue.parse().map(Self::Item).map_err(|_| ()),
             Some(("queue", queue)) => queue.parse().map(Self::Queue).map_err(|_| ()),
+            Some(("run", path)) => {
+                let (project, run) = path.split_once(':').ok_or(())?;
+                Ok(Self::Run(project.parse().map_err(|_| ())?, run.parse().map_err(|_| ())?))
+            }
             Some(_) => Err(()),
             None => match word {
                 "claims" => Ok(Self::Claims),
@@ -215,6 +222,7 @@ mod tests {
             Wake::Events,
             Wake::Logs,
             Wake::Builds,
+            Wake::Run(ProjectId::new(), RunId::new()),
         ];
         for wake in all.iter().chain(&all) {
             outbox.put(wake.clone());

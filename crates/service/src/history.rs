@@ -13,14 +13,16 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result, Service, lenient};
+use crate::{Result, Service, lenient, needle::Needle};
 
 /// How many chunks are held in memory at once.
 const BATCH: usize = 16;
 /// Most rows that one request of sampled rows answers.
 const MOST_SAMPLES: usize = 100_000;
-/// Most points of a series.
-const MOST_POINTS: usize = 10_000;
+/// Bytes of console output that one search reads before it answers what it has.
+const SEARCH_BYTES: usize = 32 << 20;
+/// Longest text of a line that a search answers, in characters.
+const MATCH_CHARS: usize = 1_000;
 
 /// A visible part of a stored chunk.
 #[derive(Debug, Clone)]
@@ -105,6 +107,21 @@ impl Service {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// Gives `see` every visible line of some chunks: its place in their order, and its text.
+    pub(crate) async fn read_chunks(
+        &self,
+        run: &Run,
+        stream: Stream,
+        chunks: Vec<Chunk>,
+        mut see: impl FnMut(usize, &str) + Send,
+    ) -> Result<()> {
+        self.read(run, stream, &parts_of(chunks), |place, line| {
+            see(place, line);
+            true
+        })
+        .await
     }
 
     /// Returns raw lines of history or system metrics: those of a window of steps (the end is exclusive) if one is given,
@@ -235,73 +252,62 @@ impl Service {
         Ok(keys)
     }
 
-    /// Returns a series `[step, value, min, max]` for each key, of at most about `points` points; without keys, for every
-    /// key that has numbers. The step of system metrics is the run's time in seconds.
+    /// Counts the console lines.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when too many points are asked for.
-    pub async fn run_series(
+    /// When the store fails.
+    pub async fn run_console_count(&self, run: &Run) -> Result<i64> {
+        Ok(self.parts(run, Stream::Console).await?.iter().map(|p| p.segment.line_count).sum())
+    }
+
+    /// Looks for a text in the console lines from number `from` on. Answers what it found, at most `limit`, and the number
+    /// where to go on when it has not seen everything.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_console_search(
         &self,
         run: &Run,
-        stream: Stream,
-        keys: &[String],
-        points: usize,
-        steps: Range<i64>,
-    ) -> Result<Map<String, Value>> {
-        if !(1..=MOST_POINTS).contains(&points) {
-            return Err(Error::invalid("points", format!("is a number from 1 to {MOST_POINTS}")));
-        }
-        let mut parts = self.parts(run, stream).await?;
-        if stream == Stream::History {
-            parts.retain(|p| p.chunk.steps.is_none_or(|(low, high)| high >= steps.start && low < steps.end));
-        }
-        let marks: Vec<String> = keys.iter().map(|k| format!("\"{}", k.split('.').next().unwrap_or(k))).collect();
-        let mut series: HashMap<String, Vec<(f64, f64)>> = keys.iter().map(|k| (k.clone(), Vec::new())).collect();
-        let mut order: Vec<String> = keys.to_vec();
-        let by = if stream == Stream::History { "_step" } else { "_runtime" };
-        self.read(run, stream, &parts, |place, line| {
-            if !keys.is_empty() && !marks.iter().any(|m| line.contains(m.as_str())) {
-                return true;
-            }
-            let row = lenient::object(line);
-            let at = row.get(by).and_then(lenient::number).unwrap_or(place as f64);
-            if at < steps.start as f64 || at >= steps.end as f64 {
-                return true;
-            }
-            if keys.is_empty() {
-                for (key, value) in &row {
-                    if !key.starts_with('_')
-                        && let Some(value) = lenient::number(value)
-                    {
-                        series
-                            .entry(key.clone())
-                            .or_insert_with(|| {
-                                order.push(key.clone());
-                                Vec::new()
-                            })
-                            .push((at, value));
-                    }
-                }
-            } else {
-                for key in keys {
-                    if let Some(value) = lenient::lookup(&row, key).and_then(lenient::number)
-                        && let Some(points) = series.get_mut(key)
-                    {
-                        points.push((at, value));
-                    }
+        needle: &Needle,
+        from: i64,
+        limit: usize,
+    ) -> Result<(Vec<LogLine>, Option<i64>)> {
+        let (parts, first) = self.console_parts(run, from, i64::MAX).await?;
+        let (mut found, mut bytes, mut next) = (Vec::new(), 0, None);
+        self.read(run, Stream::Console, &parts, |place, raw| {
+            let number = first + place as i64;
+            bytes += raw.len();
+            if number >= from {
+                let line = log_line(number, raw);
+                if needle.is_in(&line.text) {
+                    let text = line.text.chars().take(MATCH_CHARS).collect();
+                    found.push(LogLine { text, ..line });
                 }
             }
-            true
+            if found.len() >= limit || bytes >= SEARCH_BYTES {
+                next = Some(number + 1);
+            }
+            next.is_none()
         })
         .await?;
-        Ok(order
-            .into_iter()
-            .map(|key| {
-                let mut all = series.remove(&key).unwrap_or_default();
-                all.sort_by(|a, b| a.0.total_cmp(&b.0));
-                (key, bucketed(&all, points))
-            })
-            .collect())
+        Ok((found, next))
+    }
+
+    /// Returns the parts with console lines of numbers from `from` on, at most `most`, and the number of their first.
+    async fn console_parts(&self, run: &Run, from: i64, most: i64) -> Result<(Vec<Part>, i64)> {
+        let mut parts = self.parts(run, Stream::Console).await?;
+        let mut before = 0;
+        let mut first = None;
+        parts.retain(|p| {
+            let start = before;
+            before += p.segment.line_count;
+            let keep = before > from && start < from.saturating_add(most);
+            if keep && first.is_none() {
+                first = Some(start);
+            }
+            keep
+        });
+        Ok((parts, first.unwrap_or(0)))
     }
 
     /// Returns console lines with numbers from `from` on, at most `most`.
@@ -309,19 +315,7 @@ impl Service {
     /// # Errors
     /// When the store fails.
     pub async fn run_console(&self, run: &Run, from: i64, most: usize) -> Result<Vec<LogLine>> {
-        let mut parts = self.parts(run, Stream::Console).await?;
-        let mut before = 0;
-        let mut first = None;
-        parts.retain(|p| {
-            let start = before;
-            before += p.segment.line_count;
-            let keep = before > from && start < from.saturating_add(most as i64);
-            if keep && first.is_none() {
-                first = Some(start);
-            }
-            keep
-        });
-        let first = first.unwrap_or(0);
+        let (parts, first) = self.console_parts(run, from, most as i64).await?;
         let mut lines = Vec::new();
         self.read(run, Stream::Console, &parts, |place, line| {
             let number = first + place as i64;
@@ -391,20 +385,6 @@ fn sort_by_step(parts: &[Part], lines: &mut [String]) {
     if parts.windows(2).any(|w| w[0].chunk.writer != w[1].chunk.writer) {
         lines.sort_by_key(|l| lenient::step_of(l).unwrap_or(i64::MAX));
     }
-}
-
-fn bucketed(points: &[(f64, f64)], most: usize) -> Value {
-    let buckets = points.len().min(most).max(1);
-    (0..buckets)
-        .filter_map(|b| {
-            let bucket = &points[b * points.len() / buckets..(b + 1) * points.len() / buckets];
-            let (step, value) = bucket.last()?;
-            // The comparison keeps what is a number when only one side is.
-            let least = bucket.iter().map(|p| p.1).fold(f64::NAN, f64::min);
-            let greatest = bucket.iter().map(|p| p.1).fold(f64::NAN, f64::max);
-            Some(Value::from([*step, *value, least, greatest].map(lenient::value).to_vec()))
-        })
-        .collect()
 }
 
 /// Reads a console line: the structured form, or `[ERROR ]<time> text` of older clients.
@@ -532,15 +512,6 @@ mod tests {
         assert_eq!(evenly(3, 10).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(evenly(5, 1).collect::<Vec<_>>(), [4]);
         assert_eq!(evenly(0, 5).count(), 0);
-    }
-
-    #[test]
-    fn buckets_keep_extremes_and_words() {
-        let points: Vec<(f64, f64)> = (0..10).map(|n| (f64::from(n), f64::from(n % 4))).collect();
-        assert_eq!(bucketed(&points, 2), json!([[4, 0, 0, 3], [9, 1, 0, 3]]));
-        assert_eq!(bucketed(&[(0.0, f64::NAN)], 5), json!([[0, "NaN", "NaN", "NaN"]]));
-        assert_eq!(bucketed(&[(0.0, f64::NAN), (1.0, 2.5)], 1), json!([[1, 2.5, 2.5, 2.5]]));
-        assert_eq!(bucketed(&[], 5), json!([]));
     }
 
     #[test]

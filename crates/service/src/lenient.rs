@@ -2,9 +2,12 @@
 //!
 //! Documents are stored as they came. Where we must look inside, or answer strict JSON, the three words become strings.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::Value;
 
 /// Parses a client's document.
@@ -24,6 +27,35 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 /// Parses a client's document that must be an object; anything else is empty.
 pub fn object(text: &str) -> serde_json::Map<String, Value> {
     parse(text).unwrap_or_default()
+}
+
+/// Parses an object and keeps only some of its outermost keys; the values of the others are skipped.
+pub fn some_of(text: &str, wanted: &HashSet<String>) -> serde_json::Map<String, Value> {
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    struct Keys<'w>(&'w HashSet<String>);
+    impl<'de> Visitor<'de> for Keys<'_> {
+        type Value = serde_json::Map<String, Value>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = serde_json::Map::new();
+            while let Some(Name(key)) = map.next_key::<Name<'de>>()? {
+                if self.0.contains(key.as_ref()) {
+                    found.insert(key.into_owned(), map.next_value()?);
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+    if wanted.is_empty() {
+        return serde_json::Map::new();
+    }
+    let read = |text: &str| serde_json::Deserializer::from_str(text).deserialize_map(Keys(wanted));
+    read(text).or_else(|_| read(&quoted(text))).unwrap_or_default()
 }
 
 /// Returns the document with the bare words quoted.
@@ -136,6 +168,14 @@ mod tests {
         );
         assert!(parse::<Value>("{").is_err());
         assert!(matches!(quoted(r#"{"c":"NaN"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn some_keys_are_read_and_the_rest_is_skipped() {
+        let wanted = HashSet::from(["a".to_owned(), "n".to_owned()]);
+        let some = some_of(r#"{"x":{"a":9},"a":{"b":[1]},"n":NaN,"y":[NaN]}"#, &wanted);
+        assert_eq!(Value::Object(some), json!({ "a": { "b": [1] }, "n": "NaN" }));
+        assert!(some_of("[1]", &wanted).is_empty() && some_of("{", &wanted).is_empty());
     }
 
     #[test]

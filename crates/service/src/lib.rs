@@ -19,13 +19,18 @@ mod leases;
 pub mod lenient;
 pub mod links;
 pub mod logs;
+pub mod monitor;
+pub mod needle;
 pub mod projects;
 pub mod queues;
+pub mod run_changes;
 pub mod run_files;
 pub mod run_filter;
 pub mod run_list;
+mod run_table;
 mod run_view;
 pub mod runs;
+pub mod series;
 pub mod stock_agents;
 pub mod supervisor;
 pub mod tasks;
@@ -55,6 +60,8 @@ pub struct Service {
     actors: accounts::ActorCache,
     run_access: runs::AccessCache,
     history_keys: history::KeysCache,
+    run_tables: run_table::Tables,
+    series_backlog: series::Backlog,
     looks: items::Looks,
 }
 
@@ -72,6 +79,8 @@ impl Service {
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),
             history_keys: history::KeysCache::default(),
+            run_tables: run_table::Tables::default(),
+            series_backlog: series::Backlog::default(),
             looks: items::Looks::default(),
             store,
             clock,

@@ -190,7 +190,7 @@ impl Service {
                 other => other.into(),
             })?;
         for item in &stopped {
-            self.item_ended(item);
+            self.item_ended(item).await?;
         }
         self.wakers.changed();
         Ok(())

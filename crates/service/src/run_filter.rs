@@ -3,7 +3,7 @@
 //! What speaks of columns alone becomes SQL; the rest is decided here, row by row. Unknown keys match nothing and order
 //! nothing, as the client expects.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
 use lanza_model::clock::Time;
 use lanza_store::runs::{Column, Comparison, Condition, Run};
@@ -26,7 +26,7 @@ pub enum Filter {
 }
 
 /// What a filter or an order looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A column.
     Column(Column),
@@ -57,6 +57,12 @@ pub enum Test {
     Matches(Regex),
 }
 
+/// What the keys of one run are.
+pub trait Values {
+    /// Returns what a key is for this run.
+    fn value(&self, key: &Key) -> Option<Cow<'_, Value>>;
+}
+
 /// A run with its documents parsed once.
 #[derive(Debug)]
 pub struct Documents<'a> {
@@ -64,6 +70,11 @@ pub struct Documents<'a> {
     config: std::cell::OnceCell<Map<String, Value>>,
     summary: std::cell::OnceCell<Map<String, Value>>,
 }
+
+const LESS: &[Ordering] = &[Ordering::Less];
+const AT_MOST: &[Ordering] = &[Ordering::Less, Ordering::Equal];
+const GREATER: &[Ordering] = &[Ordering::Greater];
+const AT_LEAST: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
 
 impl Filter {
     /// Parses a filter; null, empty text and `{}` are all runs.
@@ -104,10 +115,6 @@ impl Filter {
     }
 
     fn tests(key: &Key, value: &Value) -> Result<Self> {
-        const LESS: &[Ordering] = &[Ordering::Less];
-        const AT_MOST: &[Ordering] = &[Ordering::Less, Ordering::Equal];
-        const GREATER: &[Ordering] = &[Ordering::Greater];
-        const AT_LEAST: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
         let Some(operators) = value.as_object().filter(|o| o.keys().any(|k| k.starts_with('$'))) else {
             return Ok(Self::Test(key.clone(), Test::In(vec![value.clone()])));
         };
@@ -168,21 +175,47 @@ impl Filter {
         (conditions, rest)
     }
 
+    /// Says the same as a condition of the database.
+    pub fn of_condition(condition: &Condition) -> Self {
+        let order = |wanted, ms: i64| Test::Order(wanted, Value::from(ms));
+        let test = match &condition.comparison {
+            Comparison::In(words) => Test::In(words.iter().map(|w| Value::from(w.as_str())).collect()),
+            Comparison::AtLeast(ms) => order(AT_LEAST, *ms),
+            Comparison::After(ms) => order(GREATER, *ms),
+            Comparison::AtMost(ms) => order(AT_MOST, *ms),
+            Comparison::Before(ms) => order(LESS, *ms),
+        };
+        Self::Test(Key::Column(condition.column), test)
+    }
+
+    /// Adds the keys that it looks at.
+    pub fn keys(&self, keys: &mut Vec<Key>) {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().for_each(|f| f.keys(keys)),
+            Self::Not(inner) => inner.keys(keys),
+            Self::Test(key, _) => {
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+    }
+
     /// Whether a run passes.
-    pub fn holds(&self, run: &Documents<'_>) -> bool {
+    pub fn holds(&self, run: &impl Values) -> bool {
         match self {
             Self::And(all) => all.iter().all(|f| f.holds(run)),
             Self::Or(any) => any.iter().any(|f| f.holds(run)),
             Self::Not(inner) => !inner.holds(run),
             Self::Test(key, test) => {
                 let found = run.value(key);
-                match (&found, test) {
-                    (_, Test::Exists(wanted)) => found.as_ref().is_some_and(|v| !v.is_null()) == *wanted,
+                match (found.as_deref(), test) {
+                    (found, Test::Exists(wanted)) => found.is_some_and(|v| !v.is_null()) == *wanted,
                     (None, Test::In(words)) => *key != Key::Unknown && words.iter().any(Value::is_null),
                     (None, _) => false,
                     // A list passes when an element does, or when it is the list that is asked for.
-                    (Some(Value::Array(items)), test) => {
-                        items.iter().any(|v| passes(v, test)) || found.as_ref().is_some_and(|v| passes(v, test))
+                    (Some(list @ Value::Array(items)), test) => {
+                        items.iter().any(|v| passes(v, test)) || passes(list, test)
                     }
                     (Some(value), test) => passes(value, test),
                 }
@@ -259,7 +292,7 @@ impl Key {
                     return Self::Config(path.to_owned());
                 }
                 // The summary holds the last value of each key that was logged.
-                let path = key.strip_prefix("summary_metrics.").or_else(|| key.strip_prefix("summaryMetrics."));
+                let path = ["summary_metrics.", "summaryMetrics.", "summary."].iter().find_map(|p| key.strip_prefix(p));
                 return match path.or_else(|| key.strip_prefix("keys_info.keys.")) {
                     Some(path) => Self::Summary(path.to_owned()),
                     None => Self::Unknown,
@@ -276,8 +309,17 @@ impl<'a> Documents<'a> {
         Self { run, config: std::cell::OnceCell::new(), summary: std::cell::OnceCell::new() }
     }
 
+    /// Wraps a run of which only some keys are asked for.
+    pub fn narrow(run: &'a Run, wanted: &Wanted) -> Self {
+        Self {
+            run,
+            config: lenient::some_of(&run.config, &wanted.config).into(),
+            summary: lenient::some_of(&run.summary, &wanted.summary).into(),
+        }
+    }
+
     /// Returns what a key is for this run.
-    pub fn value(&self, key: &Key) -> Option<Value> {
+    pub fn get(&self, key: &Key) -> Option<Value> {
         let run = self.run;
         let text = |text: &Option<String>| text.clone().map(Value::from);
         match key {
@@ -313,6 +355,41 @@ impl<'a> Documents<'a> {
     }
 }
 
+impl Values for Documents<'_> {
+    fn value(&self, key: &Key) -> Option<Cow<'_, Value>> {
+        self.get(key).map(Cow::Owned)
+    }
+}
+
+/// The outermost names under which some keys may be found in the documents.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    config: HashSet<String>,
+    summary: HashSet<String>,
+}
+
+impl Wanted {
+    /// Collects the names of keys.
+    pub fn of<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Self {
+        let mut wanted = Self::default();
+        for key in keys {
+            let (names, path) = match key {
+                Key::Config(path) => (&mut wanted.config, path),
+                Key::Summary(path) => (&mut wanted.summary, path),
+                _ => continue,
+            };
+            names.extend(path.match_indices('.').map(|(at, _)| path[..at].to_owned()));
+            names.insert(path.clone());
+        }
+        wanted
+    }
+
+    /// Which documents have to be read.
+    pub fn documents(&self) -> lanza_store::runs::Documents {
+        lanza_store::runs::Documents { config: !self.config.is_empty(), summary: !self.summary.is_empty() }
+    }
+}
+
 /// Finds `lr`, `lr.value`, `deep.x` or `deep.value.x` in a config of the form `{"lr": {"value": …}}`.
 fn config_value<'a>(config: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let unwrapped = |key: &str| config.get(key).map(|v| v.get("value").unwrap_or(v));
@@ -345,8 +422,8 @@ pub fn order(text: Option<&str>) -> (Key, bool) {
 }
 
 /// Orders values: numbers before texts, what is missing last in both directions.
-pub fn arrange(a: &Option<Value>, b: &Option<Value>, descending: bool) -> Ordering {
-    let missing = |v: &Option<Value>| v.as_ref().is_none_or(Value::is_null);
+pub fn arrange(a: Option<&Value>, b: Option<&Value>, descending: bool) -> Ordering {
+    let missing = |v: Option<&Value>| v.is_none_or(Value::is_null);
     match (missing(a), missing(b)) {
         (true, true) => return Ordering::Equal,
         (true, false) => return Ordering::Greater,

@@ -4,7 +4,7 @@ use lanza_api::{entity as api, run as api_run};
 use lanza_store::{projects::Project, runs::Run};
 use serde_json::{Map, Value, json};
 
-use crate::{Result, Service, lenient};
+use crate::{Result, Service, lenient, run_table::picked};
 
 impl Service {
     /// Shows projects.
@@ -24,6 +24,18 @@ impl Service {
             });
         }
         Ok(views)
+    }
+
+    /// Shows a run with only some keys of its config and summary (`config.…`, `summary.…`), under their dotted names.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_view_of(&self, run: &Run, keys: &[String]) -> Result<api_run::Run> {
+        let mut view = self.run_view(run).await?;
+        let paths = |prefix: &str| keys.iter().filter_map(|k| k.strip_prefix(prefix)).collect::<Vec<&str>>();
+        view.config = picked(&view.config, &paths("config."));
+        view.summary = picked(&view.summary, &paths("summary."));
+        Ok(view)
     }
 
     /// Shows a run.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use lanza_model::{
     clock::Time,
-    id::RunId,
+    id::{ProjectId, RunId},
     name,
     run::{Event, State, next},
 };
@@ -25,22 +25,22 @@ const ACCESS_SIZE: usize = 10_000;
 
 /// Who has lately been found to write to which run; file streams ask many times a second.
 #[derive(Debug, Default)]
-pub(crate) struct AccessCache(Mutex<HashMap<String, (Time, RunId)>>);
+pub(crate) struct AccessCache(Mutex<HashMap<String, (Time, ProjectId, RunId)>>);
 
 impl AccessCache {
-    fn get(&self, key: &str, now: Time) -> Option<RunId> {
+    fn get(&self, key: &str, now: Time) -> Option<(ProjectId, RunId)> {
         let cache = self.0.lock();
-        let (seen, run) = cache.get(key)?;
-        (now.since_ms(*seen) < ACCESS_MS).then(|| run.clone())
+        let (seen, project, run) = cache.get(key)?;
+        (now.since_ms(*seen) < ACCESS_MS).then(|| (project.clone(), run.clone()))
     }
 
-    fn put(&self, key: String, now: Time, run: RunId) {
+    fn put(&self, key: String, now: Time, (project, run): (ProjectId, RunId)) {
         let mut cache = self.0.lock();
         if cache.len() >= ACCESS_SIZE {
-            cache.retain(|_, (seen, _)| now.since_ms(*seen) < ACCESS_MS);
+            cache.retain(|_, (seen, ..)| now.since_ms(*seen) < ACCESS_MS);
         }
         if cache.len() < ACCESS_SIZE {
-            cache.insert(key, (now, run));
+            cache.insert(key, (now, project, run));
         }
     }
 
@@ -153,6 +153,7 @@ impl Service {
         if done.inserted {
             self.wakers.changed();
         }
+        self.wakers.run_changed(&done.run.project_id, &done.run.id);
         Ok(done)
     }
 
@@ -196,18 +197,21 @@ impl Service {
         let (entity, project, name) = path;
         let job = actor.job.as_ref().map_or(String::new(), |j| format!("{}#{}", j.item, j.attempt));
         let key = format!("{}|{job}|{entity}/{project}/{name}", actor.user_id);
-        let run = if let Some(run) = self.run_access.get(&key, now) {
-            run
+        let (project_id, run) = if let Some(known) = self.run_access.get(&key, now) {
+            known
         } else {
             let found = self.run_find(actor, Some(entity), project, name).await?;
             self.project_writable(actor, &found.entity, &found.project).await?;
-            self.run_access.put(key, now, found.id.clone());
-            found.id
+            let known = (found.project_id, found.id);
+            self.run_access.put(key, now, known.clone());
+            known
         };
         let lines: i64 = post.chunks.iter().map(|c| c.line_count).sum();
+        let history: i64 =
+            post.chunks.iter().filter(|c| c.stream == lanza_store::chunks::Stream::History).map(|c| c.line_count).sum();
         let log_grew = post.chunks.iter().any(|c| c.stream == lanza_store::chunks::Stream::Console);
         let Post { writer, chunks, summary, event } = post;
-        let post = RunPost { run, writer, chunks, summary, event, now };
+        let post = RunPost { run: run.clone(), writer, chunks, summary, event, now };
         let posted = match self.store.run_post(Arc::new(post)).await {
             Err(lanza_store::Error::Moved) => {
                 self.run_access.clear();
@@ -219,6 +223,8 @@ impl Service {
         if log_grew {
             self.wakers.log_grew();
         }
+        self.wakers.run_changed(&project_id, &run);
+        self.series_backlog.note(&run, history, posted.before != posted.state && posted.state.is_ended());
         if posted.before != posted.state {
             let exit_code = match event {
                 Event::Completed { exit_code } => Some(exit_code as i32),
@@ -291,6 +297,7 @@ impl Service {
         self.project_writable(actor, &run.entity, &run.project).await?;
         let asked = self.store.run_stop(&run.id).await?;
         if asked {
+            self.wakers.run_changed(&run.project_id, &run.id);
             self.run_event(actor, run, "stopped").await?;
             if let Some(trace_id) = &run.trace_id {
                 self.item_stop_for_run(trace_id, &actor.username).await?;
@@ -314,6 +321,7 @@ impl Service {
             return Err(Error::conflict(format!("run `{}` is {} and cannot be set to {to}", run.name, run.state)));
         }
         self.store.run_set_state(&run.id, run.state, to, self.now()).await?;
+        self.wakers.run_changed(&run.project_id, &run.id);
         self.run_state_changed(run.trace_id.as_deref(), &run.name, to, None).await
     }
 
@@ -325,6 +333,7 @@ impl Service {
         self.project_writable(actor, &run.entity, &run.project).await?;
         let blobs = self.store.run_delete(&run.id).await?.ok_or_else(|| run_missing(&run.name))?;
         self.run_access.clear();
+        self.wakers.run_changed(&run.project_id, &run.id);
         self.run_event(actor, run, "deleted").await?;
         for blob in blobs {
             self.store.blobs().delete(&blob).await?;
@@ -365,8 +374,9 @@ impl Service {
         let before = now.plus_ms(-SILENCE_MS);
         for run in self.store.runs_silent(before, 500).await? {
             let to = next(run.state, Event::Silent, run.stop_requested);
-            if self.store.run_silence(&run.id, run.state, to, before).await? {
+            if self.store.run_silence(&run.id, (run.state, to), before, now).await? {
                 tracing::info!(run = run_object(&run), state = %to, "a run fell silent");
+                self.wakers.run_changed(&run.project_id, &run.id);
                 self.run_state_changed(run.trace_id.as_deref(), &run.name, to, None).await?;
             }
         }
@@ -387,6 +397,17 @@ impl Service {
     async fn item_project(&self, item: &Item) -> Result<Option<lanza_store::projects::Project>> {
         let Some(entity) = self.store.entity_by_name(&item.run_entity).await? else { return Ok(None) };
         Ok(self.store.project_by_name(&entity.id, &item.run_project).await?)
+    }
+
+    /// The end of an item has ended its runs, or made a record of one: whoever looks at them is told.
+    pub(crate) async fn runs_changed_with_item(&self, item: &Item) -> Result<()> {
+        let Some(project) = self.item_project(item).await? else { return Ok(()) };
+        for name in &item.runs {
+            if let Some(run) = self.store.run_by_name(&project.id, name).await? {
+                self.wakers.run_changed(&run.project_id, &run.id);
+            }
+        }
+        Ok(())
     }
 }
 

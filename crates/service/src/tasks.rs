@@ -16,6 +16,8 @@ const DUE_EVERY: Duration = Duration::from_secs(1);
 const DUE_PAUSE: Duration = Duration::from_millis(20);
 /// How often silent runs are looked after.
 const RUNS_EVERY: Duration = Duration::from_secs(15);
+/// How often the numbers of long histories are drawn off for charts.
+const SERIES_EVERY: Duration = Duration::from_secs(5);
 /// How often what has expired is deleted.
 const EXPIRED_EVERY: Duration = Duration::from_secs(60);
 /// How often uploads that were given up long ago are forgotten.
@@ -27,6 +29,7 @@ pub fn start(service: &Arc<Service>, supervisor: &Supervisor) {
     every(service, supervisor, "items", ITEMS_EVERY, |s| async move { s.items_look_after().await });
     due(service, supervisor);
     every(service, supervisor, "runs", RUNS_EVERY, |s| async move { s.runs_crash_silent().await });
+    every(service, supervisor, "series", SERIES_EVERY, |s| async move { s.series_reconcile().await });
     every(service, supervisor, "expired", EXPIRED_EVERY, |s| async move { s.expired_remove().await });
     every(service, supervisor, "pending artifacts", PENDING_EVERY, |s| async move {
         s.artifact_pending_forget().await.map(|_| ())

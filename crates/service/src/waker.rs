@@ -4,12 +4,24 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::future::select_all;
-use lanza_model::id::QueueId;
+use lanza_model::id::{ProjectId, QueueId, RunId};
 use lanza_store::Engine;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, futures::OwnedNotified};
+use tokio::sync::{Notify, broadcast, futures::OwnedNotified};
 
 use crate::bus::{Outbox, Wake};
+
+/// How many changes of runs a slow watcher may be behind before it is told that all may have changed.
+const RUNS_BEHIND: usize = 4096;
+
+/// What those who look at runs are woken for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RunWake {
+    /// A run of a project has changed.
+    Run(ProjectId, RunId),
+    /// It is unknown what was missed.
+    All,
+}
 
 /// The things that callers wait for.
 #[derive(Debug)]
@@ -24,6 +36,8 @@ pub struct Wakers {
     pub builds: Arc<Notify>,
     /// Bytes were added to a log.
     pub logs: Arc<Notify>,
+    /// Runs that have changed.
+    pub(crate) runs: broadcast::Sender<RunWake>,
     /// What other servers are told.
     pub(crate) outbox: Outbox,
 }
@@ -37,6 +51,7 @@ impl Wakers {
             events: Arc::default(),
             builds: Arc::default(),
             logs: Arc::default(),
+            runs: broadcast::channel(RUNS_BEHIND).0,
             outbox: Outbox::new(engine),
         }
     }
@@ -71,6 +86,8 @@ impl Wakers {
             Wake::Events => self.events.notify_waiters(),
             Wake::Logs => self.logs.notify_waiters(),
             Wake::Builds => self.builds.notify_waiters(),
+            // Nobody may be looking.
+            Wake::Run(project, run) => drop(self.runs.send(RunWake::Run(project.clone(), run.clone()))),
         }
     }
 
@@ -79,6 +96,7 @@ impl Wakers {
         for wake in [Wake::Claims, Wake::Agents, Wake::Events, Wake::Logs, Wake::Builds] {
             self.hear(&wake);
         }
+        drop(self.runs.send(RunWake::All));
     }
 
     /// A queue has an item more to give. Wakes one who waits for it: waking all of a thousand agents for one item would
@@ -133,6 +151,11 @@ impl Wakers {
     /// A build is over, or its attempt is.
     pub(crate) fn build_ended(&self) {
         self.wake(Wake::Builds);
+    }
+
+    /// A run has changed, or is gone.
+    pub(crate) fn run_changed(&self, project: &ProjectId, run: &RunId) {
+        self.wake(Wake::Run(project.clone(), run.clone()));
     }
 
     /// A log has grown.

@@ -221,7 +221,7 @@ impl Store {
                 .fetch_all(tx.connection())
                 .await?;
                 for row in &rows {
-                    crate::items::end_in_tx(tx, crate::items::item(row)?, now).await?;
+                    crate::items::end_in_tx(tx, crate::items::item(row)?, now, now).await?;
                 }
                 if let Some(entity) = personal {
                     sqlx::query("DELETE FROM entities WHERE id = $1")

@@ -398,7 +398,7 @@ mod tests {
             // Its attempt ended, however that came.
             assert_eq!(builds(&place.build(&key, &b, false, LEASE_MS + 3).await), Some(&a.item_id));
             let (at, ending) = (NOW.plus_ms(5), ended(Ending::Stopped));
-            place.store.item_end(&a.item_id, 1, Some(&a.agent_id), ending, at).await.expect("ended");
+            place.store.item_end(&a.item_id, 1, Some(&a.agent_id), ending, at, 0).await.expect("ended");
             assert_eq!(place.build(&key, &b, false, LEASE_MS + 4).await, BuildClaim::Granted);
             let times = BuildTimes { now: NOW, expires_at: NOW, dead_before: NOW, waits_until: NOW };
             let late = place.store.build_claim(key.clone(), a.clone(), BuildWish::default(), times).await;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use lanza_model::id::RunId;
+use sqlx::any::AnyRow;
 
 use crate::{Result, Store, Tx, row::Columns};
 
@@ -126,6 +127,16 @@ pub(crate) async fn writer_lines_in_tx(tx: &mut Tx, run: &RunId, stream: Stream)
     .int("n")
 }
 
+pub(crate) fn chunk(row: &AnyRow) -> Result<Chunk> {
+    Ok(Chunk {
+        writer: row.text("writer")?,
+        seq: row.int("seq")?,
+        first_line: row.int("first_line")?,
+        line_count: row.int("line_count")?,
+        steps: row.maybe_int("first_step")?.zip(row.maybe_int("last_step")?),
+    })
+}
+
 /// How many bodies are fetched at once at most; bounds the memory of a reader.
 const FETCH: usize = 64;
 
@@ -140,17 +151,7 @@ impl Store {
         .bind(stream as i16)
         .fetch_all(self.read_pool())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Chunk {
-                    writer: row.text("writer")?,
-                    seq: row.int("seq")?,
-                    first_line: row.int("first_line")?,
-                    line_count: row.int("line_count")?,
-                    steps: row.maybe_int("first_step")?.zip(row.maybe_int("last_step")?),
-                })
-            })
-            .collect()
+        rows.iter().map(chunk).collect()
     }
 
     /// Fetches the lines of some chunks of one writer, by their place in the order of arrival.
@@ -187,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn chunk(seq: i64, first_line: i64, line_count: i64) -> Chunk {
+    fn plain(seq: i64, first_line: i64, line_count: i64) -> Chunk {
         Chunk { writer: String::new(), seq, first_line, line_count, steps: None }
     }
 
@@ -195,7 +196,7 @@ mod tests {
         #[test]
         fn the_last_write_of_each_line_wins(writes in prop::collection::vec((0_i64..60, 0_i64..25), 0..25)) {
             let chunks: Vec<Chunk> =
-                writes.iter().enumerate().map(|(seq, (first, count))| chunk(seq as i64, *first, *count)).collect();
+                writes.iter().enumerate().map(|(seq, (first, count))| plain(seq as i64, *first, *count)).collect();
             let mut model: Vec<Option<usize>> = vec![None; 100];
             for (index, (first, count)) in writes.iter().enumerate() {
                 for line in *first..first + count {

@@ -29,6 +29,7 @@ pub mod items;
 pub mod projects;
 pub mod queues;
 pub mod runs;
+pub mod series;
 
 pub use blobs::Blobs;
 pub use bus::Ears;

@@ -253,7 +253,7 @@ impl Store {
                 for row in &rows {
                     let item = crate::items::item(row)?;
                     event_insert_in_tx(tx, now, item.entity_id.as_str(), &actor, "stopped", ("item", item.id.as_str()));
-                    stopped.push(crate::items::end_in_tx(tx, item, now).await?);
+                    stopped.push(crate::items::end_in_tx(tx, item, now, now).await?);
                 }
                 sqlx::query("DELETE FROM queues WHERE id = $1")
                     .bind(queue.id.as_str())

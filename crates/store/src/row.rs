@@ -15,6 +15,7 @@ pub(crate) trait Columns {
     fn int(&self, column: &str) -> Result<i64>;
     fn maybe_int(&self, column: &str) -> Result<Option<i64>>;
     fn bytes(&self, column: &str) -> Result<Vec<u8>>;
+    fn float(&self, column: &str) -> Result<f64>;
 
     fn flag(&self, column: &str) -> Result<bool> {
         Ok(self.int(column)? != 0)
@@ -97,6 +98,9 @@ impl Columns for AnyRow {
         Ok(self.try_get(column)?)
     }
     fn maybe_int(&self, column: &str) -> Result<Option<i64>> {
+        Ok(self.try_get(column)?)
+    }
+    fn float(&self, column: &str) -> Result<f64> {
         Ok(self.try_get(column)?)
     }
     fn bytes(&self, column: &str) -> Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! Runs: one execution each, with the documents that its client sends.
 
 mod filter;
+mod table;
 
 use lanza_model::{
     clock::Time,
@@ -14,11 +15,12 @@ use crate::{
     chunks::{NewChunk, Stream, chunk_insert_in_tx, writer_lines_in_tx},
     lookups::Area,
     projects::{NewProject, Project, project_ensure_in_tx},
-    row::Columns,
+    row::{Columns, batches},
 };
 use filter::{Bound, bind_all, conditions_sql};
 
 pub use filter::{Column, Comparison, Condition};
+pub use table::{Documents, Stamp};
 
 /// A run with the names of what it belongs to.
 #[derive(Debug, Clone)]
@@ -145,6 +147,31 @@ fn run(row: &AnyRow) -> Result<Run> {
         heartbeat_at: row.time("heartbeat_at")?,
         ended_at: row.maybe_time("ended_at")?,
     })
+}
+
+/// What changes about a run, without its documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunBrief {
+    /// Row id.
+    pub id: RunId,
+    /// The id that people see.
+    pub name: String,
+    /// The name that people give it.
+    pub display_name: String,
+    /// Where it stands.
+    pub state: State,
+    /// How many history lines there are.
+    pub history_rows: i64,
+    /// How many lines of system metrics there are.
+    pub event_rows: i64,
+    /// How many console lines there are.
+    pub console_rows: i64,
+    /// When its documents were changed last.
+    pub updated_at: Time,
+    /// When its client was heard of last.
+    pub heartbeat_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
 }
 
 /// What is said about a run when it is made or changed. None leaves a field as it is.
@@ -281,6 +308,48 @@ impl Store {
         row.as_ref().map(run).transpose()
     }
 
+    /// Finds some runs by their row ids, in no order. Those that are gone are left out.
+    pub async fn runs_by_id(&self, ids: &[RunId]) -> Result<Vec<Run>> {
+        let mut runs = Vec::with_capacity(ids.len());
+        for ids in batches(ids) {
+            let places = (1..=ids.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+            let query = sqlx::query(select(&format!("WHERE r.id IN ({places})")));
+            let query = ids.iter().fold(query, |q, id| q.bind(id.as_str()));
+            for row in query.fetch_all(self.read_pool()).await? {
+                runs.push(run(&row)?);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Finds some runs by their row ids, without their documents. Those that are gone are left out.
+    pub async fn runs_brief(&self, ids: &[RunId]) -> Result<Vec<RunBrief>> {
+        let mut runs = Vec::with_capacity(ids.len());
+        for ids in batches(ids) {
+            let places = (1..=ids.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "SELECT id, name, display_name, state, history_rows, event_rows, console_rows, updated_at, heartbeat_at, \
+                 ended_at FROM runs WHERE id IN ({places})"
+            );
+            let query = ids.iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), |q, id| q.bind(id.as_str()));
+            for row in query.fetch_all(self.read_pool()).await? {
+                runs.push(RunBrief {
+                    id: row.parsed("id")?,
+                    name: row.text("name")?,
+                    display_name: row.text("display_name")?,
+                    state: state(&row)?,
+                    history_rows: row.int("history_rows")?,
+                    event_rows: row.int("event_rows")?,
+                    console_rows: row.int("console_rows")?,
+                    updated_at: row.time("updated_at")?,
+                    heartbeat_at: row.time("heartbeat_at")?,
+                    ended_at: row.maybe_time("ended_at")?,
+                });
+            }
+        }
+        Ok(runs)
+    }
+
     /// Lists runs of a project in the order of a column that every run has, after the run `after`.
     pub async fn run_list(
         &self,
@@ -306,8 +375,10 @@ impl Store {
             );
         }
         bounds.push(Bound::Int(limit));
+        // The page is found first: with their documents, the rows would all be carried through the sort.
         let tail = format!(
-            "WHERE r.project_id = $1{sql} ORDER BY {column} {direction}, r.id {direction} LIMIT ${}",
+            "WHERE r.id IN (SELECT r.id FROM runs r WHERE r.project_id = $1{sql} \
+             ORDER BY {column} {direction}, r.id {direction} LIMIT ${}) ORDER BY {column} {direction}, r.id {direction}",
             bounds.len() + 1
         );
         let query = bind_all!(sqlx::query(select(&tail)).bind(project.as_str()), bounds);
@@ -363,7 +434,8 @@ impl Store {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
-                    "UPDATE runs SET state = $3, ended_at = $4, updated_at = $5, heartbeat_at = $5 WHERE id = $1 AND state = $2",
+                    "UPDATE runs SET state = $3, ended_at = $4, updated_at = $5, heartbeat_at = $5, changed_at = $5 \
+                     WHERE id = $1 AND state = $2",
                 )
                 .bind(id.as_str())
                 .bind(from.as_str())
@@ -391,18 +463,20 @@ impl Store {
     }
 
     /// Ends a silent run, if it is still silent. Returns whether it was.
-    pub async fn run_silence(&self, id: &RunId, from: State, to: State, before: Time) -> Result<bool> {
+    pub async fn run_silence(&self, id: &RunId, (from, to): (State, State), before: Time, now: Time) -> Result<bool> {
         let id = id.clone();
         self.write_in(Area::Beside, move |tx| {
             let id = id.clone();
             Box::pin(async move {
                 let done = sqlx::query(
-                    "UPDATE runs SET state = $3, ended_at = heartbeat_at WHERE id = $1 AND state = $2 AND heartbeat_at < $4",
+                    "UPDATE runs SET state = $3, ended_at = heartbeat_at, changed_at = $5 \
+                     WHERE id = $1 AND state = $2 AND heartbeat_at < $4",
                 )
                 .bind(id.as_str())
                 .bind(from.as_str())
                 .bind(to.as_str())
                 .bind(before.0)
+                .bind(now.0)
                 .execute(tx.connection())
                 .await?;
                 Ok(done.rows_affected() > 0)
@@ -465,9 +539,9 @@ pub(crate) async fn run_insert_in_tx(tx: &mut Tx, project: &Project, upsert: &Ru
     sqlx::query(
         "INSERT INTO runs (id, project_id, name, display_name, state, stop_requested, author, config, summary, notes, \
          description, tags, group_name, job_type, host, program, git_remote, git_commit, sweep, trace_id, attempt, \
-         history_rows, event_rows, console_rows, created_at, updated_at, heartbeat_at, ended_at) \
+         history_rows, event_rows, console_rows, created_at, updated_at, heartbeat_at, changed_at, ended_at) \
          VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0, 0, \
-         $21, $21, $21, $22)",
+         $21, $21, $21, $21, $22)",
     )
     .bind(id.as_str())
     .bind(project.id.as_str())
@@ -509,7 +583,8 @@ async fn run_change_in_tx(tx: &mut Tx, id: &RunId, fields: &RunFields, before: S
          tags = COALESCE($7, tags), group_name = COALESCE($8, group_name), job_type = COALESCE($9, job_type), \
          host = COALESCE($10, host), program = COALESCE($11, program), git_remote = COALESCE($12, git_remote), \
          git_commit = COALESCE($13, git_commit), sweep = COALESCE($14, sweep), trace_id = COALESCE(trace_id, $15), \
-         attempt = COALESCE($16, attempt), state = $17, updated_at = $18, heartbeat_at = COALESCE($19, heartbeat_at) \
+         attempt = COALESCE($16, attempt), state = $17, updated_at = $18, changed_at = $18, \
+         heartbeat_at = COALESCE($19, heartbeat_at) \
          WHERE id = $1",
     )
     .bind(id.as_str())
@@ -565,7 +640,7 @@ async fn run_post_in_tx(tx: &mut Tx, post: &RunPost) -> Result<Posted> {
     let [history, events, console] = rows;
     sqlx::query(
         "UPDATE runs SET state = $2, stop_requested = $3, exit_code = $4, summary = COALESCE($5, summary), \
-         history_rows = $6, event_rows = $7, console_rows = $8, heartbeat_at = $9, \
+         history_rows = $6, event_rows = $7, console_rows = $8, heartbeat_at = $9, changed_at = $9, \
          ended_at = CASE WHEN $10 = 0 THEN NULL WHEN state = $2 THEN COALESCE(ended_at, $9) ELSE $9 END WHERE id = $1",
     )
     .bind(post.run.as_str())

@@ -77,3 +77,31 @@ export async function readText(path: string, signal?: AbortSignal): Promise<stri
   if (!response.ok) throw await refusal(response);
   return response.text();
 }
+
+/** A part of a log: its text, the number of its first line, and how many lines the log has now. */
+export interface LogPart {
+  text: string;
+  first: number;
+  lines: number;
+}
+
+/** Reads a part of a log route: `tail`, or `lines` lines from `from_line` on. */
+export async function readLog(path: string, part: { tail?: number; from_line?: number; lines?: number }, signal?: AbortSignal): Promise<LogPart> {
+  const response = await fetch(withQuery(path, part), { credentials: "same-origin", headers: fromApp, signal: signal ?? null });
+  if (!response.ok) throw await refusal(response);
+  const text = await response.text();
+  const own = text === "" ? 0 : text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
+  const first = Number(response.headers.get("x-log-first-line") ?? part.from_line ?? 1);
+  return { text, first, lines: Number(response.headers.get("x-log-lines") ?? first - 1 + own) };
+}
+
+/** Adds parameters to a path that may have some. */
+export function withQuery(path: string, params: Record<string, string | number | boolean | undefined>): string {
+  const words = Object.entries(params).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${encodeURIComponent(value)}`]));
+  return words.length === 0 ? path : `${path}${path.includes("?") ? "&" : "?"}${words.join("&")}`;
+}
+
+/** Asks a route whose address is made at run time: those of logs. */
+export async function readJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return JSON.parse(await readText(path, signal)) as T;
+}

@@ -1,7 +1,7 @@
 /** Live data: one stream of events for the whole app, which marks queries as stale; polling when it is down. Both rest
     while the page is hidden. */
-import type { QueryClient } from "@tanstack/react-query";
-import { useSyncExternalStore } from "react";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useSyncExternalStore } from "react";
 import type { QueueEvent } from "./types";
 
 export type Liveness = "live" | "polling" | "paused";
@@ -115,4 +115,42 @@ export function followLog<T>(path: string, onLine: (line: T) => void, onEnd: (en
     onEnd(false);
   };
   return () => source.close();
+}
+
+/** Follows what changes about the runs of a project, or about one run, while the calling component is drawn: rows, charts
+    and documents are read again when there is something new. Without the stream they are polled. */
+export function useRunChanges(entity: string, project: string, run?: string) {
+  const queries = useQueryClient();
+  useEffect(() => {
+    let source: EventSource | null = null;
+    const path = `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}/changes${run ? `?run=${encodeURIComponent(run)}` : ""}`;
+    const stale = (id?: string) => {
+      if (!run) void queries.invalidateQueries({ queryKey: ["runs", entity, project] });
+      void queries.invalidateQueries({ queryKey: ["run", entity, project, ...(id ? [id] : [])] });
+      void queries.invalidateQueries({ queryKey: ["series", entity, project, ...(id ? [id] : [])] });
+    };
+    const close = () => {
+      source?.close();
+      source = null;
+    };
+    const open = () => {
+      close();
+      if (document.hidden) return;
+      source = new EventSource(path);
+      source.addEventListener("run", (message: MessageEvent<string>) => stale((JSON.parse(message.data) as { id: string }).id));
+      source.addEventListener("deleted", () => stale());
+      source.addEventListener("all", () => stale());
+    };
+    // What was missed while hidden is read anew.
+    const onVisible = () => {
+      if (!document.hidden) stale();
+      open();
+    };
+    document.addEventListener("visibilitychange", onVisible);
+    open();
+    return () => {
+      document.removeEventListener("visibilitychange", onVisible);
+      close();
+    };
+  }, [queries, entity, project, run]);
 }

@@ -1,8 +1,8 @@
 /** Query options per noun. The first word of a key is the family that `live.ts` marks as stale. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, got } from "./client";
+import { api, got, readJson, withQuery } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run } from "./types";
+import type { Item, Queue, Run, RunGroup, RunKey } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -14,6 +14,12 @@ export const meQuery = queryOptions({
   queryFn: async () => got(api.GET("/api/v1/me")),
   staleTime: 60_000,
   retry: false,
+});
+
+export const readyQuery = queryOptions({
+  queryKey: ["ready"],
+  queryFn: async ({ signal }) => readJson<{ status: string; version: string }>("/ready", signal),
+  refetchInterval: 60_000,
 });
 
 export const keysQuery = queryOptions({
@@ -186,17 +192,38 @@ export interface RunFilter {
   state?: string;
 }
 
+/** The first page is what a screen shows, so that it is there soon; those that follow while one scrolls are longer. */
+const FIRST_RUNS = 60;
+
 export const runsQuery = (entity: string, project: string, filter: RunFilter, limit = 200) =>
   infiniteQueryOptions({
     queryKey: ["runs", entity, project, filter, limit],
     queryFn: async ({ pageParam }) =>
       got(
         api.GET("/api/v1/entities/{entity}/projects/{project}/runs", {
-          params: { ...projectPath(entity, project), query: { ...filter, limit, ...(pageParam ? { after: pageParam } : {}) } },
+          params: { ...projectPath(entity, project), query: { ...filter, ...(pageParam ? { limit, after: pageParam } : { limit: Math.min(limit, FIRST_RUNS) }) } },
         }),
       ),
     initialPageParam: "",
     getNextPageParam: (page) => page.next ?? undefined,
+  });
+
+const projectRoute = (entity: string, project: string) => `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}`;
+
+/** Runs by equal values of some keys, with how the metrics of each group lie. */
+export const runGroupsQuery = (entity: string, project: string, by: string[], metrics: string[], filter: string | undefined) =>
+  queryOptions({
+    queryKey: ["runs", entity, project, "groups", by, metrics, filter ?? ""],
+    queryFn: async ({ signal }) =>
+      (await readJson<{ items: RunGroup[] }>(withQuery(`${projectRoute(entity, project)}/run-groups`, { by: JSON.stringify(by), ...(metrics.length > 0 ? { metrics: JSON.stringify(metrics) } : {}), filter }), signal)).items,
+  });
+
+/** The keys that configs and summaries of a project's runs have. */
+export const runKeysQuery = (entity: string, project: string) =>
+  queryOptions({
+    queryKey: ["run-keys", entity, project],
+    queryFn: async ({ signal }) => (await readJson<{ items: RunKey[] }>(`${projectRoute(entity, project)}/run-keys`, signal)).items,
+    staleTime: 30_000,
   });
 
 const runPath = (entity: string, project: string, run: string) => ({ path: { entity, project, run } });

@@ -500,6 +500,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/entities/{entity}/projects/{project}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Streams, as server-sent events, which runs of a project change (or only `run`), each at most once a second: the event
+         *     `run` with what is known about it now, `deleted` with `{id}`, and `all` when it is unknown what was missed and everything
+         *     has to be read anew. The first event is `ready`: what changes from then on is not missed.
+         */
+        get: operations["run_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/entities/{entity}/projects/{project}/code": {
         parameters: {
             query?: never;
@@ -620,6 +641,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/entities/{entity}/projects/{project}/run-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Puts the runs of a project into groups of equal values of the keys `by` (at most 4), the largest first, at most 1,000: how
+         *     many runs, in which states, and count, mean, least and greatest of each of the keys `metrics` (at most 20).
+         */
+        get: operations["run_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/entities/{entity}/projects/{project}/run-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the keys that configs and summaries of a project's runs have, with the kinds of their values, at most 20,000. */
+        get: operations["run_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/entities/{entity}/projects/{project}/run-series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the same series of several runs (`runs`, at most 100, by their ids), as `/history` does for one: for charts that lay
+         *     runs over each other. `keys` names at least one. Runs that are not there are left out.
+         */
+        get: operations["runs_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/entities/{entity}/projects/{project}/runs": {
         parameters: {
             query?: never;
@@ -629,7 +707,8 @@ export interface paths {
         };
         /**
          * Lists the runs of a project, newest first unless `order` (`+`/`-` and a key) says otherwise. `filter` is a JSON document
-         *     in the client's form.
+         *     in the client's form. With `keys` (`config.lr,summary.loss`) configs and summaries have those keys alone, under their
+         *     dotted names.
          */
         get: operations["run_list"];
         put?: never;
@@ -739,10 +818,32 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Reads a run's console output as text; with `follow=true` server-sent events, closed by the event `end`. A line that
-         *     its writer draws again (a progress bar) is sent again under the same number.
+         * Reads a run's console output as text: all of it, the last `tail` lines, or `lines` lines from `from_line` (from 1) on. The
+         *     headers `x-log-lines` and `x-log-first-line` say how many lines there are and which is the first of the answer. With
+         *     `follow=true` server-sent events from that line on, closed by the event `end`. A line that its writer draws again (a
+         *     progress bar) is sent again under the same number.
          */
         get: operations["run_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/entities/{entity}/projects/{project}/runs/{run}/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds the lines of a run's console output that have a text (upper and lower case alike) or match a regular expression. An
+         *     answer may have fewer matches than `limit`, none even, and still a `next`: the server looks at so much of a log at once.
+         */
+        get: operations["run_log_search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -827,6 +928,23 @@ export interface paths {
         patch: operations["queue_patch"];
         trace?: never;
     };
+    "/api/v1/entities/{entity}/queues/{queue}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists attempts of a queue's items in a window: those that last, then those whose items ended last. `limit` counts items. */
+        get: operations["queue_attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/entities/{entity}/queues/{queue}/drain": {
         parameters: {
             query?: never;
@@ -879,6 +997,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/entities/{entity}/queues/{queue}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the jobs whose items ended on a queue in a window, at most 50, with durations and what their newest runs used of
+         *     CPU, GPU and memory.
+         */
+        get: operations["queue_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/entities/{entity}/queues/{queue}/pause": {
         parameters: {
             query?: never;
@@ -920,7 +1058,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Says how a queue did: waiting times, durations, endings. */
+        /**
+         * Says how a queue did in a window of at most 90 days (a week unless `since` says otherwise, to now): states over time in
+         *     `slices` (90), waiting times, durations, endings, causes of failures, use by user.
+         */
         get: operations["queue_stats"];
         put?: never;
         post?: never;
@@ -991,8 +1132,32 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reads an item's log as text; with `follow=true` server-sent events, closed by the event `end`. */
+        /**
+         * Reads an item's log as text: all of it, the last `tail` lines, or `lines` lines from `from_line` (from 1) on. The headers
+         *     `x-log-lines` and `x-log-first-line` say how many lines there are and which is the first of the answer. With
+         *     `follow=true` server-sent events from that line on, closed by the event `end`.
+         */
         get: operations["item_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/items/{id}/logs/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Finds the lines of an item's log that have a text (upper and lower case alike) or match a regular expression. An answer
+         *     may have fewer matches than `limit`, none even, and still a `next`: the server looks at so much of a log at once.
+         */
+        get: operations["item_log_search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1292,6 +1457,51 @@ export interface components {
             /** @description `leased running finished failed stopped lost`. */
             state: string;
         };
+        /** @description One attempt, for a timeline. */
+        AttemptSpan: {
+            /** @description Id of the agent. */
+            agent?: string | null;
+            /** @description Its name, while it is known. */
+            agent_name?: string | null;
+            /** @description Who asked for the item. */
+            author: string;
+            /** @description When the agent took it. */
+            begin: string;
+            /** @description The code of why it ended so. */
+            cause?: string | null;
+            /** @description When it ended; null while it lasts. */
+            end?: string | null;
+            /** @description GPUs that were set aside, by their names; of an item's newest attempt only. */
+            gpus: string[];
+            /** @description Item. */
+            item: string;
+            /** @description Job of the item. */
+            job?: string | null;
+            /**
+             * Format: int32
+             * @description Attempt, from 1.
+             */
+            number: number;
+            /** @description Project of the run. */
+            project: string;
+            /** @description Run of the item. */
+            run?: string | null;
+            /** @description `leased running finished failed stopped lost`. */
+            state: string;
+        };
+        /** @description A part of a distribution. */
+        Bin: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Greatest value in milliseconds that belongs here; null in the last one.
+             */
+            up_to_ms?: number | null;
+        };
         /** @description Answer to the question for a build. */
         BuildAnswer: {
             /**
@@ -1346,6 +1556,24 @@ export interface components {
              * @description How long to wait for it at most, 0 to [`BUILD_WAIT_MS`].
              */
             wait_ms?: number;
+        };
+        /** @description Failures of one cause. */
+        CauseCount: {
+            /** @description The reason's code; `exit:1` or `signal:9` where there is none. */
+            cause: string;
+            /**
+             * Format: int64
+             * @description How many items.
+             */
+            count: number;
+            /** @description Number of the help page; empty when there is none. */
+            help: string;
+            /** @description The newest of them, at most five. */
+            items: string[];
+            /** @description When the newest of them ended. */
+            last_at: string;
+            /** @description What the newest of them says. */
+            message: string;
         };
         /** @description Body of a claim. */
         Claim: {
@@ -1403,6 +1631,22 @@ export interface components {
             uploads: components["schemas"]["Upload"][];
             /** @description `vN` once it is committed: the same code was uploaded before. */
             version?: string | null;
+        };
+        /** @description One line of a followed console, as server-sent event. */
+        ConsoleLine: {
+            /** @description Which of several processes. */
+            label?: string | null;
+            /** @description `error` for what went to stderr. */
+            level?: string | null;
+            /**
+             * Format: int64
+             * @description Line number, from 1. A line that is drawn again keeps its number.
+             */
+            line: number;
+            /** @description The line, without its line feed. */
+            text: string;
+            /** @description When, as the client wrote it. */
+            time?: string | null;
         };
         /** @description A user's personal space or a team. */
         Entity: {
@@ -1695,6 +1939,38 @@ export interface components {
             /** @description Where they come from: `schema`, `types`, or `unknown` until the first run. */
             from: string;
         };
+        /** @description How one job's items did on a queue, and what their runs used. */
+        JobLoad: {
+            cpu_percent?: components["schemas"]["Load"] | null;
+            /** @description From lease to end. */
+            duration: components["schemas"]["Spread"];
+            /**
+             * Format: int64
+             * @description Those of them that failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Those of them that finished.
+             */
+            finished: number;
+            gpu_memory_percent?: components["schemas"]["Load"] | null;
+            gpu_percent?: components["schemas"]["Load"] | null;
+            /**
+             * Format: int64
+             * @description Items that ended in the window.
+             */
+            items: number;
+            /** @description `entity/project/name`; null for images. */
+            job?: string | null;
+            memory_bytes?: components["schemas"]["Load"] | null;
+            memory_percent?: components["schemas"]["Load"] | null;
+            /**
+             * Format: int64
+             * @description How many runs the following figures are of: the newest ones that logged system metrics.
+             */
+            runs_measured: number;
+        };
         /** @description Answer of what makes a job. */
         JobMade: components["schemas"]["JobVersion"] & {
             /** @description `created`, `updated`, or `unchanged` when the newest version has the same content. */
@@ -1931,6 +2207,64 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list, whatever its noun. */
+        List_AttemptSpan: {
+            /** @description The objects. */
+            items: {
+                /** @description Id of the agent. */
+                agent?: string | null;
+                /** @description Its name, while it is known. */
+                agent_name?: string | null;
+                /** @description Who asked for the item. */
+                author: string;
+                /** @description When the agent took it. */
+                begin: string;
+                /** @description The code of why it ended so. */
+                cause?: string | null;
+                /** @description When it ended; null while it lasts. */
+                end?: string | null;
+                /** @description GPUs that were set aside, by their names; of an item's newest attempt only. */
+                gpus: string[];
+                /** @description Item. */
+                item: string;
+                /** @description Job of the item. */
+                job?: string | null;
+                /**
+                 * Format: int32
+                 * @description Attempt, from 1.
+                 */
+                number: number;
+                /** @description Project of the run. */
+                project: string;
+                /** @description Run of the item. */
+                run?: string | null;
+                /** @description `leased running finished failed stopped lost`. */
+                state: string;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
+        List_ConsoleLine: {
+            /** @description The objects. */
+            items: {
+                /** @description Which of several processes. */
+                label?: string | null;
+                /** @description `error` for what went to stderr. */
+                level?: string | null;
+                /**
+                 * Format: int64
+                 * @description Line number, from 1. A line that is drawn again keeps its number.
+                 */
+                line: number;
+                /** @description The line, without its line feed. */
+                text: string;
+                /** @description When, as the client wrote it. */
+                time?: string | null;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
         List_Entity: {
             /** @description The objects. */
             items: {
@@ -2095,6 +2429,43 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list, whatever its noun. */
+        List_JobLoad: {
+            /** @description The objects. */
+            items: {
+                cpu_percent?: components["schemas"]["Load"] | null;
+                /** @description From lease to end. */
+                duration: components["schemas"]["Spread"];
+                /**
+                 * Format: int64
+                 * @description Those of them that failed.
+                 */
+                failed: number;
+                /**
+                 * Format: int64
+                 * @description Those of them that finished.
+                 */
+                finished: number;
+                gpu_memory_percent?: components["schemas"]["Load"] | null;
+                gpu_percent?: components["schemas"]["Load"] | null;
+                /**
+                 * Format: int64
+                 * @description Items that ended in the window.
+                 */
+                items: number;
+                /** @description `entity/project/name`; null for images. */
+                job?: string | null;
+                memory_bytes?: components["schemas"]["Load"] | null;
+                memory_percent?: components["schemas"]["Load"] | null;
+                /**
+                 * Format: int64
+                 * @description How many runs the following figures are of: the newest ones that logged system metrics.
+                 */
+                runs_measured: number;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
         List_JobVersion: {
             /** @description The objects. */
             items: {
@@ -2150,6 +2521,33 @@ export interface components {
                 id: string;
                 /** @description First letters of the secret, to tell keys apart. */
                 prefix: string;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
+        List_LogMatch: {
+            /** @description The objects. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description Attempt.
+                 */
+                attempt: number;
+                /**
+                 * Format: int64
+                 * @description Line number in that phase's log, from 1.
+                 */
+                line: number;
+                /**
+                 * Format: int64
+                 * @description Line number over everything that was searched, from 1: what `from_line` takes.
+                 */
+                number: number;
+                /** @description Phase. */
+                phase: string;
+                /** @description The line, at most 1,000 characters of it. */
+                text: string;
             }[];
             /** @description Pass it as `after` for the next page; null at the end. */
             next?: string | null;
@@ -2308,6 +2706,41 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list, whatever its noun. */
+        List_RunGroup: {
+            /** @description The objects. */
+            items: {
+                /** @description What the metrics asked for are, by their keys. */
+                metrics: {
+                    [key: string]: components["schemas"]["MetricSummary"];
+                };
+                /**
+                 * Format: int64
+                 * @description How many runs.
+                 */
+                runs: number;
+                /** @description How many in each state. */
+                states: {
+                    [key: string]: number;
+                };
+                /** @description The values, in the order of the keys; null where a run has none. */
+                values: Record<string, never>[];
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
+        List_RunKey: {
+            /** @description The objects. */
+            items: {
+                /** @description `config.…` or `summary.…`, dotted. */
+                key: string;
+                /** @description Kinds of its values: `number text bool other`. */
+                kinds: string[];
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
         List_String: {
             /** @description The objects. */
             items: string[];
@@ -2360,6 +2793,19 @@ export interface components {
             /** @description Pass it as `after` for the next page; null at the end. */
             next?: string | null;
         };
+        /** @description A figure over time. */
+        Load: {
+            /**
+             * Format: double
+             * @description Greatest of them.
+             */
+            max: number;
+            /**
+             * Format: double
+             * @description Mean of the samples.
+             */
+            mean: number;
+        };
         /**
          * @description Answer to log bytes: how far the server's copy reaches. When the bytes sent did not join on to it, they were not
          *     stored and the agent goes on from here.
@@ -2370,6 +2816,28 @@ export interface components {
              * @description Bytes stored of this phase's log.
              */
             end: number;
+        };
+        /** @description A line of a log in which a text was found. */
+        LogMatch: {
+            /**
+             * Format: int32
+             * @description Attempt.
+             */
+            attempt: number;
+            /**
+             * Format: int64
+             * @description Line number in that phase's log, from 1.
+             */
+            line: number;
+            /**
+             * Format: int64
+             * @description Line number over everything that was searched, from 1: what `from_line` takes.
+             */
+            number: number;
+            /** @description Phase. */
+            phase: string;
+            /** @description The line, at most 1,000 characters of it. */
+            text: string;
         };
         /** @description Who the caller is. */
         Me: {
@@ -2390,6 +2858,29 @@ export interface components {
             service: boolean;
             /** @description User name. */
             username: string;
+        };
+        /** @description A metric over several runs; what is not a finite number does not count. */
+        MetricSummary: {
+            /**
+             * Format: int64
+             * @description How many runs have it.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Greatest.
+             */
+            max?: number | null;
+            /**
+             * Format: double
+             * @description Mean.
+             */
+            mean?: number | null;
+            /**
+             * Format: double
+             * @description Least.
+             */
+            min?: number | null;
         };
         /** @description Body that announces the files of a job's code. */
         NewCode: {
@@ -2524,6 +3015,29 @@ export interface components {
         OutcomeReport: {
             /** @description How it ended. */
             outcome: components["schemas"]["Outcome"];
+        };
+        /**
+         * @description Items by state over time. All lists have one entry a slice. An item with several attempts counts as waiting until its
+         *     last one.
+         */
+        OverTime: {
+            /** @description Failed in the slice. */
+            failed: number[];
+            /** @description Finished in the slice. */
+            finished: number[];
+            /** @description Pushed in the slice. */
+            pushed: number[];
+            /** @description With an agent at the end of the slice. */
+            running: number[];
+            /** @description Stopped in the slice. */
+            stopped: number[];
+            /** @description Waiting at the end of the slice. */
+            waiting: number[];
+            /**
+             * Format: int64
+             * @description Width of a slice in milliseconds; the first begins at `since`.
+             */
+            width_ms: number;
         };
         /** @description Begin or end of a phase. */
         PhaseReport: {
@@ -2666,27 +3180,39 @@ export interface components {
             /** @description A line per queue, in the order of the body, then those that are deleted. */
             changes: components["schemas"]["QueueChange"][];
         };
-        /** @description How a queue did since a time. */
+        /** @description How a queue did in a window of time. */
         QueueStats: {
-            /** @description Items by their state now. */
+            /** @description Items by their state now, whatever the window. */
             counts: {
                 [key: string]: number;
             };
-            /** @description From lease to end, in milliseconds. */
+            /** @description From lease to end, of items that ended in the window. */
             duration: components["schemas"]["Spread"];
-            /** @description Items pushed since then that have ended, by how. */
+            /** @description Items that ended in the window, by how. */
             ended: {
                 [key: string]: number;
             };
+            /** @description Why items failed in the window, the most frequent cause first. */
+            errors: components["schemas"]["CauseCount"][];
+            /** @description Whether `errors` counts only the newest failures, for there were too many. */
+            errors_cut: boolean;
+            /** @description States over time, in slices of equal width. */
+            over_time: components["schemas"]["OverTime"];
             /**
              * Format: int64
-             * @description Items pushed since then.
+             * @description Items pushed in the window.
              */
             pushed: number;
             /** @description From when on. */
             since: string;
-            /** @description From push to lease, in milliseconds. */
+            /** @description Until when; what happens at this instant is not counted. */
+            until: string;
+            /** @description What each user's attempts used in the window, the most first. */
+            users: components["schemas"]["Usage"][];
+            /** @description From push to lease, of items leased in the window. */
             waiting: components["schemas"]["Spread"];
+            /** @description The same as a distribution: how many waited up to each bound. */
+            waiting_histogram: components["schemas"]["Bin"][];
         };
         /** @description Answer of a queue's `/stats`. */
         QueueStatsAnswer: {
@@ -2852,6 +3378,24 @@ export interface components {
             /** @description Where to get it: a signed link. */
             url: string;
         };
+        /** @description Runs with equal values of some keys. */
+        RunGroup: {
+            /** @description What the metrics asked for are, by their keys. */
+            metrics: {
+                [key: string]: components["schemas"]["MetricSummary"];
+            };
+            /**
+             * Format: int64
+             * @description How many runs.
+             */
+            runs: number;
+            /** @description How many in each state. */
+            states: {
+                [key: string]: number;
+            };
+            /** @description The values, in the order of the keys; null where a run has none. */
+            values: Record<string, never>[];
+        };
         /** @description The job that a run became or ran, or why it became none. */
         RunJob: {
             /** @description `entity/project/name:vN`. */
@@ -2863,6 +3407,50 @@ export interface components {
         RunJobAnswer: {
             /** @description The job, or why there is none. */
             job: components["schemas"]["RunJob"];
+        };
+        /** @description A key of the configs or summaries of a project's runs. */
+        RunKey: {
+            /** @description `config.…` or `summary.…`, dotted. */
+            key: string;
+            /** @description Kinds of its values: `number text bool other`. */
+            kinds: string[];
+        };
+        /** @description What a change stream says about a run that is there or has changed. */
+        RunNote: {
+            /** @description When it ended. */
+            ended_at?: string | null;
+            /** @description Last sign of life. */
+            heartbeat_at: string;
+            /**
+             * Format: int64
+             * @description How many history rows it has.
+             */
+            history_rows: number;
+            /** @description The id that people see. */
+            id: string;
+            /**
+             * Format: int64
+             * @description How many console lines.
+             */
+            log_lines: number;
+            /** @description Display name. */
+            name: string;
+            /** @description Where it stands. */
+            state: string;
+            /**
+             * Format: int64
+             * @description How many rows of system metrics.
+             */
+            system_rows: number;
+            /** @description When its documents or what people say about it changed last. */
+            updated_at: string;
+        };
+        /** @description Answer of `/run-series`: `[step, value, min, max]` per run and key. */
+        RunSeriesAnswer: {
+            /** @description Points by run and key. */
+            runs: {
+                [key: string]: Record<string, never>;
+            };
         };
         /** @description Body of `POST /session`: a password or an API key. */
         SignIn: {
@@ -3910,6 +4498,36 @@ export interface operations {
             };
         };
     };
+    run_changes: {
+        parameters: {
+            query?: {
+                run?: string;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["RunNote"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     code_begin: {
         parameters: {
             query?: never;
@@ -4195,12 +4813,120 @@ export interface operations {
             };
         };
     };
+    run_groups: {
+        parameters: {
+            query: {
+                by: string;
+                metrics?: string;
+                filter?: string;
+                state?: string;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_RunGroup"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    run_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                entity: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_RunKey"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    runs_series: {
+        parameters: {
+            query: {
+                runs: string;
+                keys: string;
+                points?: number;
+                from?: number;
+                to?: number;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSeriesAnswer"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     run_list: {
         parameters: {
             query?: {
                 filter?: string;
                 order?: string;
                 state?: string;
+                keys?: string;
                 after?: string;
                 limit?: number;
             };
@@ -4537,6 +5263,9 @@ export interface operations {
         parameters: {
             query?: {
                 follow?: boolean;
+                tail?: number;
+                from_line?: number;
+                lines?: number;
             };
             header?: never;
             path: {
@@ -4557,6 +5286,52 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    run_log_search: {
+        parameters: {
+            query: {
+                q: string;
+                regex?: boolean;
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                project: string;
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ConsoleLine"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4874,6 +5649,45 @@ export interface operations {
             };
         };
     };
+    queue_attempts: {
+        parameters: {
+            query?: {
+                since?: string;
+                until?: string;
+                after?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AttemptSpan"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     queue_drain: {
         parameters: {
             query?: never;
@@ -4988,6 +5802,43 @@ export interface operations {
             };
         };
     };
+    queue_jobs: {
+        parameters: {
+            query?: {
+                since?: string;
+                until?: string;
+            };
+            header?: never;
+            path: {
+                entity: string;
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_JobLoad"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     queue_pause: {
         parameters: {
             query?: never;
@@ -5036,6 +5887,8 @@ export interface operations {
         parameters: {
             query?: {
                 since?: string;
+                until?: string;
+                slices?: number;
             };
             header?: never;
             path: {
@@ -5055,6 +5908,12 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5144,6 +6003,9 @@ export interface operations {
                 attempt?: number;
                 phase?: string;
                 follow?: boolean;
+                tail?: number;
+                from_line?: number;
+                lines?: number;
             };
             header?: never;
             path: {
@@ -5162,6 +6024,52 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    item_log_search: {
+        parameters: {
+            query: {
+                q: string;
+                regex?: boolean;
+                attempt?: number;
+                phase?: string;
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_LogMatch"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,7 +5,7 @@ import { type ReactNode, Suspense, useCallback, useEffect, useState } from "reac
 import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
 import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
-import { meQuery, projectsQuery, queuesQuery } from "../api/queries";
+import { meQuery, projectsQuery, queuesQuery, readyQuery } from "../api/queries";
 import { Icon } from "../components/icons";
 import { Dialog, IconButton } from "../components/parts";
 import { Failure, Loading } from "../components/view";
@@ -78,6 +78,12 @@ function Shell() {
         if (!filter) return;
         event.preventDefault();
         filter.focus();
+      } else if (event.key === "j" || event.key === "k") {
+        // In a table the rows take these keys themselves.
+        const row = target.closest("tr") ? null : document.querySelector<HTMLElement>("#page tbody tr[tabindex]");
+        if (!row) return;
+        event.preventDefault();
+        row.focus();
       } else if (event.key === "?") {
         setHelp(true);
       }
@@ -142,6 +148,7 @@ function Side({ open }: { open: boolean }) {
   const queues = useQuery(queuesQuery(entities));
   const projects = useQuery(projectsQuery(one));
   const liveness = useLiveness();
+  const ready = useQuery(readyQuery);
   // Queues where something waits and nobody takes it.
   const stuck = (queues.data ?? []).filter(
     (queue) => (queue.counts.queued ?? 0) > 0 && !queue.agents.some((agent) => agent.status === "polling" || agent.status === "running"),
@@ -189,6 +196,8 @@ function Side({ open }: { open: boolean }) {
       </nav>
       <div className="foot" role="status">
         {liveness === "live" ? "Live" : liveness === "polling" ? "Asking every few seconds" : "Paused"}
+        {ready.data && <span title={`The server is ${ready.data.status}`}> · v{ready.data.version}</span>}
+        {ready.isError && <span style={{ color: "var(--red)" }}> · the server does not answer</span>}
       </div>
     </div>
   );

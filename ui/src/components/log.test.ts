@@ -1,15 +1,63 @@
 // @vitest-environment jsdom
-import { expect, test } from "vitest";
-import { LogBuffer } from "./log";
+import { expect, test, vi } from "vitest";
+import { BLOCK, type LogDoor, LogSource } from "./log-source";
 
-test("a line that is drawn again replaces the first, and old lines are counted", () => {
-  const log = new LogBuffer();
-  log.add({ number: 1, text: "10%" });
-  log.add({ number: 2, text: "b" });
-  log.add({ number: 1, text: "100%" });
-  expect(log.lines.map((line) => line.text)).toEqual(["100%", "b"]);
-  for (let number = 3; number <= 215_000; number++) log.add({ number, text: "x" });
-  expect(log.lines.length + log.dropped).toBe(215_000);
-  expect(log.lines.length).toBeLessThanOrEqual(210_000);
-  expect(log.lines.at(-1)?.number).toBe(215_000);
+/** A log of so many lines `line N`, and what was asked for. */
+function door(lines: number) {
+  const asked: object[] = [];
+  let send: ((line: { line: number; text: string }) => void) | null = null;
+  const text = (from: number, n: number) => Array.from({ length: Math.max(0, Math.min(n, lines - from + 1)) }, (_, i) => `line ${from + i}\n`).join("");
+  const it: LogDoor = {
+    read: async (_path, part) => {
+      asked.push(part);
+      const first = part.tail ? Math.max(1, lines - part.tail + 1) : (part.from_line ?? 1);
+      return Promise.resolve({ text: text(first, part.tail ?? part.lines ?? lines), first, lines });
+    },
+    follow: (path, onLine) => {
+      asked.push({ path });
+      send = onLine;
+      return () => undefined;
+    },
+  };
+  return { it, asked, send: (line: number, words: string) => send?.({ line, text: words }) };
+}
+
+test("a million lines are opened at their end, and read where one looks", async () => {
+  const { it, asked } = door(1_000_000);
+  const log = new LogSource("/log", it);
+  log.open();
+  await vi.waitFor(() => expect(log.opened).toBe(true));
+  expect(log.total).toBe(1_000_000);
+  expect(log.line(1_000_000)?.text).toBe("line 1000000");
+  expect(log.line(5)).toBeUndefined();
+  expect(asked).toEqual([{ tail: 1000 }, { path: "/log?follow=true&from_line=1000001" }]);
+  log.need(1, 10);
+  log.need(1, 10);
+  await vi.waitFor(() => expect(log.line(5)?.text).toBe("line 5"));
+  // What is there or on its way is not asked for again.
+  log.need(1, 10);
+  expect(asked.slice(2)).toEqual([{ from_line: 1, lines: BLOCK }]);
+});
+
+test("lines come live, and one that is drawn again replaces the first", async () => {
+  const { it, send } = door(2);
+  const log = new LogSource("/log?phase=run", it);
+  log.open();
+  await vi.waitFor(() => expect(log.opened).toBe(true));
+  send(3, "10%");
+  send(4, "b");
+  send(3, "100%");
+  expect(log.total).toBe(4);
+  expect([1, 2, 3, 4].map((n) => log.line(n)?.text)).toEqual(["line 1", "line 2", "100%", "b"]);
+});
+
+test("memory stays flat: what is far away is dropped and read again", async () => {
+  const { it, send } = door(0);
+  const log = new LogSource("/log", it);
+  log.open();
+  await vi.waitFor(() => expect(log.opened).toBe(true));
+  for (let number = 1; number <= 300_000; number++) send(number, "x");
+  expect(log.total).toBe(300_000);
+  expect(log.line(300_000)?.text).toBe("x");
+  expect(log.line(1)).toBeUndefined();
 });

@@ -1,220 +1,49 @@
-/** A log: live, coloured, searchable, drawn only where it is looked at. Lines live outside React, so that thousands a
-    second cost one drawing per frame. */
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { readText } from "../api/client";
-import { followLog } from "../api/live";
+/** A log: live, coloured, searchable, drawn only where it is looked at. */
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { count } from "../format/text";
-import { pieces, plainText } from "./ansi";
+import { pieces } from "./ansi";
+import { LogSource, searchLog } from "./log-source";
 import { Failure } from "./view";
 
-export interface LogLine {
-  number: number;
-  text: string;
-  level?: string | null;
+const ROW = 18;
+/** Rows drawn beyond what is seen, on either side. */
+const MARGIN = 40;
+/** Rows of a scrolled area at most: browsers end at some 17 million pixels. */
+const MOST_ROWS = 900_000;
+/** Wrapped lines have heights of their own: so many are laid out. */
+const WRAPPED = 1_500;
+
+/** The line that the address names. */
+function namedLine(): number | null {
+  const found = /^#L(\d+)$/.exec(globalThis.location?.hash ?? "");
+  return found ? Number(found[1]) : null;
 }
 
-/** Lines that are kept; older ones are counted, and the download has them all. */
-const KEPT = 200_000;
-
-/** Holds the lines of one stream. A line that is sent again under its number replaces the first. */
-export class LogBuffer {
-  lines: LogLine[] = [];
-  dropped = 0;
-  version = 0;
-  ended = false;
-  broken = false;
-  private watchers = new Set<() => void>();
-  private scheduled = false;
-
-  watch = (run: () => void) => {
-    this.watchers.add(run);
-    return () => this.watchers.delete(run);
-  };
-
-  add(line: LogLine) {
-    const last = this.lines.at(-1);
-    if (last && line.number <= last.number) {
-      // Numbers rise, so the place is found from the end.
-      for (let i = this.lines.length - 1; i >= 0 && this.lines[i]!.number >= line.number; i--) {
-        if (this.lines[i]!.number === line.number) this.lines[i] = line;
-      }
-    } else {
-      this.lines.push(line);
-      if (this.lines.length > KEPT + 10_000) {
-        this.dropped += this.lines.length - KEPT;
-        this.lines = this.lines.slice(-KEPT);
-      }
-    }
-    this.changed();
-  }
-
-  end(ended: boolean) {
-    this.ended = ended;
-    this.broken = !ended;
-    this.changed();
-  }
-
-  /** Begins anew: the stream is read again from its start. */
-  clear() {
-    this.lines = [];
-    this.dropped = 0;
-    this.ended = this.broken = false;
-    this.changed();
-  }
-
-  private changed() {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    const tell = () => {
-      this.scheduled = false;
-      this.version++;
-      this.watchers.forEach((run) => run());
-    };
-    if (typeof requestAnimationFrame === "function" && !document.hidden) requestAnimationFrame(tell);
-    else setTimeout(tell, 200);
-  }
-}
-
-interface Sent {
-  line: number;
-  text: string;
-  level?: string | null;
-}
-
-/** Follows a log route while the component is drawn and the page is visible. */
-function useLog(path: string): { log: LogBuffer; again: () => void } {
-  const log = useMemo(() => {
-    void path;
-    return new LogBuffer();
-  }, [path]);
-  const [round, setRound] = useState(0);
-  const again = useCallback(() => {
-    log.clear();
-    setRound((n) => n + 1);
-  }, [log]);
-  useEffect(() => {
-    log.clear();
-    let retry: ReturnType<typeof setTimeout> | undefined;
-    const url = `${path}${path.includes("?") ? "&" : "?"}follow=true`;
-    let number = 0;
-    const stop = followLog<Sent>(
-      url,
-      (line) => {
-        number = line.line ?? number + 1;
-        log.add({ number, text: line.text, level: line.level ?? null });
-      },
-      (ended) => {
-        log.end(ended);
-        // The server went away: the stream is read again a moment later.
-        if (!ended) retry = setTimeout(again, 5_000);
-      },
-    );
-    return () => {
-      clearTimeout(retry);
-      stop();
-    };
-  }, [path, log, round, again]);
-  useSyncExternalStore(log.watch, () => log.version);
-  return { log, again };
-}
-
-/** `path` is a route that answers text, and events with `follow=true`. */
+/** `path` is a route that answers text, parts of it, and events with `follow=true`. */
 export function Log({ path, name = "Log", file, height = 360 }: { path: string; name?: string; file: string; height?: number | string }) {
-  const { log, again } = useLog(path);
-  const [follow, setFollow] = useState(true);
+  const source = useMemo(() => new LogSource(path), [path]);
+  useEffect(() => source.open(), [source]);
+  useSyncExternalStore(source.watch, () => source.version);
+  const [follow, setFollow] = useState(() => namedLine() === null);
   const [wrap, setWrap] = useState(false);
-  const [search, setSearch] = useState("");
-  const [hit, setHit] = useState(0);
-  const [failure, setFailure] = useState<unknown>(null);
-  const box = useRef<HTMLDivElement>(null);
-  const lines = log.lines;
-
-  const hits = useMemo(() => {
-    const wanted = search.toLowerCase();
-    if (wanted === "") return [];
-    const found: number[] = [];
-    lines.forEach((line, index) => {
-      if (found.length < 10_000 && plainText(line.text).toLowerCase().includes(wanted)) found.push(index);
-    });
-    return found;
-    // The version says that lines changed; the array is changed in place.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [search, log.version]);
-
-  // The library's functions must not be memoized; nothing here is.
-  // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({
-    count: lines.length,
-    getScrollElement: () => box.current,
-    estimateSize: () => 18,
-    overscan: 30,
+  const [target, setTarget] = useState<{ line: number } | null>(() => {
+    const line = namedLine();
+    return line ? { line } : null;
   });
-
-  useEffect(() => {
-    if (follow && lines.length > 0) virtual.scrollToIndex(lines.length - 1, { align: "end" });
-    // Only new lines scroll.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [log.version, follow]);
-
-  useEffect(() => {
-    const wanted = /^#L(\d+)$/.exec(location.hash)?.[1];
-    if (!wanted || lines.length === 0) return;
-    const index = lines.findIndex((line) => line.number === Number(wanted));
-    if (index >= 0) {
-      setFollow(false);
-      virtual.scrollToIndex(index, { align: "center" });
-    }
-    // Once, when the first lines are there.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [lines.length > 0]);
-
-  const goTo = (step: number) => {
-    if (hits.length === 0) return;
-    const next = (hit + step + hits.length) % hits.length;
-    setHit(next);
+  const goTo = useCallback((line: number) => {
     setFollow(false);
-    virtual.scrollToIndex(hits[next]!, { align: "center" });
-  };
-
-  const download = async () => {
-    try {
-      const text = await readText(path);
-      const url = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-      const link = document.createElement("a");
-      link.href = url;
-      link.download = file;
-      link.click();
-      URL.revokeObjectURL(url);
-    } catch (error) {
-      setFailure(error);
-    }
-  };
+    setTarget({ line });
+  }, []);
 
   return (
     <div className="log-box" style={{ height }}>
       <div className="log-tools">
-        <input
-          className="input"
-          type="search"
-          aria-label="Search the log"
-          placeholder="Search"
-          value={search}
-          onChange={(event) => {
-            setSearch(event.target.value);
-            setHit(0);
-          }}
-          onKeyDown={(event) => event.key === "Enter" && goTo(event.shiftKey ? -1 : 1)}
-        />
-        {search && (
-          <span className="small quiet" role="status">
-            {hits.length === 0 ? "nothing found" : `${Math.min(hit + 1, hits.length)} of ${hits.length}`}
-          </span>
-        )}
+        <Search path={path} version={source.ended ? 0 : Math.floor(source.total / 1000)} onLine={goTo} />
         <span className="grow" />
-        <span className="small quiet">
-          {count(lines.length + log.dropped, "line")}
-          {log.ended ? "" : log.broken ? " · connecting again" : " · live"}
+        <span className="small quiet num">
+          {count(source.total, "line")}
+          {source.ended ? "" : source.broken ? " · connecting again" : source.opened ? " · live" : ""}
         </span>
         <label className="row small" style={{ gap: 4 }}>
           <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.target.checked)} /> Follow
@@ -222,60 +51,228 @@ export function Log({ path, name = "Log", file, height = 360 }: { path: string; 
         <label className="row small" style={{ gap: 4 }}>
           <input type="checkbox" checked={wrap} onChange={(event) => setWrap(event.target.checked)} /> Wrap
         </label>
-        <button type="button" className="button" onClick={() => void download()}>
+        <a className="button" href={path} download={file}>
           Download
-        </button>
-        {log.broken && (
-          <button type="button" className="button" onClick={again}>
-            Retry
-          </button>
-        )}
+        </a>
       </div>
-      {failure !== null && <Failure error={failure} retry={() => void download()} />}
-      {log.dropped > 0 && <div className="small quiet" style={{ padding: "2px 12px" }}>{count(log.dropped, "older line")} not shown; the download has them.</div>}
-      {/* Scrolling up by wheel or keys ends the following. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
-      <div
-        ref={box}
-        className={wrap ? "log wrap" : "log"}
-        role="log"
-        aria-label={name}
-        // A log scrolls, so the keyboard must reach it.
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        tabIndex={0}
-        onWheel={(event) => event.deltaY < 0 && setFollow(false)}
-        onKeyDown={(event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && setFollow(false)}
-      >
-        {lines.length === 0 && <div className="quiet" style={{ padding: 12 }}>{log.ended ? "Nothing was written." : "Nothing yet."}</div>}
-        <div style={{ height: virtual.getTotalSize(), position: "relative", minWidth: wrap ? undefined : "max-content" }}>
-          {virtual.getVirtualItems().map((item) => {
-            const line = lines[item.index];
-            if (!line) return null;
-            const found = hits[hit] === item.index;
-            return (
-              <div
-                key={item.key}
-                id={`L${line.number}`}
-                ref={virtual.measureElement}
-                data-index={item.index}
-                className={`line ${found ? "hit" : ""} ${line.level === "error" ? "error-level" : ""}`}
-                style={{ position: "absolute", top: 0, left: 0, right: 0, transform: `translateY(${item.start}px)` }}
-              >
-                <a href={`#L${line.number}`} aria-label={`Line ${line.number}`} onClick={() => setFollow(false)}>
-                  {line.number}
-                </a>
-                <span>
-                  {pieces(line.text).map((piece, index) => (
-                    <span key={index} className={piece.classes || undefined}>
-                      {piece.text}
-                    </span>
-                  ))}
-                </span>
-              </div>
-            );
-          })}
-        </div>
+      {source.failure !== null && <Failure error={source.failure} retry={source.again} />}
+      {wrap ? <Wrapped name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={goTo} /> : <Rows name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={goTo} />}
+    </div>
+  );
+}
+
+interface ViewProps {
+  name: string;
+  source: LogSource;
+  follow: boolean;
+  onFollow: (follow: boolean) => void;
+  target: { line: number } | null;
+  onLine: (line: number) => void;
+}
+
+/** Lines of one height: only those in view exist. */
+function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ top: 0, height: 400 });
+  const total = source.total;
+  // The oldest lines of a very long log are reached by the search and the download.
+  const before = Math.max(0, total - MOST_ROWS);
+  const rows = total - before;
+  const from = Math.max(0, Math.floor(view.top / ROW) - MARGIN);
+  const to = Math.min(rows, Math.ceil((view.top + view.height) / ROW) + MARGIN);
+
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const observer = new ResizeObserver(() => setView((now) => ({ ...now, height: element.clientHeight })));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => {
+    source.need(before + from + 1, before + to);
+  });
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (follow && element) {
+      element.scrollTop = element.scrollHeight;
+      setView((now) => (now.top === element.scrollTop ? now : { ...now, top: element.scrollTop }));
+    }
+    // New lines and the wish to follow scroll, nothing else does.
+  }, [total, follow]);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!target || !element || !source.opened) return;
+    element.scrollTop = Math.max(0, (target.line - before - 1) * ROW - element.clientHeight / 2);
+    // Once for each wish, when the log is there.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [target, source.opened]);
+
+  return (
+    <div
+      ref={box}
+      className="log"
+      role="log"
+      aria-label={name}
+      // A log scrolls, so the keyboard must reach it.
+      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+      tabIndex={0}
+      onScroll={(event) => {
+        const { scrollTop, clientHeight, scrollHeight } = event.currentTarget;
+        setView({ top: scrollTop, height: clientHeight });
+        if (follow && scrollHeight - scrollTop - clientHeight > 3 * ROW) onFollow(false);
+      }}
+    >
+      {total === 0 && <Nothing source={source} />}
+      {before > 0 && <div className="small quiet log-note">{count(before, "older line")} not shown here; the download has them.</div>}
+      <div style={{ height: rows * ROW, position: "relative", width: `calc(${source.widest}ch + 80px)`, minWidth: "100%" }}>
+        {Array.from({ length: Math.max(0, to - from) }, (_, index) => before + from + index + 1).map((number) => (
+          <Line key={number} number={number} source={source} hit={target?.line === number} top={(number - before - 1) * ROW} onLine={onLine} />
+        ))}
       </div>
     </div>
+  );
+}
+
+/** Lines of any height: the last ones, or those around the line that was asked for. */
+function Wrapped({ name, source, follow, onFollow, target, onLine }: ViewProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const [first, setFirst] = useState<number | null>(target && !follow ? Math.max(1, target.line - WRAPPED / 2) : null);
+  const [wanted, setWanted] = useState(target);
+  if (wanted !== target) {
+    setWanted(target);
+    if (target) setFirst(Math.max(1, target.line - WRAPPED / 2));
+  }
+  const total = source.total;
+  const from = follow || first === null ? Math.max(1, total - WRAPPED + 1) : first;
+  const to = Math.min(total, from + WRAPPED - 1);
+  useEffect(() => {
+    source.need(from, to);
+  });
+  useLayoutEffect(() => {
+    if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [total, follow]);
+  useLayoutEffect(() => {
+    if (target && !follow) document.getElementById(`L${target.line}`)?.scrollIntoView({ block: "center" });
+  }, [target, follow, source.opened]);
+  const show = (next: number) => {
+    onFollow(false);
+    setFirst(Math.max(1, next));
+  };
+  return (
+    <div
+      ref={box}
+      className="log wrap"
+      role="log"
+      aria-label={name}
+      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+      tabIndex={0}
+      onScroll={(event) => {
+        const { scrollTop, clientHeight, scrollHeight } = event.currentTarget;
+        if (follow && scrollHeight - scrollTop - clientHeight > 6 * ROW) {
+          // What one looks at stays where it is.
+          setFirst(from);
+          onFollow(false);
+        }
+      }}
+    >
+      {total === 0 && <Nothing source={source} />}
+      {from > 1 && (
+        <button type="button" className="link log-note" onClick={() => show(from - WRAPPED / 2)}>
+          Show earlier lines
+        </button>
+      )}
+      {Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index).map((number) => (
+        <Line key={number} number={number} source={source} hit={target?.line === number} top={null} onLine={onLine} />
+      ))}
+      {to < total && (
+        <button type="button" className="link log-note" onClick={() => show(from + WRAPPED / 2)}>
+          Show later lines
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Line({ number, source, hit, top, onLine }: { number: number; source: LogSource; hit: boolean; top: number | null; onLine: (line: number) => void }) {
+  const line = source.line(number);
+  return (
+    <div id={`L${number}`} className={`line ${hit ? "hit" : ""} ${line?.level === "error" ? "error-level" : ""}`} style={top === null ? undefined : { position: "absolute", top: 0, left: 0, minWidth: "100%", height: ROW, transform: `translateY(${top}px)` }}>
+      <a
+        href={`#L${number}`}
+        aria-label={`Line ${number}`}
+        tabIndex={-1}
+        onClick={(event) => {
+          event.preventDefault();
+          history.replaceState(history.state, "", `#L${number}`);
+          onLine(number);
+        }}
+      >
+        {number}
+      </a>
+      <span>
+        {line === undefined
+          ? ""
+          : pieces(line.text).map((piece, index) => (
+              <span key={index} className={piece.classes || undefined}>
+                {piece.text}
+              </span>
+            ))}
+      </span>
+    </div>
+  );
+}
+
+function Nothing({ source }: { source: LogSource }) {
+  return (
+    <div className="quiet" style={{ padding: 12 }}>
+      {source.ended ? "Nothing was written." : source.opened ? "Nothing yet." : ""}
+    </div>
+  );
+}
+
+/** The search of the whole log, which the server does: Enter goes to the next hit, Shift-Enter back. */
+function Search({ path, version, onLine }: { path: string; version: number; onLine: (line: number) => void }) {
+  const [text, setText] = useState("");
+  const [sought, setSought] = useState("");
+  const [at, setAt] = useState(-1);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      setSought(text.trim());
+      setAt(-1);
+    }, 200);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const found = useQuery({
+    queryKey: ["log-search", path, sought, version],
+    queryFn: ({ signal }) => searchLog(path, sought, signal),
+    enabled: sought !== "",
+    staleTime: 30_000,
+    placeholderData: (before) => before,
+  });
+  const hits = sought === "" ? [] : (found.data?.hits ?? []);
+  const go = (step: number) => {
+    if (hits.length === 0) return;
+    const next = at < 0 ? (step > 0 ? 0 : hits.length - 1) : (at + step + hits.length) % hits.length;
+    setAt(next);
+    onLine(hits[next]!.line);
+  };
+  const place = hits.length === 0 ? (found.isFetching ? "searching…" : "nothing found") : `${at < 0 ? "" : `${at + 1} of `}${hits.length.toLocaleString("en-US")}${found.data?.more ? "+" : ""}`;
+  return (
+    <>
+      <input className="input" type="search" aria-label="Search the log" placeholder="Search" data-filter value={text} onChange={(event) => setText(event.target.value)} onKeyDown={(event) => event.key === "Enter" && go(event.shiftKey ? -1 : 1)} />
+      {sought && (
+        <>
+          <span className="small quiet num" role="status">
+            {found.isError ? "the search failed" : place}
+          </span>
+          <button type="button" className="button bare icon" aria-label="Previous hit" disabled={hits.length === 0} onClick={() => go(-1)}>
+            ↑
+          </button>
+          <button type="button" className="button bare icon" aria-label="Next hit" disabled={hits.length === 0} onClick={() => go(1)}>
+            ↓
+          </button>
+        </>
+      )}
+    </>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { colourOf, columns, grouped, type Line, smooth, timeAt } from "./plot";
+import { colourOf, columns, grouped, type Line, smooth, stepAt, timeAt, valueNear } from "./plot";
 
 const line = (points: [number, number][]): Line => ({ label: "a", colour: "#000", dash: [], points: points.map(([step, value]) => [step, value, value - 1, value + 1]) });
 
@@ -21,11 +21,19 @@ describe("what is drawn", () => {
     expect(drawn.lines[0]!.min).toEqual([0, null, 2]);
   });
 
+  test("between its own points a line has its nearest value", () => {
+    expect(valueNear([1, null, null, 4], 1)).toBe(1);
+    expect(valueNear([null, null, null, 4], 1)).toBe(4);
+    expect(valueNear([1, null, null, null], 3, 1)).toBeNull();
+  });
+
   test("the time axis reads the clock of the run", () => {
     const times: Line["points"] = [[0, 10, 10, 10], [10, 30, 30, 30]];
     expect(timeAt(times, 5)).toBe(20);
     expect(timeAt(times, -1)).toBe(10);
     expect(timeAt([], 1)).toBeNull();
+    expect(stepAt(times, 20)).toBe(5);
+    expect(stepAt(times, 99)).toBe(10);
     expect(columns([{ ...line([[5, 1]]), times }], "time", 0).x).toEqual([20]);
   });
 

@@ -1,7 +1,8 @@
 /** Series to what is drawn: smoothing, axes, one table of columns. Pure. */
 import type { Series } from "../api/types";
 
-export type XAxis = "step" | "time";
+/** Steps, seconds since the run began, or the clock on the wall. */
+export type XAxis = "step" | "time" | "clock";
 
 /** Exponential smoothing that starts without a bias; 0 leaves the values. */
 export function smooth(values: (number | null)[], weight: number): (number | null)[] {
@@ -22,7 +23,7 @@ export interface Line {
   colour: string;
   dash: number[];
   points: Series;
-  /** Seconds since the run began, by step; for the time axis. */
+  /** Seconds by step, for the axes of time. */
   times?: Series | undefined;
 }
 
@@ -43,6 +44,14 @@ export function timeAt(times: Series, step: number): number | null {
   return from[1] + share * (to[1] - from[1]);
 }
 
+/** The step at a moment: `timeAt` the other way round. Times rise with steps, as clocks do. */
+export function stepAt(times: Series, seconds: number): number | null {
+  return timeAt(
+    times.map(([step, value]) => [value, step, step, step]),
+    seconds,
+  );
+}
+
 export interface Columns {
   x: number[];
   /** Per line: smoothed value, raw value, least, most; all over `x`. */
@@ -53,7 +62,7 @@ export interface Columns {
 export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
   const own = lines.map((line) =>
     line.points
-      .map(([step, value, min, max]) => ({ x: axis === "time" && line.times ? timeAt(line.times, step) : step, value, min, max }))
+      .map(([step, value, min, max]) => ({ x: axis !== "step" && line.times ? timeAt(line.times, step) : step, value, min, max }))
       .filter((point): point is { x: number; value: number; min: number; max: number } => point.x !== null),
   );
   const x = [...new Set(own.flatMap((points) => points.map((point) => point.x)))].sort((a, b) => a - b);
@@ -74,6 +83,15 @@ export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
       return columns;
     }),
   };
+}
+
+/** A line's value at an index of the shared axis, or the nearest one: lines have their own steps. */
+export function valueNear(column: (number | null)[], index: number, reach = 40): number | null {
+  for (let far = 0; far <= reach; far++) {
+    const value = column[index - far] ?? column[index + far];
+    if (value !== null && value !== undefined) return value;
+  }
+  return null;
 }
 
 /** Ten colours that colour-blind readers tell apart; then the same with dashes. */

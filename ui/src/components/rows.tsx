@@ -8,7 +8,12 @@ export interface Column<T> {
   /** Hidden on a phone. */
   wide?: boolean;
   hidden?: boolean;
+  /** Takes the room that is left, and is cut where there is too little. */
+  grow?: boolean;
 }
+
+const classOf = (column: { num?: boolean; wide?: boolean; grow?: boolean }) => [column.num && "num", column.wide && "phone-hide", column.grow && "grows"].filter(Boolean).join(" ");
+
 
 /** Draws `rows`; `j`/`k`/arrows move, Enter opens, `x` selects. */
 export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
@@ -42,7 +47,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
               </th>
             )}
             {columns.map((column) => (
-              <th key={column.name} className={`${column.num ? "num" : ""} ${column.wide ? "phone-hide" : ""}`}>
+              <th key={column.name} className={classOf(column)}>
                 {column.hidden ? <span className="hidden-text">{column.name}</span> : column.name}
               </th>
             ))}
@@ -67,7 +72,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
                 </td>
               )}
               {columns.map((column) => (
-                <td key={column.name} className={`${column.num ? "num" : ""} ${column.wide ? "phone-hide" : ""}`}>
+                <td key={column.name} className={classOf(column)}>
                   {column.cell(row)}
                 </td>
               ))}

@@ -15,11 +15,14 @@ mod me;
 mod projects;
 mod protocol;
 mod queues;
+mod run_changes;
 mod run_log;
 mod runs;
 #[cfg(test)]
 mod tests;
 mod usage;
+#[cfg(test)]
+mod view_tests;
 
 use axum::{Json, Router, extract::DefaultBodyLimit, http::Uri, response::Response};
 use lanza_service::Error;
@@ -61,6 +64,7 @@ fn routes() -> OpenApiRouter<AppState> {
                 .merge(usage::router())
                 .merge(projects::router())
                 .merge(runs::router())
+                .merge(run_changes::router())
                 .merge(run_log::router())
                 .merge(artifacts::router())
                 .merge(jobs::router())

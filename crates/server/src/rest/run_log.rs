@@ -3,22 +3,26 @@
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Json,
     body::{Body as Bytes, Bytes as Piece},
     extract::{Path, Query, State},
-    http::header,
     response::{
-        IntoResponse, Response,
+        AppendHeaders, IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
     },
 };
 use futures::{StreamExt, stream};
-use lanza_api::run::ConsoleLine;
-use lanza_service::{Actor, Error};
+use lanza_api::{List, run::ConsoleLine};
+use lanza_service::{Actor, Error, history::LogLine, logs::LogRange, needle::Needle};
 use lanza_store::runs::Run as Found;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::runs::{RunPath, find};
+use super::{
+    limit_of,
+    logs::line_headers,
+    runs::{RunPath, find},
+};
 use crate::{app::AppState, auth::Caller, problem::Answer};
 
 /// Lines that are read at once.
@@ -27,39 +31,85 @@ const LINES: usize = 5000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(run_log))
+    OpenApiRouter::new().routes(routes!(run_log)).routes(routes!(run_log_search))
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct LogQuery {
     #[serde(default)]
     follow: bool,
+    tail: Option<u64>,
+    from_line: Option<u64>,
+    lines: Option<u64>,
 }
 
-/// Reads a run's console output as text; with `follow=true` server-sent events, closed by the event `end`. A line that
-/// its writer draws again (a progress bar) is sent again under the same number.
+/// Reads a run's console output as text: all of it, the last `tail` lines, or `lines` lines from `from_line` (from 1) on. The
+/// headers `x-log-lines` and `x-log-first-line` say how many lines there are and which is the first of the answer. With
+/// `follow=true` server-sent events from that line on, closed by the event `end`. A line that its writer draws again (a
+/// progress bar) is sent again under the same number.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/runs/{run}/log", params(("entity" = String, Path),
-    ("project" = String, Path), ("run" = String, Path), ("follow" = Option<bool>, Query)),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 404)))]
+    ("project" = String, Path), ("run" = String, Path), ("follow" = Option<bool>, Query), ("tail" = Option<u64>, Query),
+    ("from_line" = Option<u64>, Query), ("lines" = Option<u64>, Query)),
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 404), (status = 422)))]
 async fn run_log(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path(path): RunPath,
     Query(query): Query<LogQuery>,
 ) -> Answer<Response> {
+    let range = LogRange::of(query.tail, query.from_line, query.lines)?;
     let run = find(&state, &actor, &path).await?;
+    let count = state.service.run_console_count(&run).await?;
+    let (first, most) = range.bounds(count.unsigned_abs());
+    let from = first as i64;
     if query.follow {
-        return Ok(follow(Following { state, actor, path, from: 0, last: None, lines: VecDeque::new(), done: false }));
+        return Ok(follow(Following { state, actor, path, from, last: None, lines: VecDeque::new(), done: false }));
     }
-    let pieces = stream::try_unfold((state, run, 0_i64), |(state, run, from)| async move {
-        let lines = state.service.run_console(&run, from, LINES).await?;
+    let headers = line_headers(count.unsigned_abs(), first + 1);
+    let end = most.map_or(i64::MAX, |m| from.saturating_add(m as i64));
+    let pieces = stream::try_unfold((state, run, from), move |(state, run, from)| async move {
+        let most = LINES.min((end - from).max(0) as usize);
+        let lines = state.service.run_console(&run, from, most).await?;
         let Some(last) = lines.last() else { return Ok::<_, Error>(None) };
         let next = last.number + 1;
         let text: String = lines.iter().flat_map(|l| [l.text.as_str(), "\n"]).collect();
         Ok(Some((Piece::from(text), (state, run, next))))
     });
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    Ok((headers, Bytes::from_stream(pieces)).into_response())
+    Ok((AppendHeaders(headers), Bytes::from_stream(pieces)).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+struct SearchQuery {
+    q: String,
+    #[serde(default)]
+    regex: bool,
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// Finds the lines of a run's console output that have a text (upper and lower case alike) or match a regular expression. An
+/// answer may have fewer matches than `limit`, none even, and still a `next`: the server looks at so much of a log at once.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/runs/{run}/log/search", params(("entity" = String, Path),
+    ("project" = String, Path), ("run" = String, Path), ("q" = String, Query), ("regex" = Option<bool>, Query),
+    ("after" = Option<i64>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200, body = List<ConsoleLine>), (status = 404), (status = 422)))]
+async fn run_log_search(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(path): RunPath,
+    Query(query): Query<SearchQuery>,
+) -> Answer<Json<List<ConsoleLine>>> {
+    let limit = limit_of(query.limit)? as usize;
+    let needle = Needle::new(&query.q, query.regex)?;
+    let run = find(&state, &actor, &path).await?;
+    let from = query.after.unwrap_or(1).max(1) - 1;
+    let (found, next) = state.service.run_console_search(&run, &needle, from, limit).await?;
+    let items = found.into_iter().map(shown).collect();
+    Ok(Json(List { items, next: next.map(|n| (n + 1).to_string()) }))
+}
+
+fn shown(line: LogLine) -> ConsoleLine {
+    ConsoleLine { line: line.number + 1, time: line.timestamp, level: line.level, label: line.label, text: line.text }
 }
 
 struct Following {
@@ -79,13 +129,7 @@ impl Following {
         let lines = self.state.service.run_console(run, self.from, LINES).await?;
         for line in lines {
             self.from = line.number;
-            let line = ConsoleLine {
-                line: line.number + 1,
-                time: line.timestamp,
-                level: line.level,
-                label: line.label,
-                text: line.text,
-            };
+            let line = shown(line);
             if self.last.as_ref() != Some(&line) {
                 self.last = Some(line.clone());
                 self.lines.push_back(line);

@@ -7,9 +7,9 @@ use axum::{
 };
 use lanza_api::{
     List,
-    run::{HistoryAnswer, Run, RunAnswer, RunChange, RunFile},
+    run::{HistoryAnswer, Run, RunAnswer, RunChange, RunFile, RunGroup, RunKey, RunSeriesAnswer},
 };
-use lanza_service::{Actor, Error, run_files::mimetype, run_list::RunQuery};
+use lanza_service::{Actor, Error, run_files::mimetype, run_list::RunQuery, series::SeriesQuery as Wanted};
 use lanza_store::{
     chunks::Stream,
     runs::{Column, Comparison, Condition, Run as Found, RunFields},
@@ -28,6 +28,9 @@ pub(super) type RunPath = Path<(String, String, String)>;
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(run_list))
+        .routes(routes!(run_groups))
+        .routes(routes!(run_keys))
+        .routes(routes!(runs_series))
         .routes(routes!(run_get, run_change, run_delete))
         .routes(routes!(run_stop))
         .routes(routes!(run_history))
@@ -43,20 +46,41 @@ async fn answer(state: &AppState, run: &Found) -> Answer<Json<RunAnswer>> {
     Ok(Json(RunAnswer { run: state.service.run_view(run).await? }))
 }
 
+/// Reads a list of keys of a query: comma separated, or a JSON list for keys with commas.
+pub(super) fn key_list(field: &'static str, text: Option<&str>) -> Result<Vec<String>, Error> {
+    let text = text.unwrap_or_default();
+    if text.starts_with('[') {
+        return serde_json::from_str(text)
+            .map_err(|e| Error::invalid(field, format!("is not a JSON list of keys: {e}")));
+    }
+    Ok(text.split(',').filter(|k| !k.is_empty()).map(str::to_owned).collect())
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Listing {
     filter: Option<String>,
     order: Option<String>,
     state: Option<String>,
+    keys: Option<String>,
     after: Option<String>,
     limit: Option<i64>,
 }
 
+fn run_query(filter: Option<String>, state: Option<&str>) -> RunQuery {
+    let states: Vec<String> =
+        state.iter().flat_map(|s| s.split(',')).filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    let condition = Condition { column: Column::State, comparison: Comparison::In(states.clone()) };
+    let conditions = if states.is_empty() { Vec::new() } else { vec![condition] };
+    RunQuery { filter, conditions, ..RunQuery::default() }
+}
+
 /// Lists the runs of a project, newest first unless `order` (`+`/`-` and a key) says otherwise. `filter` is a JSON document
-/// in the client's form.
+/// in the client's form. With `keys` (`config.lr,summary.loss`) configs and summaries have those keys alone, under their
+/// dotted names.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/runs", params(("entity" = String, Path),
     ("project" = String, Path), ("filter" = Option<String>, Query), ("order" = Option<String>, Query),
-    ("state" = Option<String>, Query), ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)),
+    ("state" = Option<String>, Query), ("keys" = Option<String>, Query), ("after" = Option<String>, Query),
+    ("limit" = Option<i64>, Query)),
     responses((status = 200, body = List<Run>), (status = 404), (status = 422)))]
 async fn run_list(
     State(state): State<AppState>,
@@ -65,24 +89,63 @@ async fn run_list(
     Query(query): Query<Listing>,
 ) -> Answer<Json<List<Run>>> {
     let limit = limit_of(query.limit)?;
+    let keys = query.keys.as_deref().map(|k| key_list("keys", Some(k))).transpose()?;
     let project = state.service.project_find(&actor, Some(&entity), &project).await?;
-    let states: Vec<String> =
-        query.state.iter().flat_map(|s| s.split(',')).filter(|w| !w.is_empty()).map(str::to_owned).collect();
-    let condition = Condition { column: Column::State, comparison: Comparison::In(states.clone()) };
-    let query = RunQuery {
-        filter: query.filter,
+    let wanted = RunQuery {
         order: Some(query.order.unwrap_or_else(|| "-created_at".to_owned())),
-        conditions: if states.is_empty() { Vec::new() } else { vec![condition] },
         after: query.after,
         limit,
+        ..run_query(query.filter, query.state.as_deref())
     };
-    let found = state.service.run_list(&project, &query).await?;
+    let found = state.service.run_list(&project, &wanted).await?;
     let last = found.last().map(|r| r.id.to_string()).unwrap_or_default();
     let mut runs = Vec::with_capacity(found.len());
     for run in &found {
-        runs.push(state.service.run_view(run).await?);
+        runs.push(match &keys {
+            Some(keys) => state.service.run_view_of(run, keys).await?,
+            None => state.service.run_view(run).await?,
+        });
     }
     Ok(Json(page(runs, limit, |_| last.clone())))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Grouping {
+    by: Option<String>,
+    metrics: Option<String>,
+    filter: Option<String>,
+    state: Option<String>,
+}
+
+/// Puts the runs of a project into groups of equal values of the keys `by` (at most 4), the largest first, at most 1,000: how
+/// many runs, in which states, and count, mean, least and greatest of each of the keys `metrics` (at most 20).
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/run-groups", params(("entity" = String, Path),
+    ("project" = String, Path), ("by" = String, Query), ("metrics" = Option<String>, Query),
+    ("filter" = Option<String>, Query), ("state" = Option<String>, Query)),
+    responses((status = 200, body = List<RunGroup>), (status = 404), (status = 422)))]
+async fn run_groups(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project)): Path<(String, String)>,
+    Query(query): Query<Grouping>,
+) -> Answer<Json<List<RunGroup>>> {
+    let by = key_list("by", query.by.as_deref())?;
+    let metrics = key_list("metrics", query.metrics.as_deref())?;
+    let project = state.service.project_find(&actor, Some(&entity), &project).await?;
+    let wanted = run_query(query.filter, query.state.as_deref());
+    Ok(Json(List::whole(state.service.run_groups(&project, &wanted, &by, &metrics).await?)))
+}
+
+/// Lists the keys that configs and summaries of a project's runs have, with the kinds of their values, at most 20,000.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/run-keys", params(("entity" = String, Path),
+    ("project" = String, Path)), responses((status = 200, body = List<RunKey>), (status = 404)))]
+async fn run_keys(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project)): Path<(String, String)>,
+) -> Answer<Json<List<RunKey>>> {
+    let project = state.service.project_find(&actor, Some(&entity), &project).await?;
+    Ok(Json(List::whole(state.service.run_keys(&project).await?)))
 }
 
 /// Shows a run.
@@ -144,12 +207,45 @@ struct SeriesQuery {
     to: Option<i64>,
 }
 
-async fn series(state: &AppState, run: &Found, stream: Stream, query: SeriesQuery) -> Answer<Json<HistoryAnswer>> {
-    let keys: Vec<String> =
-        query.keys.iter().flat_map(|k| k.split(',')).filter(|k| !k.is_empty()).map(str::to_owned).collect();
-    let steps = query.from.unwrap_or(i64::MIN)..query.to.map_or(i64::MAX, |t| t.saturating_add(1));
-    let series = state.service.run_series(run, stream, &keys, query.points.unwrap_or(POINTS), steps).await?;
-    Ok(Json(HistoryAnswer { series }))
+impl SeriesQuery {
+    fn wanted(&self) -> Result<Wanted, Error> {
+        Ok(Wanted {
+            keys: key_list("keys", self.keys.as_deref())?,
+            points: self.points.unwrap_or(POINTS),
+            steps: self.from.unwrap_or(i64::MIN)..self.to.map_or(i64::MAX, |t| t.saturating_add(1)),
+        })
+    }
+}
+
+async fn series(state: &AppState, run: &Found, stream: Stream, query: &SeriesQuery) -> Answer<Json<HistoryAnswer>> {
+    Ok(Json(HistoryAnswer { series: state.service.run_series(run, stream, &query.wanted()?).await? }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ManySeriesQuery {
+    runs: Option<String>,
+    keys: Option<String>,
+    points: Option<usize>,
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+/// Reads the same series of several runs (`runs`, at most 100, by their ids), as `/history` does for one: for charts that lay
+/// runs over each other. `keys` names at least one. Runs that are not there are left out.
+#[utoipa::path(get, path = "/entities/{entity}/projects/{project}/run-series", params(("entity" = String, Path),
+    ("project" = String, Path), ("runs" = String, Query), ("keys" = String, Query), ("points" = Option<i64>, Query),
+    ("from" = Option<i64>, Query), ("to" = Option<i64>, Query)),
+    responses((status = 200, body = RunSeriesAnswer), (status = 404), (status = 422)))]
+async fn runs_series(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, project)): Path<(String, String)>,
+    Query(query): Query<ManySeriesQuery>,
+) -> Answer<Json<RunSeriesAnswer>> {
+    let names = key_list("runs", query.runs.as_deref())?;
+    let wanted = SeriesQuery { keys: query.keys, points: query.points, from: query.from, to: query.to }.wanted()?;
+    let project = state.service.project_find(&actor, Some(&entity), &project).await?;
+    Ok(Json(RunSeriesAnswer { runs: state.service.runs_series(&project, &names, &wanted).await? }))
 }
 
 /// Reads series of a run's history, `[step, value, min, max]` a point; `keys` is comma separated, none means all that are
@@ -165,7 +261,7 @@ async fn run_history(
     Query(query): Query<SeriesQuery>,
 ) -> Answer<Json<HistoryAnswer>> {
     let run = find(&state, &actor, &path).await?;
-    series(&state, &run, Stream::History, query).await
+    series(&state, &run, Stream::History, &query).await
 }
 
 /// Reads series of a run's system metrics; the step is the run's time in seconds.
@@ -180,7 +276,7 @@ async fn run_system(
     Query(query): Query<SeriesQuery>,
 ) -> Answer<Json<HistoryAnswer>> {
     let run = find(&state, &actor, &path).await?;
-    series(&state, &run, Stream::Events, query).await
+    series(&state, &run, Stream::Events, &query).await
 }
 
 /// Lists the files of a run by path, each with a link that needs no key.

@@ -19,17 +19,17 @@ use crate::app::{AppState, router};
 const ADMIN_TOKEN: &str = "admin-token-of-the-test";
 
 /// A server with the team `vision` (`ana` administers it, `vera` views it) and the stranger `eve`.
-struct House {
-    router: Router,
-    service: Arc<Service>,
-    keys: [String; 3],
-    item: String,
-    agent: String,
+pub(super) struct House {
+    pub(super) router: Router,
+    pub(super) service: Arc<Service>,
+    pub(super) keys: [String; 3],
+    pub(super) item: String,
+    pub(super) agent: String,
     _guard: testing::Guard,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (guard, store) = testing::sqlite().await;
         let service = Service::new(store, Arc::new(SystemClock)).await.expect("a service");
         let state = AppState::for_tests(service.clone(), ADMIN_TOKEN);
@@ -70,7 +70,13 @@ impl House {
         Self { router, service, keys, item: pushed.item.id.to_string(), agent, _guard: guard }
     }
 
-    async fn ask(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> (StatusCode, Value) {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(key) = key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
@@ -84,6 +90,10 @@ impl House {
         };
         let response = self.router.clone().oneshot(request.body(body).expect("a request")).await.expect("an answer");
         let status = response.status();
+        if response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "text/event-stream") {
+            // A stream without an end.
+            return (status, Value::Null);
+        }
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap_or_default();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
@@ -145,6 +155,7 @@ fn cases() -> Vec<Case> {
         case("POST", "/entities/{entity}/queues/{queue}/items", Some(job), [404, 403, 201]),
         case("GET", "/items/{id}", None, [404, 200, 200]),
         case("GET", "/items/{id}/logs", None, [404, 200, 200]),
+        case("GET", "/items/{id}/logs/search", None, [404, 200, 200]),
         case("POST", "/items/{id}/retry", None, [404, 409, 409]),
         case("POST", "/items/{id}/replay", None, [404, 403, 200]),
         case("POST", "/items/{id}/stop", None, [404, 403, 200]),
@@ -172,6 +183,8 @@ fn cases() -> Vec<Case> {
         case("DELETE", "/entities/{entity}/queues/{queue}", None, [404, 403, 409]),
         case("GET", "/usage", None, [200, 200, 200]),
         case("GET", "/entities/{entity}/queues/{queue}/stats", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/attempts", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/queues/{queue}/jobs", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/queues/{queue}/history", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/diff", None, [404, 404, 404]),
         // Runs.
@@ -189,6 +202,11 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/files", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/history", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/log", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/runs/{run}/log/search", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/changes", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/run-groups", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/run-keys", None, [404, 200, 200]),
+        case("GET", "/entities/{entity}/projects/{project}/run-series", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/system", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 403, 422]),
         case("GET", "/entities/{entity}/projects/{project}/runs/{run}/job", None, [404, 200, 200]),
@@ -242,6 +260,9 @@ async fn every_route_answers_each_kind_of_caller_as_it_should() {
             .replace("{version}", "v0")
             .replace("{attempt}", "1")
             .replace("{phase}", "run?offset=0")
+            .replace("/search", "/search?q=x")
+            .replace("/run-series", "/run-series?runs=r1&keys=x")
+            .replace("/run-groups", "/run-groups?by=state")
             .replace("/diff", "/diff?from=v0&to=v1");
         let id = if path.starts_with("/agents/") { &house.agent } else { &house.item };
         let path = format!("/api/v1{}", path.replace("{id}", id));

@@ -7,17 +7,22 @@ use axum::{
 use lanza_api::{
     List,
     item::Event,
-    usage::{QueueStatsAnswer, Usage},
+    usage::{AttemptSpan, JobLoad, QueueStatsAnswer, Usage},
 };
 use lanza_service::Error;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Page, page};
+use super::{Page, limit_of, page};
 use crate::{app::AppState, auth::Caller, problem::Answer};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(usage)).routes(routes!(queue_stats)).routes(routes!(queue_history))
+    OpenApiRouter::new()
+        .routes(routes!(usage))
+        .routes(routes!(queue_stats))
+        .routes(routes!(queue_attempts))
+        .routes(routes!(queue_jobs))
+        .routes(routes!(queue_history))
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,22 +46,63 @@ async fn usage(
 }
 
 #[derive(Debug, Deserialize)]
-struct SinceQuery {
+struct WindowQuery {
     since: Option<String>,
+    until: Option<String>,
+    slices: Option<u32>,
+    after: Option<String>,
+    limit: Option<i64>,
 }
 
-/// Says how a queue did: waiting times, durations, endings.
+/// Says how a queue did in a window of at most 90 days (a week unless `since` says otherwise, to now): states over time in
+/// `slices` (90), waiting times, durations, endings, causes of failures, use by user.
 #[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/stats",
-    params(("entity" = String, Path), ("queue" = String, Path), ("since" = Option<String>, Query)),
-    responses((status = 200, body = QueueStatsAnswer), (status = 404)))]
+    params(("entity" = String, Path), ("queue" = String, Path), ("since" = Option<String>, Query),
+    ("until" = Option<String>, Query), ("slices" = Option<u32>, Query)),
+    responses((status = 200, body = QueueStatsAnswer), (status = 404), (status = 422)))]
 async fn queue_stats(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path((entity, queue)): Path<(String, String)>,
-    Query(query): Query<SinceQuery>,
+    Query(query): Query<WindowQuery>,
 ) -> Answer<Json<QueueStatsAnswer>> {
-    let since = state.service.since(query.since.as_deref())?;
-    Ok(Json(QueueStatsAnswer { stats: state.service.queue_stats(&actor, &entity, &queue, since).await? }))
+    let window = state.service.window(query.since.as_deref(), query.until.as_deref())?;
+    let stats = state.service.queue_stats(&actor, (&entity, &queue), window, query.slices).await?;
+    Ok(Json(QueueStatsAnswer { stats }))
+}
+
+/// Lists attempts of a queue's items in a window: those that last, then those whose items ended last. `limit` counts items.
+#[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/attempts",
+    params(("entity" = String, Path), ("queue" = String, Path), ("since" = Option<String>, Query),
+    ("until" = Option<String>, Query), ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200, body = List<AttemptSpan>), (status = 404), (status = 422)))]
+async fn queue_attempts(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, queue)): Path<(String, String)>,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Json<List<AttemptSpan>>> {
+    let limit = limit_of(query.limit)?;
+    let window = state.service.window(query.since.as_deref(), query.until.as_deref())?;
+    let after = query.after.as_deref();
+    let page = state.service.queue_attempts(&actor, (&entity, &queue), window, after, limit).await?;
+    Ok(Json(List { items: page.attempts, next: page.next }))
+}
+
+/// Lists the jobs whose items ended on a queue in a window, at most 50, with durations and what their newest runs used of
+/// CPU, GPU and memory.
+#[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/jobs",
+    params(("entity" = String, Path), ("queue" = String, Path), ("since" = Option<String>, Query),
+    ("until" = Option<String>, Query)),
+    responses((status = 200, body = List<JobLoad>), (status = 404), (status = 422)))]
+async fn queue_jobs(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path((entity, queue)): Path<(String, String)>,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Json<List<JobLoad>>> {
+    let window = state.service.window(query.since.as_deref(), query.until.as_deref())?;
+    Ok(Json(List::whole(state.service.queue_jobs(&actor, (&entity, &queue), window).await?)))
 }
 
 /// Lists who changed a queue and when, newest first.

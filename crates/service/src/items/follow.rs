@@ -114,9 +114,13 @@ impl Service {
     }
 
     /// What follows when an item has ended, besides what the store did with its runs.
-    pub(crate) fn item_ended(&self, item: &Item) {
+    pub(crate) async fn item_ended(&self, item: &Item) -> Result<()> {
         self.forget_actors();
         metrics::counter!("lanza_items_ended_total", "state" => item.state.as_str()).increment(1);
+        if matches!(item.state, StateName::Failed | StateName::Stopped) {
+            self.runs_changed_with_item(item).await?;
+        }
+        Ok(())
     }
 
     /// Follows what time says about the items in agents' hands: leases that ran out, agents that fell silent.

@@ -127,7 +127,7 @@ impl Service {
         let reason = Reason::new(code::STOPPED, format!("stopped by {by}"));
         let done = self.store.item_stop(&item.id, grace_seconds, reason, deleted, self.now(), by).await?;
         if let Some(Stopping::Stopped(stopped)) = &done {
-            self.item_ended(stopped);
+            self.item_ended(stopped).await?;
         }
         if let Some(Stopping::Asked(asked)) = &done {
             self.wakers.agent_wanted();

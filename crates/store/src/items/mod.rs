@@ -8,6 +8,9 @@ mod due;
 mod insert;
 mod leases;
 mod logs;
+mod monitor;
+#[cfg(test)]
+mod monitor_tests;
 mod read;
 mod runs;
 mod schedule;
@@ -30,9 +33,10 @@ use serde_json::{Map, Value};
 
 pub use due::Due;
 pub use leases::{HeartbeatResult, NewToken};
-pub use logs::LogPiece;
+pub use logs::{LogExtent, LogPiece};
+pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Took, items_of};
 pub(crate) use read::item;
-pub use read::{AttemptRow, ItemFilter, ItemSpan, Used, UsedBy};
+pub use read::{AttemptRow, ItemFilter, Used, UsedBy, UsedIn};
 pub(crate) use runs::end_in_tx;
 pub use schedule::{Claimer, HeldItem, OpenQueue};
 pub use transitions::{Ended, Learned, Stopping};

@@ -48,6 +48,15 @@ pub struct Used {
     pub ms: i64,
 }
 
+/// Whose attempts are summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsedIn<'a> {
+    /// All of an entity's queues.
+    Entity(&'a EntityId),
+    /// One queue.
+    Queue(&'a QueueId),
+}
+
 /// What attempts are summed up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsedBy {
@@ -59,29 +68,6 @@ pub enum UsedBy {
     Project,
     /// Jobs, each version by itself.
     Job,
-}
-
-/// The times of an item, for figures.
-#[derive(Debug, Clone)]
-pub struct ItemSpan {
-    /// Author.
-    pub author: String,
-    /// Queue.
-    pub queue: String,
-    /// Project of the run.
-    pub project: String,
-    /// Job.
-    pub job: Option<String>,
-    /// Where it stands.
-    pub state: StateName,
-    /// What it asked of the machine.
-    pub resources: serde_json::Map<String, serde_json::Value>,
-    /// Push.
-    pub created_at: Time,
-    /// Lease.
-    pub leased_at: Option<Time>,
-    /// End.
-    pub ended_at: Option<Time>,
 }
 
 /// What a list of items is narrowed to.
@@ -101,7 +87,7 @@ pub struct ItemFilter {
     pub after: Option<ItemId>,
 }
 
-fn legal<T>(column: &'static str, found: Option<T>, text: &str) -> Result<T> {
+pub(super) fn legal<T>(column: &'static str, found: Option<T>, text: &str) -> Result<T> {
     found.ok_or_else(|| Error::Config(format!("the stored {column} `{text}` is not legal")))
 }
 
@@ -288,63 +274,39 @@ impl Store {
         rows.iter().map(|r| r.int("ms")).collect()
     }
 
-    /// Lists the times of an entity's (or one queue's) items that were pushed after `since`, newest first.
-    pub async fn item_spans(
-        &self,
-        entity: &EntityId,
-        queue: Option<&QueueId>,
-        since: Time,
-        limit: i64,
-    ) -> Result<Vec<ItemSpan>> {
-        let rows = sqlx::query(
-            "SELECT author, queue_name, run_project, job, state, resources, created_at, leased_at, ended_at FROM items \
-             WHERE entity_id = $1 AND queue_id = COALESCE($2, queue_id) AND created_at >= $3 AND deleted = 0 \
-             ORDER BY id DESC LIMIT $4",
-        )
-        .bind(entity.as_str())
-        .bind(queue.map(|q| q.as_str().to_owned()))
-        .bind(since.0)
-        .bind(limit)
-        .fetch_all(self.read_pool())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let state = row.text("state")?;
-                Ok(ItemSpan {
-                    author: row.text("author")?,
-                    queue: row.text("queue_name")?,
-                    project: row.text("run_project")?,
-                    job: row.maybe_text("job")?,
-                    state: legal("state", StateName::parse(&state), &state)?,
-                    resources: row.json("resources")?,
-                    created_at: row.time("created_at")?,
-                    leased_at: row.maybe_time("leased_at")?,
-                    ended_at: row.maybe_time("ended_at")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Sums up the attempts of an entity's items between `since` and `now`: what began before counts from `since` on,
-    /// what has not ended up to `now`.
-    pub async fn attempts_used(&self, entity: &EntityId, by: UsedBy, since: Time, now: Time) -> Result<Vec<Used>> {
+    /// Sums up the attempts of an entity's or a queue's items between `since` and `until`: what began before counts from
+    /// `since` on, what has not ended up to `until`.
+    pub async fn attempts_used(&self, scope: UsedIn<'_>, by: UsedBy, since: Time, until: Time) -> Result<Vec<Used>> {
         let column = match by {
             UsedBy::User => "author",
             UsedBy::Queue => "queue_name",
             UsedBy::Project => "run_project",
             UsedBy::Job => "job",
         };
+        let columns = format!("SELECT id, {column} AS grp, resources, reserved FROM items");
+        let (id, items) = match scope {
+            UsedIn::Entity(entity) => (entity.as_str(), format!("{columns} WHERE entity_id = $1")),
+            // By the index of ends, so that what ended long ago is not looked at.
+            UsedIn::Queue(queue) => (
+                queue.as_str(),
+                format!(
+                    "{columns} WHERE queue_id = $1 AND ended_at > $2 UNION ALL \
+                     {columns} WHERE queue_id = $1 AND ended_at IS NULL AND attempt > 0"
+                ),
+            ),
+        };
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT u.grp, u.resources, u.reserved, COUNT(DISTINCT u.item_id) AS n, CAST(SUM(u.until - u.begun) AS BIGINT) AS ms \
-             FROM (SELECT i.{column} AS grp, i.resources, i.reserved, a.item_id, \
-             CASE WHEN a.leased_at < $2 THEN $2 ELSE a.leased_at END AS begun, COALESCE(a.ended_at, $3) AS until \
-             FROM attempts a JOIN items i ON i.id = a.item_id \
-             WHERE i.entity_id = $1 AND COALESCE(a.ended_at, $3) > $2) AS u \
+             FROM (SELECT i.grp, i.resources, i.reserved, a.item_id, \
+             CASE WHEN a.leased_at < $2 THEN $2 ELSE a.leased_at END AS begun, \
+             CASE WHEN a.ended_at IS NULL OR a.ended_at > $3 THEN $3 ELSE a.ended_at END AS until \
+             FROM ({items}) AS i JOIN attempts a ON a.item_id = i.id \
+             WHERE COALESCE(a.ended_at, $3) > $2) AS u \
              WHERE u.until >= u.begun GROUP BY u.grp, u.resources, u.reserved"
         )))
-        .bind(entity.as_str())
+        .bind(id)
         .bind(since.0)
-        .bind(now.0)
+        .bind(until.0)
         .fetch_all(self.read_pool())
         .await?;
         rows.iter()

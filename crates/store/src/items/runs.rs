@@ -13,8 +13,9 @@ use crate::{
 };
 
 /// The runs of an item that failed or was stopped end with it; one that never had a run gets a record of its failure
-/// under the id that was planned. Returns the item as it is then.
-pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, now: Time) -> Result<Item> {
+/// under the id that was planned. `at` is when it ended by its agent's word, `now` when that is written down. Returns the
+/// item as it is then.
+pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, at: Time, now: Time) -> Result<Item> {
     let state = match item.state {
         StateName::Stopped => State::Killed,
         StateName::Failed => State::Failed,
@@ -39,12 +40,12 @@ pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, now: Time) -> Result<
     let (project, _) = project_ensure_in_tx(tx, &new_project).await?;
     if item.run.is_some() {
         for name in &item.runs {
-            end_run_in_tx(tx, &project.id, name, state, now).await?;
+            end_run_in_tx(tx, &project.id, name, state, (at, now)).await?;
         }
         return Ok(item);
     }
     let name = item.planned_run.clone();
-    if !end_run_in_tx(tx, &project.id, &name, state, now).await? {
+    if !end_run_in_tx(tx, &project.id, &name, state, (at, now)).await? {
         let record = RunUpsert {
             project: new_project,
             name: name.clone(),
@@ -81,7 +82,13 @@ fn record_of(item: &Item) -> RunFields {
 }
 
 /// Ends a run that has not ended yet. Returns whether there is one of this name.
-async fn end_run_in_tx(tx: &mut Tx, project: &ProjectId, name: &str, state: State, now: Time) -> Result<bool> {
+async fn end_run_in_tx(
+    tx: &mut Tx,
+    project: &ProjectId,
+    name: &str,
+    state: State,
+    (at, now): (Time, Time),
+) -> Result<bool> {
     let found = sqlx::query("SELECT id FROM runs WHERE project_id = $1 AND name = $2")
         .bind(project.as_str())
         .bind(name)
@@ -89,11 +96,12 @@ async fn end_run_in_tx(tx: &mut Tx, project: &ProjectId, name: &str, state: Stat
         .await?;
     let Some(row) = found else { return Ok(false) };
     sqlx::query(
-        "UPDATE runs SET state = $2, ended_at = $3, updated_at = $3, heartbeat_at = $3 \
+        "UPDATE runs SET state = $2, ended_at = $3, updated_at = $4, heartbeat_at = $4, changed_at = $4 \
          WHERE id = $1 AND state IN ('pending', 'running', 'preempting')",
     )
     .bind(row.text("id")?)
     .bind(state.as_str())
+    .bind(at.0)
     .bind(now.0)
     .execute(tx.connection())
     .await?;

@@ -310,7 +310,7 @@ async fn step(place: &Place, id: &ItemId, holder: &mut Option<usize>, step: &Ste
         }
         Step::End(agent, n, ending) => {
             let end = ended(*ending);
-            let result = place.store.item_end(id, *n, Some(&place.agents[*agent]), end, NOW.plus_ms(1)).await;
+            let result = place.store.item_end(id, *n, Some(&place.agents[*agent]), end, NOW.plus_ms(1), 0).await;
             if !holds(*agent) || model.name().is_ended() {
                 assert!(result.is_err() || !result.expect("ended before").1);
                 assert_eq!(state_of(&place.item(id).await), model);
@@ -355,7 +355,7 @@ fn the_store_moves_items_exactly_as_the_model_does() {
                     let item = place.item(&id).await;
                     if !item.state.is_ended() {
                         let end = ended(Ending::Failed);
-                        place.store.item_end(&id, item.attempt, None, end, NOW).await.expect("end");
+                        place.store.item_end(&id, item.attempt, None, end, NOW, 0).await.expect("end");
                     }
                 }
             });
@@ -480,6 +480,10 @@ async fn logs_join_on_without_gap_or_repetition() {
         assert_eq!(send(3, "lo world").await.expect("overlap"), 11);
         let pieces = place.store.log_pieces(&id, 1, Phase::Run, None, 10).await.expect("read");
         assert_eq!(pieces.into_iter().flat_map(|p| p.body).collect::<Vec<_>>(), b"hello world");
+        assert_eq!(send(11, "\nline two\nand").await.expect("lines"), 24);
+        let extents = place.store.log_extents(&id, 1, Phase::Run).await.expect("extents");
+        let extents: Vec<(u64, u64, u64)> = extents.iter().map(|e| (e.start, e.size, e.line_ends)).collect();
+        assert_eq!(extents, [(0, 6, 0), (6, 5, 0), (11, 13, 2)]);
         let other = place.store.log_append(&id, 1, &place.agents[1], Phase::Run, 11, b"!".to_vec(), NOW).await;
         assert!(matches!(other, Err(Error::Moved)), "another agent's bytes");
     }
@@ -497,7 +501,7 @@ async fn reports_keep_phases_and_the_latest_one_shows() {
         let item = report(vec![(Phase::Fetch, NOW, Some(NOW.plus_ms(3)))]).await.expect("late fetch");
         assert_eq!((item.phase, item.started_at), (Some(Phase::Run), Some(NOW.plus_ms(5))));
         assert_eq!(item.warnings, ["w"]);
-        let (item, _) = place.store.item_end(&id, 1, Some(agent), ended(Ending::Finished), NOW).await.expect("end");
+        let (item, _) = place.store.item_end(&id, 1, Some(agent), ended(Ending::Finished), NOW, 0).await.expect("end");
         assert_eq!(item.phase, Some(Phase::Run));
         let attempts = place.store.attempt_list(&id).await.expect("attempts");
         let names: Vec<Phase> = attempts[0].phases.iter().map(|p| p.0).collect();
@@ -516,7 +520,7 @@ async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transact
         store.item_acknowledge(&id, 1, &place.agents[0], NOW).await.expect("ack");
         let reason = Some(Reason::new(lanza_model::code::NO_INIT, "it never began"));
         let failed = Ended { reason, ..ended(Ending::Failed) };
-        let (item, _) = store.item_end(&id, 1, Some(&place.agents[0]), failed, NOW).await.expect("end");
+        let (item, _) = store.item_end(&id, 1, Some(&place.agents[0]), failed, NOW, 0).await.expect("end");
         let entity = store.entity_by_name(&item.run_entity).await.expect("read").expect("an entity");
         let record = async |item: &Item| {
             assert_eq!(item.run.as_ref(), Some(&item.planned_run));

@@ -76,7 +76,8 @@ impl Store {
         attempt: u32,
         agent: Option<&AgentId>,
         ended: Ended,
-        token_expires_at: Time,
+        now: Time,
+        token_afterlife_ms: i64,
     ) -> Result<(Item, bool)> {
         let (id, agent) = (id.clone(), agent.cloned());
         self.write_in(Area::Beside, move |tx| {
@@ -115,10 +116,10 @@ impl Store {
                 };
                 let found = item(&row)?;
                 attempt_ended_in_tx(tx, &found, state, &ended).await?;
-                expire_token_in_tx(tx, &id, attempt, token_expires_at).await?;
+                expire_token_in_tx(tx, &id, attempt, now.plus_ms(token_afterlife_ms)).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
                 trail(tx, &found, &actor, state, ended.at);
-                Ok((end_in_tx(tx, found, ended.at).await?, true))
+                Ok((end_in_tx(tx, found, ended.at, now).await?, true))
             })
         })
         .await
@@ -201,7 +202,7 @@ impl Store {
                         .await?;
                     revoke_token_in_tx(tx, &id, found.attempt).await?;
                     trail(tx, &found, &actor, "stopped", now);
-                    let found = end_in_tx(tx, found, now).await?;
+                    let found = end_in_tx(tx, found, now, now).await?;
                     return Ok(Some(Stopping::Stopped(Box::new(found))));
                 }
                 // The first request counts; a later one may shorten the grace.

@@ -10,7 +10,7 @@ pub struct Condition {
 }
 
 /// A column that lists can be filtered and ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Column {
     /// The state's word.
     State,
@@ -71,18 +71,10 @@ impl Column {
         }
     }
 
-    /// Whether every run has it, so that lists can be ordered and paged by it in the database.
+    /// Whether lists are ordered and paged by it in the database: every run has it, and it lies before the documents in
+    /// the row, which would all be read otherwise.
     pub fn orders(self) -> bool {
-        matches!(
-            self,
-            Self::State
-                | Self::Name
-                | Self::DisplayName
-                | Self::Author
-                | Self::CreatedAt
-                | Self::UpdatedAt
-                | Self::HeartbeatAt
-        )
+        matches!(self, Self::State | Self::Name | Self::DisplayName | Self::Author | Self::CreatedAt)
     }
 }
 

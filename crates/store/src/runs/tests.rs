@@ -137,9 +137,12 @@ async fn silence_ends_a_run_only_while_it_lasts() {
         assert!(store.runs_silent(Time(100), 10).await.expect("list").is_empty());
         assert_eq!(store.runs_silent(Time(101), 10).await.expect("list").len(), 1);
         store.run_post(post(&run, "", vec![], Event::Posted, 200)).await.expect("posted");
-        let ended = store.run_silence(&run.id, State::Running, State::Crashed, Time(101)).await.expect("asked");
+        let ended =
+            store.run_silence(&run.id, (State::Running, State::Crashed), Time(101), Time(300)).await.expect("asked");
         assert!(!ended, "it has spoken in the meantime");
-        assert!(store.run_silence(&run.id, State::Running, State::Crashed, Time(201)).await.expect("asked"));
+        assert!(
+            store.run_silence(&run.id, (State::Running, State::Crashed), Time(201), Time(300)).await.expect("asked")
+        );
         assert_eq!(store.run_by_id(&run.id).await.expect("read").expect("a run").ended_at, Some(Time(200)));
     }
 }

@@ -1,14 +1,16 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { api } from "../../api/client";
+import { itemQuery } from "../../api/queries";
 import type { Agent } from "../../api/types";
 import { useMay } from "../../app/scope";
-import { Ago, Confirm, Dialog, Id } from "../../components/parts";
+import { Ago, Confirm, Dialog, Id, Lasted } from "../../components/parts";
 import { Rows } from "../../components/rows";
-import { State } from "../../components/state";
+import { itemState, State } from "../../components/state";
 import { Failure } from "../../components/view";
-import { count } from "../../format/text";
+import { bytes, count } from "../../format/text";
+import { jobName } from "../item/item-columns";
 import { ItemDrawer } from "../item/item-drawer";
 
 /** Agents with the words of the documentation: id and status first. */
@@ -114,6 +116,12 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
         <dd>
           <Slots agent={agent} />
         </dd>
+        {agent.resources && Object.keys(agent.resources).length > 0 && (
+          <>
+            <dt>Machine</dt>
+            <dd>{machineOf(agent.resources)}</dd>
+          </>
+        )}
         <dt>Started</dt>
         <dd>
           <Ago time={agent.created_at} />
@@ -126,11 +134,7 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
         <dd>
           {agent.items.length === 0 && <span className="quiet">nothing</span>}
           {agent.items.map((id) => (
-            <div key={id}>
-              <button type="button" className="link mono" onClick={() => onItem(id)}>
-                {id}
-              </button>
-            </div>
+            <RunningItem key={id} id={id} onOpen={() => onItem(id)} />
           ))}
         </dd>
       </dl>
@@ -146,4 +150,29 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
       )}
     </Dialog>
   );
+}
+
+/** An item of an agent: its state and job, and the way to its drawer. */
+function RunningItem({ id, onOpen }: { id: string; onOpen: () => void }) {
+  const { data } = useQuery(itemQuery(id));
+  return (
+    <div className="row">
+      {data && <State state={itemState(data)} note={data.phase ?? null} />}
+      <button type="button" className="link" onClick={onOpen}>
+        {data ? jobName(data) : <code>{id}</code>}
+      </button>
+      {data && (
+        <span className="quiet">
+          {data.author}, <Lasted from={data.leased_at ?? null} to={data.ended_at ?? null} />
+        </span>
+      )}
+    </div>
+  );
+}
+
+/** What a machine has to give, in words. */
+export function machineOf(resources: object): string {
+  const { cpus, memory_bytes: memory, gpus } = resources as { cpus?: number; memory_bytes?: number; gpus?: unknown[] | number };
+  const graphics = Array.isArray(gpus) ? gpus.length : gpus;
+  return [cpus ? count(cpus, "CPU") : "", memory ? bytes(memory) : "", graphics !== undefined ? count(graphics, "GPU") : ""].filter(Boolean).join(" · ");
 }

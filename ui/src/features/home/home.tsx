@@ -6,12 +6,15 @@ import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Command } from "../../components/parts";
 import { Rows } from "../../components/rows";
+import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
 import { metric } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
+import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
-import { queueState } from "../queue/queue-state";
+import { byWeight, metricKeys } from "../project/run-columns";
+import { isLive, queueState } from "../queue/queue-state";
 
 /** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
 export function Component() {
@@ -29,7 +32,7 @@ export function Component() {
     .filter((run) => run.author === me.username)
     .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
     .slice(0, 12);
-  const list = items.data?.pages.flatMap((page) => page.items) ?? [];
+  const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
   const show = (id: string | null) => setSearch(id ? { item: id } : {});
   // The steps stay until the last one is done: something was launched.
@@ -89,9 +92,10 @@ function HomeQueues({ queues }: { queues: Queue[] }) {
       id={(queue) => queue.id}
       columns={[
         { name: "Queue", cell: (queue) => <Link to={`/launch/${queue.entity}/${queue.name}/items`}>{queue.name}</Link> },
-        { name: "Target", wide: true, cell: (queue) => queue.target ?? "per item" },
-        { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
-        { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
+        { name: "Target", wide: true, cell: (queue) => <span className="quiet">{queue.target ?? "per item"}</span> },
+        { name: "Wait", num: true, cell: (queue) => queue.counts.queued ?? 0 },
+        { name: "Run", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
+        { name: "Agents", num: true, wide: true, cell: (queue) => queue.agents.filter((agent) => isLive(agent.status)).length },
         { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
       ]}
     />
@@ -108,22 +112,25 @@ function RecentRuns({ runs }: { runs: Run[] }) {
         { name: "State", cell: (run) => <State state={run.state} /> },
         { name: "Run", cell: (run) => <Link to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
         { name: "Project", cell: (run) => <Link to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
-        { name: "Result", num: true, wide: true, cell: (run) => mainMetric(run.summary) },
+        { name: "Result", num: true, wide: true, cell: (run) => <MainMetric run={run} /> },
         { name: "Began", wide: true, cell: (run) => <Ago time={run.created_at} /> },
       ]}
     />
   );
 }
 
-/** The first number of a summary that is the user's own. */
-function mainMetric(summary: Record<string, unknown>) {
-  const found = Object.entries(summary).find(([key, value]) => !key.startsWith("_") && typeof value === "number");
-  return found ? (
-    <span title={found[0]}>
-      <span className="quiet">{found[0]}</span> {metric(found[1])}
+/** The most telling number of a summary, with its course. */
+function MainMetric({ run }: { run: Run }) {
+  const name = byWeight(metricKeys([run]))[0];
+  if (!name) return <span className="quiet">–</span>;
+  return (
+    <span className="row" style={{ justifyContent: "flex-end" }} title={name}>
+      <span className="quiet cut">{name}</span>
+      <Sparkline run={run} name={name} />
+      <span className="num" style={{ minWidth: 52 }}>
+        {metric(run.summary[name])}
+      </span>
     </span>
-  ) : (
-    <span className="quiet">–</span>
   );
 }
 

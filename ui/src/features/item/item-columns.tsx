@@ -40,7 +40,7 @@ export const itemColumns: Record<"state" | "run" | "job" | "by" | "queue" | "wai
     name: "Job",
     cell: (item) => {
       const to = item.job ? jobAddress(item.job) : null;
-      return to ? <Link to={to}>{jobName(item)}</Link> : <span className="cut">{jobName(item)}</span>;
+      return to ? <Link to={to} className="nowrap">{jobName(item)}</Link> : <span className="cut">{jobName(item)}</span>;
     },
   },
   by: { name: "By", wide: true, cell: (item) => item.author },
@@ -52,6 +52,7 @@ export const itemColumns: Record<"state" | "run" | "job" | "by" | "queue" | "wai
   cause: {
     name: "Cause",
     wide: true,
+    grow: true,
     cell: (item) => {
       const cause = causeOf(item);
       const help = (item.reason as { help?: string } | null | undefined)?.help;

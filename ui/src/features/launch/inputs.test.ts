@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { atPath, configOf, fieldsOf, launchBody, launchCommand, layers, type LaunchSpec, readField, shellWords } from "./inputs";
+import { atPath, begin, configOf, fieldsOf, launchBody, launchCommand, layers, type LaunchSpec, partsOf, readEnv, readField, shellWords, wholeOf } from "./inputs";
 
 const schema = {
   $defs: { Model: { type: "object", required: ["width"], properties: { width: { type: "integer", minimum: 1 }, act: { enum: ["relu", "tanh"], default: "relu" } } } },
@@ -91,4 +91,28 @@ describe("a launch", () => {
     ]);
     expect(atPath({ "a.b": 1, a: { b: 2 } }, "a.b")).toBe(1);
   });
+});
+
+describe("the same inputs as form and as JSON", () => {
+  const fields = fieldsOf(schema);
+
+  test("go there and back, with what no field has beside", () => {
+    const typed = { ...begin(fields, { lr: 0.5, "model": { width: 16 } }), seed: "" };
+    const whole = wholeOf(fields, typed, { extra: { deep: 1 } });
+    expect(whole).toEqual({ lr: 0.5, model: { width: 16, act: "relu" }, tags: ["a"], extra: { deep: 1 } });
+    const parts = partsOf(fields, whole);
+    expect(parts.rest).toEqual({ extra: { deep: 1 } });
+    expect(parts.typed).toEqual(typed);
+  });
+
+  test("the job's own values are not sent", () => {
+    const { typed } = partsOf(fields, { lr: 0.5, model: { width: 8, act: "relu" }, tags: ["a"] });
+    expect(configOf(fields, typed).config).toEqual({ lr: 0.5 });
+  });
+});
+
+test("environment lines", () => {
+  expect(readEnv("A=1\n# no\n\nexport B='x y'\nC=")).toEqual({ env: { A: "1", B: "x y", C: "" } });
+  expect(readEnv("")).toEqual({});
+  expect(readEnv("just words").error).toContain("just words");
 });

@@ -147,6 +147,47 @@ export function configOf(fields: InputField[], typed: Record<string, string>): {
   return { config, errors };
 }
 
+/** The texts that fields begin with: the given values, else the job's own. */
+export function begin(fields: InputField[], given: JsonObject | undefined): Record<string, string> {
+  const typed: Record<string, string> = {};
+  for (const field of fields) {
+    const value = given ? atPath(given, field.path) : undefined;
+    typed[field.path] = shownValue(value === undefined ? field.default : value);
+  }
+  return typed;
+}
+
+/** All inputs as one object: what the form has, with the job's own values, and what goes beside it. */
+export function wholeOf(fields: InputField[], typed: Record<string, string>, rest: JsonObject): JsonObject {
+  let whole: JsonObject = {};
+  for (const field of fields) {
+    const { value } = readField(field, typed[field.path] ?? "");
+    if (value !== undefined) whole = withPath(whole, field.path, value);
+  }
+  return leaves(rest).reduce((all, [path, value]) => withPath(all, path, value), whole);
+}
+
+/** The other way round: texts for the fields, and what no field has. */
+export function partsOf(fields: InputField[], whole: JsonObject): { typed: Record<string, string>; rest: JsonObject } {
+  const rest = leaves(whole)
+    .filter(([path]) => !fields.some((field) => path === field.path || path.startsWith(`${field.path}.`)))
+    .reduce<JsonObject>((all, [path, value]) => withPath(all, path, value), {});
+  return { typed: begin(fields, whole), rest };
+}
+
+/** Reads `NAME=value` lines. */
+export function readEnv(text: string): { env?: JsonObject; error?: string } {
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"));
+  if (lines.length === 0) return {};
+  const env: JsonObject = {};
+  for (const line of lines) {
+    const found = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
+    if (!found) return { error: `\`${line}\` is not NAME=value` };
+    env[found[1]!] = found[2]!.replace(/^(["'])(.*)\1$/, "$2");
+  }
+  return { env };
+}
+
 export interface LaunchSpec {
   job?: string | null;
   image?: string | null;

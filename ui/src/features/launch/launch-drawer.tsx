@@ -1,16 +1,15 @@
-import { useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type KeyboardEvent, useMemo, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, got, Problem } from "../../api/client";
-import { itemsQuery, jobQuery, jobsQuery, jobVersionQuery, jobVersionsQuery, projectsQuery, queuesQuery } from "../../api/queries";
+import { jobQuery, jobsQuery, jobVersionQuery, jobVersionsQuery, projectsQuery, queuesQuery } from "../../api/queries";
 import type { Item, JobVersion, Json, JsonObject, Plan } from "../../api/types";
 import { useScope } from "../../app/scope";
-import { Copy, Dialog, Field, IconButton } from "../../components/parts";
+import { Copy, Dialog, Field } from "../../components/parts";
 import { Failure, Loading } from "../../components/view";
-import { shortJson } from "../../format/text";
-import { isLive } from "../queue/queue-state";
 import { parseConfig, type Template, typedValue } from "../queue/templates";
-import { configOf, fieldsOf, type InputField, launchBody, launchCommand, layers, type LaunchSpec, leaves, shownValue, withPath } from "./inputs";
+import { begin, configOf, fieldsOf, launchBody, launchCommand, type LaunchSpec, leaves, partsOf, readEnv, shownValue, wholeOf, withPath } from "./inputs";
+import { InputRow, PasteFrom, PlanView, ProjectField, QueueNote, TemplateRow } from "./launch-fields";
 
 interface JobName {
   entity: string;
@@ -109,16 +108,6 @@ function OfJob(props: Omit<LaunchProps, "job"> & { title: string; job: JobName }
   return <Form key={one.data.id} {...props} job={job} image={null} version={one.data} versions={versions.data} onVersion={setVersion} draft={draft} onDraft={setDraft} />;
 }
 
-function begin(fields: InputField[], given: JsonObject | undefined): Record<string, string> {
-  const typed: Record<string, string> = {};
-  for (const field of fields) typed[field.path] = shownValue(field.default);
-  for (const field of fields) {
-    const value = given ? field.path.split(".").reduce<Json | undefined>((at, key) => (at && typeof at === "object" && !Array.isArray(at) ? at[key] : undefined), given) : undefined;
-    if (value !== undefined) typed[field.path] = shownValue(value);
-  }
-  return typed;
-}
-
 interface FormProps extends Omit<LaunchProps, "job"> {
   title: string;
   image: string | null;
@@ -162,12 +151,27 @@ function Form(props: FormProps & { job: JobName | null }) {
   const [entryPoint, setEntryPoint] = useState((overridden.entry_point ?? []).join(" "));
   const [args, setArgs] = useState((overridden.args ?? []).join(" "));
   const [resources, setResources] = useState(() => (from && Object.keys(from.config.item).length > 0 ? JSON.stringify(from.config.item, null, 2) : ""));
+  const [env, setEnv] = useState("");
   const [shown, setShown] = useState(false);
 
   const templates = (queue?.templates ?? {}) as Record<string, Template>;
-  const { config, errors } = configOf(fields, typed);
-  const rawParsed = raw === null ? { config: {} as JsonObject } : parseConfig(raw);
+  // While the JSON of all inputs is open it is what counts; the form gets it back when one returns to it.
+  const [whole, setWhole] = useState<string | null>(null);
+  const wholeParsed = whole === null ? null : parseConfig(whole);
+  const parts = wholeParsed?.config ? partsOf(fields, wholeParsed.config) : null;
+  const { config, errors } = configOf(fields, parts?.typed ?? typed);
+  const rawParsed = parts ? { config: parts.rest } : raw === null ? { config: {} as JsonObject } : parseConfig(raw);
+  const toForm = () => {
+    if (parts) {
+      setTyped(parts.typed);
+      setRaw(Object.keys(parts.rest).length > 0 ? JSON.stringify(parts.rest, null, 2) : fields.length === 0 ? "" : null);
+    }
+    // JSON that cannot be read stays where it can be mended.
+    if (!wholeParsed?.error) setWhole(null);
+  };
   const extra = parseConfig(resources);
+  const takesEnv = ["docker", "process"].includes(queue?.target ?? "");
+  const envRead = takesEnv ? readEnv(env) : {};
   const templateErrors: Record<string, string> = {};
   const templateValues: JsonObject = {};
   for (const [key, template] of Object.entries(templates)) {
@@ -188,10 +192,10 @@ function Form(props: FormProps & { job: JobName | null }) {
     templates: templateValues,
     entryPoint,
     args,
-    resources: extra.config ?? {},
+    resources: envRead.env ? { ...extra.config, env: envRead.env } : (extra.config ?? {}),
     resource: queue?.target ?? from?.target ?? null,
   };
-  const wrong = Object.keys(errors).length + Object.keys(templateErrors).length > 0 || Boolean(rawParsed.error) || Boolean(extra.error) || !queue;
+  const wrong = Object.keys(errors).length + Object.keys(templateErrors).length > 0 || Boolean(rawParsed.error ?? wholeParsed?.error ?? extra.error ?? envRead.error) || !queue;
   const body = launchBody(spec);
   const path = { entity: spec.entity, queue: spec.queue };
 
@@ -281,15 +285,34 @@ function Form(props: FormProps & { job: JobName | null }) {
             <PasteFrom
               job={jobKey}
               onPaste={(values) => {
-                setTyped(begin(fields, values));
-                if (fields.length === 0) setRaw(JSON.stringify(values, null, 2));
+                const pasted = partsOf(fields, values);
+                setTyped(pasted.typed);
+                setRaw(Object.keys(pasted.rest).length > 0 ? JSON.stringify(pasted.rest, null, 2) : fields.length === 0 ? "" : null);
+                setWhole(null);
               }}
             />
           </div>
         )}
 
-        {fields.length > 0 && <h3>Inputs</h3>}
         {fields.length > 0 && (
+          <div className="section-head">
+            <h3 className="grow">Inputs</h3>
+            <span className="switch" role="group" aria-label="Inputs as">
+              <button type="button" aria-pressed={whole === null} onClick={toForm}>
+                Form
+              </button>
+              <button type="button" aria-pressed={whole !== null} onClick={() => whole === null && setWhole(JSON.stringify(wholeOf(fields, typed, rawParsed.config ?? {}), null, 2))}>
+                JSON
+              </button>
+            </span>
+          </div>
+        )}
+        {fields.length > 0 && whole !== null && (
+          <Field label="All inputs" error={wholeParsed?.error ?? serverError("run_config") ?? null} note="One object: what the form shows and more. Keys that have the job's own value are not sent.">
+            {(tie) => <textarea {...tie} className="area" rows={Math.min(24, whole.split("\n").length + 1)} spellCheck={false} value={whole} onChange={(event) => setWhole(event.target.value)} />}
+          </Field>
+        )}
+        {fields.length > 0 && whole === null && (
           <div className="fields">
             {fields.map((field) => (
               <InputRow key={field.path} field={field} text={typed[field.path] ?? ""} error={serverError(field.path) ?? (tried || typed[field.path] ? errors[field.path] : undefined)} onText={(text) => type(field.path, text)} />
@@ -297,19 +320,21 @@ function Form(props: FormProps & { job: JobName | null }) {
           </div>
         )}
         {version?.inputs?.from === "unknown" && <p className="quiet">The inputs of this job are known after its first run. Until then everything is taken.</p>}
-        <details open={raw !== null && raw !== ""}>
-          <summary>{fields.length > 0 ? "More values as JSON" : "Values for wandb.config as JSON"}</summary>
-          <div style={{ paddingTop: 8 }}>
-            <Field label="Raw JSON" error={raw === null ? null : (rawParsed.error ?? null)} note="An object: its keys go into wandb.config, over the fields above.">
-              {(tie) => <textarea {...tie} className="area" rows={5} spellCheck={false} value={raw ?? ""} onChange={(event) => setRaw(event.target.value)} />}
-            </Field>
-          </div>
-        </details>
+        {whole === null && (
+          <details open={raw !== null && raw !== ""}>
+            <summary>{fields.length > 0 ? "More values as JSON" : "Values for wandb.config as JSON"}</summary>
+            <div style={{ paddingTop: 8 }}>
+              <Field label="Raw JSON" error={raw === null ? null : (rawParsed.error ?? null)} note="An object: its keys go into wandb.config, over the fields above.">
+                {(tie) => <textarea {...tie} className="area" rows={5} spellCheck={false} value={raw ?? ""} onChange={(event) => setRaw(event.target.value)} />}
+              </Field>
+            </div>
+          </details>
+        )}
 
         <Field
           label="Queue"
           error={tried && !queue ? "Choose a queue." : null}
-          note={queue ? <QueueNote waiting={queue.counts.queued ?? 0} live={queue.agents.filter((agent) => isLive(agent.status)).length} paused={queue.policy.paused === true} queue={queue} /> : mine.length === 0 && all.isSuccess ? <Link to="/launch">There is no queue yet: create one.</Link> : null}
+          note={queue ? <QueueNote queue={queue} /> : mine.length === 0 && all.isSuccess ? <Link to="/launch">There is no queue yet: create one.</Link> : null}
         >
           {(tie) => (
             <select {...tie} className="select" value={queue ? `${queue.entity}/${queue.name}` : queueKey} onChange={(event) => setQueueKey(event.target.value)}>
@@ -343,7 +368,7 @@ function Form(props: FormProps & { job: JobName | null }) {
         </div>
 
         <details>
-          <summary>Overrides: entry point, arguments, resources</summary>
+          <summary>Overrides: entry point, arguments, environment, resources</summary>
           <div className="stack" style={{ paddingTop: 8 }}>
             <Field label="Entry point" note={version ? `The job's: ${version.entrypoint.join(" ") || "its image's"}` : undefined}>
               {(tie) => <input {...tie} className="input mono" value={entryPoint} onChange={(event) => setEntryPoint(event.target.value)} />}
@@ -351,6 +376,11 @@ function Form(props: FormProps & { job: JobName | null }) {
             <Field label="Arguments" note="As a shell would read them.">
               {(tie) => <input {...tie} className="input mono" value={args} onChange={(event) => setArgs(event.target.value)} />}
             </Field>
+            {takesEnv && (
+              <Field label="Environment" error={envRead.error ?? serverError("env") ?? null} note="NAME=value, one a line. Secrets by name: NAME=secret:NAME.">
+                {(tie) => <textarea {...tie} className="area" rows={2} spellCheck={false} value={env} onChange={(event) => setEnv(event.target.value)} />}
+              </Field>
+            )}
             <Field label="Resource configuration" error={extra.error ?? null} note={`JSON, merged over the queue's: what stands below resource_args.${spec.resource ?? "…"}`}>
               {(tie) => <textarea {...tie} className="area" rows={4} spellCheck={false} value={resources} onChange={(event) => setResources(event.target.value)} />}
             </Field>
@@ -365,158 +395,5 @@ function Form(props: FormProps & { job: JobName | null }) {
         </details>
       </div>
     </Dialog>
-  );
-}
-
-function InputRow({ field, text, error, onText }: { field: InputField; text: string; error: string | undefined; onText: (text: string) => void }) {
-  const fallback = shownValue(field.default);
-  const changed = text !== fallback;
-  const note = [field.help, field.range, field.type === "json" ? "JSON" : field.type === "string" ? "" : field.type].filter(Boolean).join(" · ");
-  return (
-    <Field
-      label={field.path}
-      error={error}
-      note={note || undefined}
-      mark={
-        changed && (
-          <>
-            <span className="changed" title={`changed from ${fallback || "nothing"}`}>
-              ●<span className="hidden-text"> changed</span>
-            </span>
-            <IconButton icon="refresh" name={`Reset ${field.path}`} onClick={() => onText(fallback)} />
-          </>
-        )
-      }
-    >
-      {(tie) =>
-        field.choices || field.type === "boolean" ? (
-          <select {...tie} className="select" value={text} onChange={(event) => onText(event.target.value)}>
-            {(!field.required || text === "") && <option value="">–</option>}
-            {(field.choices ?? [true, false]).map((choice) => (
-              <option key={shownValue(choice)} value={shownValue(choice)}>
-                {shownValue(choice)}
-              </option>
-            ))}
-          </select>
-        ) : (
-          <input {...tie} className={field.type === "json" ? "input mono" : "input"} inputMode={field.type === "integer" ? "numeric" : field.type === "number" ? "decimal" : "text"} value={text} onChange={(event) => onText(event.target.value)} />
-        )
-      }
-    </Field>
-  );
-}
-
-function TemplateRow({ name, template, text, error, onText }: { name: string; template: Template; text: string; error: string | undefined; onText: (text: string) => void }) {
-  const bounds = template.minimum !== undefined || template.maximum !== undefined ? `${template.minimum ?? ""} … ${template.maximum ?? ""}` : "";
-  const note = [template.description, bounds, `${template.type} of the queue`].filter(Boolean).join(" · ");
-  const fallback = shownValue(template.default);
-  return (
-    <Field label={name} error={error} note={note}>
-      {(tie) =>
-        template.enum ? (
-          <select {...tie} className="select" value={text} onChange={(event) => onText(event.target.value)}>
-            <option value="">{fallback ? `${fallback} (default)` : "–"}</option>
-            {template.enum.map((choice) => (
-              <option key={shownValue(choice)} value={shownValue(choice)}>
-                {shownValue(choice)}
-              </option>
-            ))}
-          </select>
-        ) : (
-          <input {...tie} className="input" placeholder={fallback} value={text} onChange={(event) => onText(event.target.value)} />
-        )
-      }
-    </Field>
-  );
-}
-
-function QueueNote({ waiting, live, paused, queue }: { waiting: number; live: number; paused: boolean; queue: { entity: string; name: string } }) {
-  if (paused) return <>paused: the item waits until somebody resumes the queue</>;
-  if (live === 0)
-    return (
-      <>
-        {waiting} waiting · no agent polls it: <code>lanza agent -q {queue.name} -e {queue.entity}</code>
-      </>
-    );
-  return (
-    <>
-      {waiting} waiting · {live} {live === 1 ? "agent" : "agents"} polling
-    </>
-  );
-}
-
-function ProjectField({ entity, value, onValue }: { entity: string; value: string; onValue: (value: string) => void }) {
-  const projects = useQuery(projectsQuery(entity));
-  return (
-    <Field label="Project">
-      {(tie) => (
-        <>
-          <input {...tie} className="input" list="launch-projects" value={value} onChange={(event) => onValue(event.target.value)} />
-          <datalist id="launch-projects">{projects.data?.items.map((project) => <option key={project.id} value={project.name} />)}</datalist>
-        </>
-      )}
-    </Field>
-  );
-}
-
-/** Takes the inputs of an earlier item of the job. */
-function PasteFrom({ job, onPaste }: { job: string; onPaste: (values: JsonObject) => void }) {
-  const items = useInfiniteQuery(itemsQuery({ job }, 20));
-  const list = (items.data?.pages[0]?.items ?? []).filter((item) => Object.keys(item.inputs).length > 0);
-  if (list.length === 0) return null;
-  return (
-    <div style={{ width: 200 }}>
-      <Field label="Paste from">
-        {(tie) => (
-          <select
-            {...tie}
-            className="select"
-            value=""
-            onChange={(event) => {
-              const item = list.find((one) => one.id === event.target.value);
-              if (item) onPaste(item.inputs as JsonObject);
-            }}
-          >
-            <option value="">an earlier launch…</option>
-            {list.map((item) => (
-              <option key={item.id} value={item.id}>
-                {item.name ?? item.run ?? item.id.slice(-6)} ({item.state})
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-    </div>
-  );
-}
-
-/** The effective configuration: the admin's lines grey, the submitter's marked, with what they replace. */
-function PlanView({ plan, inputs }: { plan: Plan; inputs: JsonObject }) {
-  const lines = layers(plan.config);
-  return (
-    <>
-      {plan.warnings.map((warning) => (
-        <div key={warning} className="banner" data-tone="amber">
-          {warning}
-        </div>
-      ))}
-      <p className="quiet">
-        {plan.job ?? "The image"} on {plan.queue} ({plan.target}), run in project {plan.project}
-      </p>
-      <div className="diff" role="list" aria-label="Effective configuration">
-        {lines.length === 0 && <div className="admin">The target gets no configuration.</div>}
-        {lines.map((line) => (
-          <div key={line.path} role="listitem" className={line.from}>
-            {line.path} = {shortJson(line.value)}
-            {line.was !== undefined && <span className="quiet"> (queue: {shortJson(line.was)})</span>}
-          </div>
-        ))}
-        {leaves(inputs).map(([path, value]) => (
-          <div key={`config ${path}`} role="listitem" className="mine">
-            wandb.config.{path} = {shortJson(value)}
-          </div>
-        ))}
-      </div>
-    </>
   );
 }

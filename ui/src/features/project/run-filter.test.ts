@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chipKey, chipsFrom, filterOf, parseChip } from "./run-filter";
+import { chipKey, chipsFrom, chipTyped, filterOf, parseChip, suggestions } from "./run-filter";
 
 test("chips are read as people type them", () => {
   expect(parseChip("lr>0.1")).toEqual({ key: "config.lr", operator: ">", value: "0.1" });
@@ -21,4 +21,24 @@ test("the filter is the public API's document", () => {
   expect(filterOf([])).toBeUndefined();
   expect(filterOf(chipsFrom(["lr>0.1"]))).toBe('{"config.lr":{"$gt":0.1}}');
   expect(filterOf(chipsFrom(["state=running", "ok=true"]))).toBe('{"$and":[{"state":"running"},{"config.ok":true}]}');
+});
+
+test("several values, and whether a key is there", () => {
+  expect(filterOf(chipsFrom(["state:running,failed"]))).toBe('{"state":{"$in":["running","failed"]}}');
+  expect(filterOf(chipsFrom(["lr!=0.1,0.2"]))).toBe('{"config.lr":{"$nin":[0.1,0.2]}}');
+  expect(filterOf(chipsFrom(['note="a, b"']))).toBe('{"config.note":"a, b"}');
+  expect(filterOf(chipsFrom(["lr=*"]))).toBe('{"config.lr":{"$exists":true}}');
+  expect(filterOf(chipsFrom(["lr!=*"]))).toBe('{"config.lr":{"$exists":false}}');
+});
+
+test("a chip goes back into the field as it was typed", () => {
+  for (const text of ["state=running", "summary.loss<=2", "bright star"]) expect(chipTyped(parseChip(text)!)).toBe(text);
+});
+
+test("keys are suggested, then values", () => {
+  const keys = ["state", "config.lr", "config.model.lr_decay", "summary.loss"];
+  expect(suggestions("lr", keys, {})).toEqual(["config.lr", "config.model.lr_decay"]);
+  expect(suggestions("", keys, {})).toEqual([]);
+  expect(suggestions("state:r", keys, { state: ["running", "failed"] })).toEqual(["state:running"]);
+  expect(suggestions("a b", keys, {})).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /** Filter chips of the runs table and the JSON document that the public API takes. Pure. */
-import type { Json } from "../../api/types";
+import type { Json, JsonObject } from "../../api/types";
 
 export interface Chip {
   /** `state`, `tags`, `config.lr`, `summary_metrics.loss` … as the public API calls it. */
@@ -10,7 +10,8 @@ export interface Chip {
 
 const words: Record<Chip["operator"], string> = { "=": "$eq", "!=": "$ne", ">": "$gt", "<": "$lt", ">=": "$gte", "<=": "$lte", "~": "$regex" };
 
-/** Reads `lr>0.1`, `state:running`, `tag=baseline`, `summary.loss<=0.2`, or plain words: a part of the name. */
+/** Reads `lr>0.1`, `state:running,failed`, `tag=baseline`, `summary.loss<=0.2`, `lr=*` (it is there), or plain words: a
+    part of the name. */
 export function parseChip(text: string): Chip | null {
   const trimmed = text.trim();
   if (trimmed === "") return null;
@@ -20,16 +21,19 @@ export function parseChip(text: string): Chip | null {
   return { key: keyOf(found[1]!), operator, value: found[3]!.trim() };
 }
 
-const known = new Set(["state", "name", "display_name", "tags", "username", "created_at", "heartbeat_at", "group", "job_type", "host", "duration"]);
+const known = new Set(["state", "name", "display_name", "tags", "username", "created_at", "heartbeat_at", "group", "job_type", "host", "duration", "sweep", "notes", "commit"]);
 
 function keyOf(typed: string): string {
-  const aliases: Record<string, string> = { tag: "tags", author: "username", user: "username", created: "created_at", run: "display_name" };
+  const aliases: Record<string, string> = { tag: "tags", author: "username", user: "username", created: "created_at", run: "display_name", name: "display_name", id: "name" };
   const key = aliases[typed] ?? typed;
   if (known.has(key)) return key;
   if (key.startsWith("summary.")) return `summary_metrics.${key.slice("summary.".length)}`;
   if (key.startsWith("config.") || key.startsWith("summary_metrics.")) return key;
   return `config.${key}`;
 }
+
+/** The keys that runs have whatever they log; `config.` and `summary.` come from the runs. */
+export const ownKeys = ["state", "name", "tags", "author", "created_at", "group", "job_type", "host", "duration", "sweep", "notes"];
 
 function valueOf(text: string): Json {
   if (/^".*"$/.test(text)) return text.slice(1, -1);
@@ -41,16 +45,42 @@ function valueOf(text: string): Json {
 /** The filter document, or undefined when nothing is filtered. */
 export function filterOf(chips: Chip[]): string | undefined {
   if (chips.length === 0) return undefined;
-  const tests = chips.map(({ key, operator, value }) => {
-    const wanted = operator === "~" ? value : valueOf(value);
+  const tests = chips.map(({ key, operator, value }): JsonObject => {
+    if (operator === "~") return { [key]: { $regex: value } };
+    const equality = operator === "=" || operator === "!=";
+    if (equality && value === "*") return { [key]: { $exists: operator === "=" } };
+    // Quotes keep a comma in a value.
+    const many = equality && !/^".*"$/.test(value) ? value.split(",").map((word) => word.trim()).filter(Boolean) : [];
+    if (many.length > 1) return { [key]: { [operator === "=" ? "$in" : "$nin"]: many.map(valueOf) } };
     // The client's own spelling of equality is the bare value.
-    return { [key]: operator === "=" ? wanted : { [words[operator]]: wanted } };
+    return { [key]: operator === "=" ? valueOf(value) : { [words[operator]]: valueOf(value) } };
   });
   return JSON.stringify(tests.length === 1 ? tests[0] : { $and: tests });
 }
 
-export const chipText = (chip: Chip) => `${chip.key.replace("summary_metrics.", "summary.").replace("display_name", "name")} ${chip.operator} ${chip.value}`;
+const shownKey = (key: string) => key.replace("summary_metrics.", "summary.").replace("display_name", "name").replace("username", "author");
+
+export const chipText = (chip: Chip) => `${shownKey(chip.key)} ${chip.operator} ${chip.value}`;
+/** The chip as one would type it. */
+export const chipTyped = (chip: Chip) => (chip.key === "display_name" && chip.operator === "~" ? chip.value : `${shownKey(chip.key)}${chip.operator}${chip.value}`);
 
 /** Chips in the address: one text each. */
 export const chipsFrom = (texts: string[]): Chip[] => texts.map(parseChip).filter((chip): chip is Chip => chip !== null);
 export const chipKey = (chip: Chip) => `${chip.key}${chip.operator}${chip.value}`;
+
+/** What may follow what was typed: keys while there is no operator, known values after one. */
+export function suggestions(typed: string, keys: string[], values: Record<string, string[]>, most = 8): string[] {
+  const found = /^([\w./-]*)\s*(!=|>=|<=|=|:|>|<|~)?\s*(.*)$/.exec(typed);
+  if (!found) return [];
+  const [, key = "", operator, value = ""] = found;
+  if (!operator) {
+    if (key === "" || value !== "") return [];
+    const wanted = key.toLowerCase();
+    const fit = keys.filter((one) => one.toLowerCase().includes(wanted));
+    // What begins so, also behind its prefix, comes first.
+    const begins = (one: string) => (one.toLowerCase().startsWith(wanted) || one.toLowerCase().replace(/^(config|summary)\./, "").startsWith(wanted) ? 0 : 1);
+    return fit.sort((a, b) => begins(a) - begins(b) || a.length - b.length).slice(0, most);
+  }
+  const known = values[key === "tag" ? "tags" : key] ?? [];
+  return known.filter((one) => one.toLowerCase().startsWith(value.toLowerCase())).slice(0, most).map((one) => `${key}${operator}${one}`);
+}

@@ -7,6 +7,7 @@ import { Ago, Lasted } from "../../components/parts";
 import { colourOf } from "../../components/plot";
 import { State } from "../../components/state";
 import { metric, shortJson } from "../../format/text";
+import { jobAddress } from "../item/item-columns";
 import { atPath } from "../launch/inputs";
 
 /** A column: one of the run's own, `config.KEY` or `summary.KEY`. */
@@ -23,9 +24,14 @@ export function columnOf(key: string): RunColumn {
     state: { name: "State", order: "state", width: 104 },
     author: { name: "By", order: "username", width: 96 },
     created: { name: "Created", order: "created_at", width: 100 },
-    duration: { name: "Ran", order: null, width: 84 },
+    duration: { name: "Ran", order: "duration", width: 84 },
     tags: { name: "Tags", order: null, width: 140 },
     job: { name: "Job", order: null, width: 160 },
+    group: { name: "Group", order: "group", width: 120 },
+    job_type: { name: "Job type", order: "job_type", width: 100 },
+    host: { name: "Host", order: "host", width: 120 },
+    notes: { name: "Notes", order: null, width: 180 },
+    id: { name: "Id", order: "name", width: 100 },
   };
   const found = own[key];
   if (found) return { key, ...found };
@@ -33,7 +39,7 @@ export function columnOf(key: string): RunColumn {
   return { key, name: key.slice(8), order: `summary_metrics.${key.slice(8)}`, width: 110 };
 }
 
-function cell(run: Run, key: string) {
+function cell(run: Run, key: string, onTag: (tag: string) => void) {
   switch (key) {
     case "state":
       return <State state={run.state} />;
@@ -45,12 +51,24 @@ function cell(run: Run, key: string) {
       return <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />;
     case "tags":
       return run.tags.map((tag) => (
-        <span key={tag} className="chip" style={{ marginRight: 4 }}>
+        <button key={tag} type="button" className="chip" title={`Filter by ${tag}`} style={{ marginRight: 4 }} onClick={() => onTag(tag)}>
           {tag}
-        </span>
+        </button>
       ));
-    case "job":
-      return run.job?.split("/").at(-1) ?? "";
+    case "job": {
+      const to = run.job ? jobAddress(run.job) : null;
+      return to ? <Link to={to}>{run.job?.split("/").at(-1)}</Link> : "";
+    }
+    case "group":
+      return run.group;
+    case "job_type":
+      return run.job_type;
+    case "host":
+      return run.host;
+    case "notes":
+      return run.notes.split("\n", 1)[0];
+    case "id":
+      return <code>{run.id}</code>;
     default: {
       const value = key.startsWith("config.") ? atPath(run.config, key.slice(7)) : atPath(run.summary, key.slice(8));
       return typeof value === "number" ? metric(value) : value === undefined ? "" : shortJson(value);
@@ -69,22 +87,26 @@ interface Props {
   chosen: Set<string>;
   onChoose: (id: string) => void;
   onAll: () => void;
+  onTag: (tag: string) => void;
   more: (() => void) | null;
+  /** The next page is on its way. */
+  busy: boolean;
 }
 
 const ROW = 32;
 
 /** The runs table: only the rows in view exist, so ten thousand scroll like ten. */
-export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, chosen, onChoose, onAll, more }: Props) {
+export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, chosen, onChoose, onAll, onTag, more, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 20 });
   const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
+  const last = virtual.range?.endIndex ?? 0;
+  const scrolled = (virtual.scrollOffset ?? 0) > 0;
   useEffect(() => {
-    // The next page is there before the reader is at the end.
-    if (more && last > runs.length - 60) more();
-  }, [more, last, runs.length]);
+    // Who scrolls has the next page before the end of this one; who only looks asks for no more than is seen.
+    if (more && (last >= runs.length - 1 || (scrolled && last > runs.length - 100))) more();
+  }, [more, last, scrolled, runs.length]);
 
   const sort = (column: RunColumn) => column.order && onOrder(order === `-${column.order}` ? `+${column.order}` : `-${column.order}`);
   const ordered = (column: RunColumn) => (order === `+${column.order}` ? "ascending" : order === `-${column.order}` ? "descending" : undefined);
@@ -106,7 +128,7 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
 
   return (
-    <div className="table-box" ref={box} style={{ flex: 1, minHeight: 240, maxHeight: "calc(100dvh - 210px)" }}>
+    <div className="table-box runs-box" ref={box} aria-busy={busy}>
       <table className="table" aria-label="Runs" aria-rowcount={runs.length + 1} style={{ tableLayout: "fixed", width: Math.max(0, 96 + 170 + columns.reduce((sum, column) => sum + column.width, 0)) }}>
         <colgroup>
           <col style={{ width: 36 }} />
@@ -169,7 +191,7 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
                 </td>
                 {columns.map((column) => (
                   <td key={column.key} className="cut" style={{ fontVariantNumeric: "tabular-nums" }}>
-                    {cell(run, column.key)}
+                    {cell(run, column.key, onTag)}
                   </td>
                 ))}
               </tr>

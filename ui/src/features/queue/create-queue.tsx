@@ -5,18 +5,9 @@ import { api, got, Problem } from "../../api/client";
 import { useMe, useScope } from "../../app/scope";
 import { Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
-import { count } from "../../format/text";
-import { TemplateTiles } from "./template-tiles";
-import { parseConfig, type Template, templateNames, templatesFor } from "./templates";
+import { ConfigField, useConfig } from "./config-field";
 
 export const targets = ["docker", "process", "kubernetes", "slurm", "sagemaker", "vertex"];
-
-const examples: Record<string, string> = {
-  docker: '{\n  "cpus": "{{cpus}}",\n  "memory": "8g"\n}',
-  process: "{}",
-  kubernetes: '{\n  "namespace": "default"\n}',
-  slurm: '{\n  "partition": "{{partition}}",\n  "time": "01:00:00"\n}',
-};
 
 /** Makes a queue. A refused one keeps its form. */
 export function CreateQueue({ onClose }: { onClose: () => void }) {
@@ -28,21 +19,7 @@ export function CreateQueue({ onClose }: { onClose: () => void }) {
   const [entity, setEntity] = useState(one);
   const [target, setTarget] = useState("docker");
   const [priority, setPriority] = useState(true);
-  const [text, setText] = useState("{}");
-  const [templates, setTemplates] = useState<Record<string, Template>>({});
-  const [wrong, setWrong] = useState<string | null>(null);
-  const [parsed, setParsed] = useState<string | null>(null);
-
-  const parse = () => {
-    const { config, error } = parseConfig(text);
-    setWrong(error ?? null);
-    if (!config) return null;
-    const next = templatesFor(templateNames(config), templates);
-    setTemplates(next);
-    const names = Object.keys(next).length;
-    setParsed(names === 0 ? "Valid JSON without template variables." : `Valid JSON with ${count(names, "template variable")}.`);
-    return { config, templates: next };
-  };
+  const config = useConfig({}, {});
 
   const create = useMutation({
     mutationFn: async (body: { config: object; templates: object }) =>
@@ -79,14 +56,13 @@ export function CreateQueue({ onClose }: { onClose: () => void }) {
         </>
       }
     >
-      {create.isError && <Failure error={create.error} />}
+      {create.isError && !nameError && <Failure error={create.error} />}
       <form
         id="create-queue"
         className="stack"
         onSubmit={(event) => {
           event.preventDefault();
-          const body = parse();
-          if (body) create.mutate(body);
+          void config.parse().then((body) => body && create.mutate(body));
         }}
       >
         <Field label="Name" error={nameError}>
@@ -114,20 +90,7 @@ export function CreateQueue({ onClose }: { onClose: () => void }) {
           <input type="checkbox" checked={priority} onChange={(e) => setPriority(e.target.checked)} />
           Items have a priority
         </label>
-        <Field label="Configuration" error={wrong} note={parsed ?? "JSON: the object below resource_args of the target. {{name}} is a variable that the submitter fills."}>
-          {(tie) => <textarea {...tie} className="area" rows={9} spellCheck={false} value={text} onChange={(e) => { setText(e.target.value); setParsed(null); }} />}
-        </Field>
-        <div className="row">
-          <button type="button" className="button" onClick={parse}>
-            Parse configuration
-          </button>
-          {examples[target] && text.trim() === "{}" && (
-            <button type="button" className="link" onClick={() => setText(examples[target]!)}>
-              Start from an example
-            </button>
-          )}
-        </div>
-        <TemplateTiles templates={templates} onChange={setTemplates} />
+        <ConfigField state={config} target={target} />
       </form>
     </Dialog>
   );

@@ -7,9 +7,8 @@ import type { Json, JsonObject, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm, Field } from "../../components/parts";
 import { Failure, View } from "../../components/view";
-import { count } from "../../format/text";
-import { TemplateTiles } from "./template-tiles";
-import { parseConfig, type Template, templateNames, templatesFor } from "./templates";
+import { ConfigField, useConfig } from "./config-field";
+import type { Template } from "./templates";
 
 const numbers: [string, string, string][] = [
   ["max_running", "Running at most", "items of this queue at once"],
@@ -33,24 +32,12 @@ function Editor({ queue }: { queue: Queue }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const may = useMay(queue.entity, "admin");
-  const [text, setText] = useState(() => JSON.stringify(queue.config, null, 2));
-  const [templates, setTemplates] = useState(queue.templates as unknown as Record<string, Template>);
+  const config = useConfig(queue.config as JsonObject, queue.templates as unknown as Record<string, Template>);
   const [policy, setPolicy] = useState<JsonObject>(queue.policy as JsonObject);
   const [priority, setPriority] = useState(queue.priority);
-  const [wrong, setWrong] = useState<string | null>(null);
-  const [parsed, setParsed] = useState<string | null>(null);
   const [deleting, setDeleting] = useState(false);
   const path = { entity: queue.entity, queue: queue.name };
 
-  const parse = () => {
-    const { config, error } = parseConfig(text);
-    setWrong(error ?? null);
-    if (!config) return null;
-    const next = templatesFor(templateNames(config), templates);
-    setTemplates(next);
-    setParsed(`Valid JSON with ${count(Object.keys(next).length, "template variable")}.`);
-    return { config, templates: next };
-  };
   const save = useMutation({
     mutationFn: async (body: { config: JsonObject; templates: object }) =>
       api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config: body.config as never, templates: body.templates as never, policy: policy as never, priority } }),
@@ -79,8 +66,7 @@ function Editor({ queue }: { queue: Queue }) {
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        const body = parse();
-        if (body) save.mutate(body);
+        void config.parse().then((body) => body && save.mutate(body));
       }}
     >
       {save.isError && <Failure error={save.error} />}
@@ -91,29 +77,9 @@ function Editor({ queue }: { queue: Queue }) {
       )}
       {!may && <p className="quiet">Only admins of {queue.entity} change a queue.</p>}
       <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
-        <Field label="Configuration" error={wrong} note={parsed ?? `JSON: what stands below resource_args of ${queue.target ?? "the item's target"}. {{name}} is a variable that the submitter fills.`}>
-          {(tie) => (
-            <textarea
-              {...tie}
-              className="area"
-              rows={Math.min(24, Math.max(8, text.split("\n").length + 1))}
-              spellCheck={false}
-              value={text}
-              onChange={(event) => {
-                setText(event.target.value);
-                setParsed(null);
-              }}
-            />
-          )}
-        </Field>
-        <div>
-          <button type="button" className="button" onClick={parse}>
-            Parse configuration
-          </button>
-        </div>
-        <TemplateTiles templates={templates} onChange={setTemplates} />
+        <ConfigField state={config} target={queue.target} />
         <h3>Limits and retries</h3>
-        <div style={{ display: "grid", gap: 12, gridTemplateColumns: "repeat(auto-fit, minmax(170px, 1fr))" }}>
+        <div className="fields narrow">
           {numbers.map(([key, label, note]) => (
             <Field key={key} label={label} note={note}>
               {(tie) => <input {...tie} className="input" type="number" min={0} value={policy[key] === undefined || policy[key] === null ? "" : String(policy[key])} onChange={(event) => set(key, asNumber(event.target.value))} />}

@@ -5,11 +5,12 @@ import { api } from "../../api/client";
 import { isEnded, itemsQuery } from "../../api/queries";
 import type { Item, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
-import { Confirm } from "../../components/parts";
+import { Ago, Confirm } from "../../components/parts";
 import { type Column, Rows, useQuietRows, useSelection } from "../../components/rows";
 import { Empty, Failure, More, View } from "../../components/view";
 import { count } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
+import { useWhys } from "../item/whys";
 import { ItemDrawer } from "../item/item-drawer";
 
 const states: [string, string][] = [
@@ -21,10 +22,14 @@ const states: [string, string][] = [
   ["stopped", "Stopped"],
 ];
 
+const priorities = ["critical", "high", "medium", "low"];
+
 /** The order one reads them in: what waits by its place, then what runs, then what ended. */
 export function inOrder(items: Item[]): Item[] {
   const group = (item: Item) => (item.state === "queued" ? 0 : isEnded(item.state) ? 2 : 1);
-  return [...items].sort((a, b) => group(a) - group(b) || (group(a) === 0 ? (a.why?.position ?? 1e9) - (b.why?.position ?? 1e9) : a.created_at < b.created_at ? 1 : -1));
+  const rank = (item: Item) => priorities.indexOf(item.priority);
+  // What waits goes by priority and age, as the server hands it out.
+  return [...items].sort((a, b) => group(a) - group(b) || (group(a) === 0 ? rank(a) - rank(b) || (a.created_at < b.created_at ? -1 : 1) : a.created_at < b.created_at ? 1 : -1));
 }
 
 /** The items of a queue: live, filtered, several at once. The filter and the open item are in the address. */
@@ -38,7 +43,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
     itemsQuery({ entity: queue.entity, queue: queue.name, ...(state ? { state } : {}), ...(author ? { author } : {}), ...(job ? { job } : {}) }),
   );
   const [busy, setBusy] = useState(false);
-  const all = inOrder(items.data?.pages.flatMap((page) => page.items) ?? []);
+  const all = useWhys(inOrder(items.data?.pages.flatMap((page) => page.items) ?? []));
   const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open);
   const selection = useSelection(rows.map((item) => item.id));
   const set = (key: string, value: string | null) =>
@@ -49,7 +54,8 @@ export function QueueItems({ queue }: { queue: Queue }) {
       return next;
     });
   const filtered = state !== "" || author !== "" || job !== "";
-  const position: Column<Item> = { name: "Place", num: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
+  const position: Column<Item> = { name: "Place", num: true, wide: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
+  const starts: Column<Item> = { name: "Starts", wide: true, cell: (item) => (item.state === "queued" && item.why?.estimated_start ? <Ago time={item.why.estimated_start} /> : "") };
 
   return (
     <>
@@ -87,7 +93,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
               name="Items"
               rows={rows}
               id={(item) => item.id}
-              columns={[itemColumns.state, position, itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
+              columns={[itemColumns.state, position, starts, itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
               onOpen={(item) => set("item", item.id)}
               open={open}
               selection={selection}

@@ -13,7 +13,7 @@ import { bytes } from "../../format/text";
 const PREVIEW = 2 << 20;
 
 /** Links of the server are whole; the page asks its own address, which a proxy in front may have changed. */
-function local(url: string): string {
+export function local(url: string): string {
   const found = new URL(url, location.origin);
   return `${found.pathname}${found.search}`;
 }

@@ -1,7 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { Link, useNavigate, useParams } from "react-router";
+import { useNavigate, useParams } from "react-router";
 import { api, got, problemOf } from "../../api/client";
+import { useRunChanges } from "../../api/live";
 import { isEnded, runArtifactsQuery, runJobQuery, runQuery } from "../../api/queries";
 import type { JsonObject, Run } from "../../api/types";
 import { useCommands } from "../../app/commands";
@@ -10,22 +11,22 @@ import { PageHead } from "../../app/shell";
 import { ChartWall } from "../../components/chart-wall";
 import type { ChartRun } from "../../components/chart";
 import { Log } from "../../components/log";
-import { Ago, Confirm, Copy, Dialog, Field, Id, Lasted, Tabs } from "../../components/parts";
+import { Ago, Confirm, Dialog, Field, Lasted, Tabs } from "../../components/parts";
 import { colourOf } from "../../components/plot";
 import { State } from "../../components/state";
-import { Tree } from "../../components/tree";
 import { Empty, Failure, View } from "../../components/view";
-import { ItemDrawer } from "../item/item-drawer";
 import { LaunchDrawer } from "../launch/launch-drawer";
 import { ArtifactRows } from "../project/project";
-import { metricKeys } from "../project/runs";
+import { metricKeys } from "../project/run-columns";
 import { RunFiles } from "./run-files";
+import { Overview } from "./run-overview";
 import { systemKeysQuery } from "./system";
 
 /** A run: its charts, what it is, its log, machine, files and artifacts. */
 export function Component() {
   const { entity = "", project = "", run: name = "", tab = "charts" } = useParams();
   const run = useQuery(runQuery(entity, project, name));
+  useRunChanges(entity, project, name);
   const navigate = useNavigate();
   return (
     <>
@@ -82,127 +83,6 @@ function System({ run }: { run: Run }) {
     <View query={keys} height={240}>
       {(names) => <ChartWall keys={names} runs={lines} stream="system" />}
     </View>
-  );
-}
-
-function Overview({ run }: { run: Run }) {
-  const job = useQuery(runJobQuery(run.entity, run.project, run.id));
-  const git = run.git as { remote?: string; commit?: string } | null | undefined;
-  const [item, setItem] = useState<string | null>(null);
-  const settings = Object.fromEntries(Object.entries(run.config).filter(([key]) => !key.startsWith("_")));
-  const results = Object.fromEntries(Object.entries(run.summary).filter(([key]) => !key.startsWith("_")));
-  const jobPath = (text: string) => {
-    const [entity, project, rest = ""] = text.split("/");
-    return `/${entity}/${project}/jobs/${encodeURIComponent(rest.split(":")[0]!)}`;
-  };
-  return (
-    <>
-      <dl className="facts" style={{ maxWidth: 900 }}>
-        <dt>Id</dt>
-        <dd>
-          <Id id={run.id} length={12} />
-        </dd>
-        <dt>State</dt>
-        <dd>
-          <State state={run.state} note={run.exit_code ? `exit ${run.exit_code}` : null} />
-        </dd>
-        <dt>Began</dt>
-        <dd>
-          <Ago time={run.created_at} /> by {run.author}
-          {run.host ? ` on ${run.host}` : ""}
-        </dd>
-        <dt>Lasted</dt>
-        <dd>
-          <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />
-        </dd>
-        {git && (git.commit || git.remote) && (
-          <>
-            <dt>Git</dt>
-            <dd>
-              {git.remote} <code>{git.commit}</code> {git.commit && <Copy text={git.commit} what="Copy commit" />}
-            </dd>
-          </>
-        )}
-        {run.item && (
-          <>
-            <dt>Launched by</dt>
-            <dd>
-              <button type="button" className="link mono" onClick={() => setItem(run.item ?? null)}>
-                item {run.item}
-              </button>
-              {run.attempt ? `, attempt ${run.attempt}` : ""}
-            </dd>
-          </>
-        )}
-        <dt>Job</dt>
-        <dd>
-          {(run.job ?? job.data?.job) ? (
-            <Link to={jobPath((run.job ?? job.data?.job)!)}>{run.job ?? job.data?.job}</Link>
-          ) : (
-            <span className="quiet">{job.data?.why ?? "none"}</span>
-          )}
-        </dd>
-        {run.group && (
-          <>
-            <dt>Group</dt>
-            <dd>{run.group}</dd>
-          </>
-        )}
-        {run.job_type && (
-          <>
-            <dt>Job type</dt>
-            <dd>{run.job_type}</dd>
-          </>
-        )}
-        <dt>Steps</dt>
-        <dd>{run.history_rows.toLocaleString("en-US")} rows of history</dd>
-      </dl>
-      <Notes key={`${run.id}${run.notes}${run.tags.join()}`} run={run} />
-      <div className="columns" style={{ gridTemplateColumns: "repeat(auto-fit, minmax(min(360px, 100%), 1fr))" }}>
-        <section className="stack">
-          <h2>Config</h2>
-          <Tree name="Config" value={settings} search />
-        </section>
-        <section className="stack">
-          <h2>Summary</h2>
-          <Tree name="Summary" value={results} search />
-        </section>
-      </div>
-      {item && <ItemDrawer id={item} onShow={setItem} />}
-    </>
-  );
-}
-
-/** Notes and tags; a refused change keeps what was typed. */
-function Notes({ run }: { run: Run }) {
-  const queries = useQueryClient();
-  const may = useMay(run.entity, "member");
-  const [notes, setNotes] = useState(run.notes);
-  const [tags, setTags] = useState(run.tags.join(", "));
-  const change = useMutation({
-    mutationFn: async () =>
-      api.PATCH("/api/v1/entities/{entity}/projects/{project}/runs/{run}", {
-        params: { path: { entity: run.entity, project: run.project, run: run.id } },
-        body: { notes, tags: tags.split(",").map((tag) => tag.trim()).filter(Boolean) },
-      }),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["run", run.entity, run.project, run.id] }),
-  });
-  const changed = notes !== run.notes || tags !== run.tags.join(", ");
-  return (
-    <section className="stack" style={{ maxWidth: 900 }}>
-      {change.isError && <Failure error={change.error} retry={() => change.mutate()} />}
-      <Field label="Tags" note="separated by commas">
-        {(tie) => <input {...tie} className="input" readOnly={!may} value={tags} onChange={(event) => setTags(event.target.value)} />}
-      </Field>
-      <Field label="Notes">{(tie) => <textarea {...tie} className="area" style={{ fontFamily: "inherit" }} rows={2} readOnly={!may} value={notes} onChange={(event) => setNotes(event.target.value)} />}</Field>
-      {changed && (
-        <div>
-          <button type="button" className="button primary" disabled={change.isPending} onClick={() => change.mutate()}>
-            Save
-          </button>
-        </div>
-      )}
-    </section>
   );
 }
 

@@ -2,13 +2,15 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { api, got } from "../../api/client";
-import { entityQuery, keysQuery } from "../../api/queries";
+import { keysQuery } from "../../api/queries";
 import type { Key } from "../../api/types";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { setTheme, type Theme, useTheme } from "../../app/theme";
 import { Ago, Command, Confirm, Dialog, Field, Tabs } from "../../components/parts";
 import { Empty, Failure, View } from "../../components/view";
+import { Secrets } from "./secrets";
+import { Teams } from "./teams";
 
 /** Settings of the caller: profile, keys, teams, appearance. */
 export function Component() {
@@ -25,6 +27,7 @@ export function Component() {
           { key: "profile", name: "Profile", body: () => <Profile /> },
           { key: "keys", name: "API keys", body: () => <Keys /> },
           { key: "teams", name: "Teams", body: () => <Teams /> },
+          { key: "secrets", name: "Secrets", body: () => <Secrets /> },
           { key: "appearance", name: "Appearance", body: () => <Appearance /> },
         ]}
       />
@@ -179,48 +182,6 @@ function NewKey({ onClose }: { onClose: () => void }) {
         </form>
       )}
     </Dialog>
-  );
-}
-
-function Teams() {
-  const me = useMe();
-  const teams = me.entities.filter((entity) => entity.kind === "team");
-  if (teams.length === 0) return <Empty>You are in no team. An admin makes one with <code>lanza admin</code>.</Empty>;
-  return teams.map((team) => <Team key={team.name} name={team.name} role={team.role} />);
-}
-
-function Team({ name, role }: { name: string; role: string }) {
-  const team = useQuery(entityQuery(name));
-  return (
-    <section className="stack">
-      <h2>
-        {name} <span className="quiet">· you are {role}</span>
-      </h2>
-      <View query={team} height={96}>
-        {(entity) => (
-          <div className="table-box">
-            <table className="table" aria-label={`Members of ${name}`}>
-              <thead>
-                <tr>
-                  <th>Name</th>
-                  <th>Role</th>
-                  <th>Kind</th>
-                </tr>
-              </thead>
-              <tbody>
-                {(entity.members ?? []).map((member) => (
-                  <tr key={member.username}>
-                    <td>{member.username}</td>
-                    <td>{member.role}</td>
-                    <td>{member.service ? "service account" : "person"}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        )}
-      </View>
-    </section>
   );
 }
 

@@ -1,0 +1,118 @@
+import { useMemo, useState } from "react";
+import type { Run } from "../../api/types";
+import { Dialog } from "../../components/parts";
+import { leaves } from "../launch/inputs";
+
+/** Columns of the run itself. */
+export const ownColumns = ["state", "author", "created", "duration", "tags", "job", "group", "job_type", "host", "notes", "id"];
+
+/** The numbers that runs logged, as their summaries name them. */
+export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
+  const keys = new Set<string>();
+  for (const run of runs) for (const [key, value] of Object.entries(run.summary)) if (!key.startsWith("_") && (typeof value === "number" || value === "NaN" || value === "Infinity")) keys.add(key);
+  return [...keys];
+}
+
+/** How much a metric says about a run at first sight: results on data that was held back, then losses and rates of success. */
+const weight = (key: string) => (/val|eval|test/i.test(key) ? 0 : 4) + (/acc|score|f1|auc|bleu|map|reward|return/i.test(key) ? 0 : /loss|error|perplexity/i.test(key) ? 1 : 8);
+
+/** Metrics with the telling ones first. */
+export function byWeight(keys: string[]): string[] {
+  return [...keys].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** The settings of runs by dotted key, lists as one value. */
+export function configKeys(runs: Pick<Run, "config">[]): string[] {
+  return [...new Set(runs.flatMap((run) => leaves(run.config).map(([key]) => key)))].filter((key) => !key.startsWith("_"));
+}
+
+/** Settings that differ between runs say more than those that do not: they come first. */
+export function tellingKeys(runs: Pick<Run, "config">[]): string[] {
+  const seen = new Map<string, Set<string>>();
+  for (const run of runs) {
+    for (const [key, value] of leaves(run.config)) {
+      if (key.startsWith("_") || typeof value === "object") continue;
+      seen.set(key, (seen.get(key) ?? new Set()).add(String(value)));
+    }
+  }
+  return [...seen].sort(([, a], [, b]) => Number(b.size > 1) - Number(a.size > 1)).map(([key]) => key);
+}
+
+/** The state, then what the runs reached, when, and with which settings. */
+export function defaultColumns(runs: Run[]): string[] {
+  const sample = runs.slice(0, 20);
+  const summary = byWeight(metricKeys(sample)).slice(0, 4).map((key) => `summary.${key}`);
+  const config = tellingKeys(sample).slice(0, 3).map((key) => `config.${key}`);
+  return ["state", ...summary, "created", "duration", ...config, "author", "tags"];
+}
+
+/** The column picker; with a thousand keys it needs its search. Chosen columns stand first, in their order. */
+export function ColumnPicker({ runs, chosen, onChoose, onReset }: { runs: Run[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" className="button" onClick={() => setOpen(true)}>
+        Columns
+      </button>
+      {open && <Picker runs={runs} chosen={chosen} onChoose={onChoose} onReset={onReset} onClose={() => setOpen(false)} />}
+    </>
+  );
+}
+
+function Picker({ runs, chosen, onChoose, onReset, onClose }: { runs: Run[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null; onClose: () => void }) {
+  const [text, setText] = useState("");
+  const all = useMemo(() => {
+    const sample = runs.slice(0, 200);
+    const summary = [...new Set(sample.flatMap((run) => leaves(run.summary).map(([key]) => key)))].filter((key) => !key.startsWith("_"));
+    return [...ownColumns, ...summary.map((key) => `summary.${key}`), ...configKeys(sample).map((key) => `config.${key}`)];
+  }, [runs]);
+  const fits = (key: string) => key.toLowerCase().includes(text.toLowerCase());
+  const rest = all.filter((key) => !chosen.includes(key) && fits(key));
+  const move = (key: string, step: number) => {
+    const next = [...chosen];
+    const from = next.indexOf(key);
+    const to = from + step;
+    if (to < 0 || to >= next.length) return;
+    [next[from], next[to]] = [next[to]!, next[from]!];
+    onChoose(next);
+  };
+  return (
+    <Dialog
+      title="Columns"
+      name="Columns"
+      onClose={onClose}
+      foot={
+        onReset && (
+          <button type="button" className="button" onClick={onReset}>
+            Reset to the default
+          </button>
+        )
+      }
+    >
+      <input className="input" type="search" aria-label="Search columns" placeholder={`Search ${all.length.toLocaleString("en-US")} columns`} value={text} onChange={(event) => setText(event.target.value)} />
+      <div className="stack" style={{ gap: 2 }}>
+        {chosen.filter(fits).map((key) => (
+          <div key={key} className="row">
+            <label className="row grow">
+              <input type="checkbox" checked onChange={() => onChoose(chosen.filter((one) => one !== key))} />
+              <span className="cut">{key}</span>
+            </label>
+            <button type="button" className="copy" aria-label={`Move ${key} to the left`} onClick={() => move(key, -1)}>
+              ↑
+            </button>
+            <button type="button" className="copy" aria-label={`Move ${key} to the right`} onClick={() => move(key, 1)}>
+              ↓
+            </button>
+          </div>
+        ))}
+        {rest.slice(0, 200).map((key) => (
+          <label key={key} className="row">
+            <input type="checkbox" checked={false} onChange={() => onChoose([...chosen, key])} />
+            <span className="cut">{key}</span>
+          </label>
+        ))}
+      </div>
+      {rest.length > 200 && <p className="quiet small">200 of {rest.length.toLocaleString("en-US")} are shown; the search narrows them.</p>}
+    </Dialog>
+  );
+}

@@ -1,0 +1,48 @@
+/** What the Monitor tab asks for. */
+import { queryOptions } from "@tanstack/react-query";
+import { readJson, withQuery } from "../../../api/client";
+import { pollEvery } from "../../../api/live";
+import type { AttemptSpan, JobLoad, QueueStats } from "../../../api/types";
+
+/** Attempts that are drawn at most; a longer time has too many to tell apart. */
+export const MOST_SPANS = 2_000;
+const PAGE = 500;
+
+const base = (entity: string, queue: string) => `/api/v1/entities/${encodeURIComponent(entity)}/queues/${encodeURIComponent(queue)}`;
+
+export interface Window {
+  since: string;
+  until?: string;
+}
+
+/** A range that ends now moves on; one that somebody brushed stands still. */
+const refetch = (window: Window) => (window.until ? false : () => Math.max(10_000, Number(pollEvery()) || 10_000)) as false | (() => number);
+
+export const statsQuery = (entity: string, queue: string, window: Window, slices: number) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue, "stats", window, slices],
+    queryFn: async ({ signal }) => (await readJson<{ stats: QueueStats }>(withQuery(`${base(entity, queue)}/stats`, { ...window, slices }), signal)).stats,
+    refetchInterval: refetch(window),
+  });
+
+export const attemptsQuery = (entity: string, queue: string, window: Window) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue, "attempts", window],
+    queryFn: async ({ signal }) => {
+      const spans: AttemptSpan[] = [];
+      let after: string | undefined;
+      do {
+        const page = await readJson<{ items: AttemptSpan[]; next: string | null }>(withQuery(`${base(entity, queue)}/attempts`, { ...window, limit: PAGE, after }), signal);
+        spans.push(...page.items);
+        after = page.next ?? undefined;
+      } while (after !== undefined && spans.length < MOST_SPANS);
+      return { spans, more: after !== undefined };
+    },
+    refetchInterval: refetch(window),
+  });
+
+export const jobLoadQuery = (entity: string, queue: string, window: Window) =>
+  queryOptions({
+    queryKey: ["queue", entity, queue, "jobs", window],
+    queryFn: async ({ signal }) => (await readJson<{ items: JobLoad[] }>(withQuery(`${base(entity, queue)}/jobs`, { ...window }), signal)).items,
+  });

@@ -1,0 +1,85 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link } from "react-router";
+import { api } from "../../api/client";
+import { entityQuery } from "../../api/queries";
+import type { Member } from "../../api/types";
+import { useMe } from "../../app/scope";
+import { Rows } from "../../components/rows";
+import { Empty, Failure, View } from "../../components/view";
+import { NewMember, NewService } from "../admin/forms";
+
+const roles = ["viewer", "member", "admin"] as const;
+
+/** The teams of the caller with their members. Admins of the server change roles and add people and service accounts. */
+export function Teams() {
+  const me = useMe();
+  const teams = me.entities.filter((entity) => entity.kind === "team");
+  if (teams.length === 0)
+    return (
+      <Empty>
+        You are in no team. {me.admin ? <Link to="/admin">Make one on the admin page.</Link> : "An admin of the server makes one and adds you."}
+      </Empty>
+    );
+  return teams.map((team) => <Team key={team.name} name={team.name} role={team.role} />);
+}
+
+function Team({ name, role }: { name: string; role: string }) {
+  const me = useMe();
+  const queries = useQueryClient();
+  const team = useQuery(entityQuery(name));
+  const [making, setMaking] = useState<"member" | "service" | null>(null);
+  const change = useMutation({
+    mutationFn: async ({ username, role: next }: { username: string; role: string }) =>
+      api.PUT("/api/v1/admin/teams/{team}/members/{username}", { params: { path: { team: name, username } }, body: { role: next as never } }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["entity", name] }),
+  });
+  return (
+    <section className="stack" aria-label={name}>
+      <div className="section-head">
+        <h2 className="grow">
+          {name} <span className="quiet">· you are {role}</span>
+        </h2>
+        {me.admin && (
+          <>
+            <button type="button" className="button" onClick={() => setMaking("service")}>
+              New service account
+            </button>
+            <button type="button" className="button" onClick={() => setMaking("member")}>
+              Add a member
+            </button>
+          </>
+        )}
+      </div>
+      {change.isError && <Failure error={change.error} />}
+      <View query={team} height={96}>
+        {(entity) => (
+          <Rows<Member>
+            name={`Members of ${name}`}
+            rows={entity.members ?? []}
+            id={(member) => member.username}
+            columns={[
+              { name: "Name", cell: (member) => member.username },
+              {
+                name: "Role",
+                cell: (member) =>
+                  me.admin ? (
+                    <select className="select" style={{ width: 110 }} aria-label={`Role of ${member.username}`} value={member.role} disabled={change.isPending} onChange={(event) => change.mutate({ username: member.username, role: event.target.value })}>
+                      {roles.map((word) => (
+                        <option key={word}>{word}</option>
+                      ))}
+                    </select>
+                  ) : (
+                    member.role
+                  ),
+              },
+              { name: "Kind", cell: (member) => (member.service ? "service account" : "person") },
+            ]}
+          />
+        )}
+      </View>
+      {making === "member" && <NewMember team={name} onClose={() => setMaking(null)} />}
+      {making === "service" && <NewService team={name} onClose={() => setMaking(null)} />}
+    </section>
+  );
+}
