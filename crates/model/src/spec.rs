@@ -38,6 +38,8 @@ const CLIENT_KEYS: &[&str] = &[
 /// Keys that only we have.
 const OWN_KEYS: &[&str] = &["priority", "not_before", "idempotency_key", "resources", "rebuild"];
 
+/// Letters of a run's display name.
+const NAME_LETTERS: usize = 256;
 const OVERRIDE_KEYS: &[&str] =
     &["args", "run_config", "entry_point", "entrypoint", "artifacts", "files", "dockerfile", "working_dir"];
 
@@ -102,6 +104,8 @@ pub struct LaunchSpec {
     pub resource: Option<Target>,
     /// The submitter's layer of target configuration: the object below `resource_args.<resource>`.
     pub resource_args: Map<String, Value>,
+    /// The same for every target that `resource_args` names.
+    args_by_target: Vec<(Target, Map<String, Value>)>,
     /// Values for the queue's template variables.
     pub template_variables: Map<String, Value>,
     /// What differs from the job.
@@ -159,6 +163,9 @@ impl LaunchSpec {
             Some(_) => return Err(invalid("docker.docker_image", "is not a text")),
         };
         let scheduler = text(&raw, "uri")?.as_deref() == Some(SCHEDULER_URI);
+        if let Some(image) = image.as_deref().filter(|i| i.starts_with('-') || i.contains(char::is_whitespace)) {
+            return Err(invalid("docker.docker_image", format!("`{image}` is not the name of an image")));
+        }
         match (&job, &image) {
             (Some(_), Some(_)) => return Err(invalid("job", "and docker.docker_image exclude each other; give one")),
             (None, None) if !scheduler => {
@@ -214,12 +221,19 @@ impl LaunchSpec {
             Some(Value::Bool(rebuild)) => *rebuild,
             Some(_) => return Err(invalid("rebuild", "is neither true nor false")),
         };
+        let args_by_target = resource_args(&raw)?;
+        let own_args = args_by_target.iter().find(|(target, _)| resource.is_none_or(|r| r == *target));
+        let name = text(&raw, "name")?;
+        if name.as_ref().is_some_and(|name| name.chars().count() > NAME_LETTERS) {
+            return Err(invalid("name", format!("has more than {NAME_LETTERS} letters")));
+        }
         Ok(Self {
-            resource_args: resource_args(&raw, resource)?,
+            resource_args: own_args.map(|(_, args)| args.clone()).unwrap_or_default(),
+            args_by_target,
             template_variables: object(&raw, "template_variables")?,
             overrides: overrides(&raw, door)?,
             entity: text(&raw, "entity")?,
-            name: text(&raw, "name")?,
+            name,
             sweep_id: text(&raw, "sweep_id")?,
             resume_count: raw.get("_resume_count").and_then(Value::as_u64).unwrap_or(0).try_into().unwrap_or(u32::MAX),
             resources: object(&raw, "resources")?,
@@ -234,6 +248,15 @@ impl LaunchSpec {
             rebuild,
             raw,
         })
+    }
+
+    /// Makes `resource_args` those of `target`, which the queue may have decided, and returns the other targets for which
+    /// something is set.
+    pub fn take_args_of(&mut self, target: Target) -> Vec<Target> {
+        let own = self.args_by_target.iter().find(|(named, _)| *named == target);
+        self.resource_args = own.map(|(_, args)| args.clone()).unwrap_or_default();
+        let others = self.args_by_target.iter().filter(|(named, args)| *named != target && !args.is_empty());
+        others.map(|(named, _)| *named).collect()
     }
 
     /// Whether this is a sweep's scheduler, which runs as a process on any queue.
@@ -291,25 +314,23 @@ fn object(raw: &Map<String, Value>, key: &str) -> Result<Map<String, Value>, Inv
     }
 }
 
-/// Takes the object of the named target out of `resource_args`, whichever side's name it is filed under.
-fn resource_args(raw: &Map<String, Value>, resource: Option<Target>) -> Result<Map<String, Value>, Invalid> {
-    let all = object(raw, "resource_args")?;
-    for (key, value) in &all {
-        let Some(target) = Target::parse(key) else {
+/// Reads the objects of `resource_args` with their targets, whichever side's names they are filed under.
+fn resource_args(raw: &Map<String, Value>) -> Result<Vec<(Target, Map<String, Value>)>, Invalid> {
+    let mut read = Vec::new();
+    for (key, value) in object(raw, "resource_args")? {
+        let Some(target) = Target::parse(&key) else {
             return Err(invalid(
                 format!("resource_args.{key}"),
                 format!("is not a target; the targets are {}", Target::names()),
             ));
         };
-        if resource.is_none_or(|r| r == target) {
-            return match value {
-                Value::Object(o) => Ok(o.clone()),
-                Value::Null => Ok(Map::new()),
-                _ => Err(invalid(format!("resource_args.{key}"), "is not an object")),
-            };
+        match value {
+            Value::Object(args) => read.push((target, args)),
+            Value::Null => {}
+            _ => return Err(invalid(format!("resource_args.{key}"), "is not an object")),
         }
     }
-    Ok(Map::new())
+    Ok(read)
 }
 
 fn overrides(raw: &Map<String, Value>, door: Door) -> Result<Overrides, Invalid> {
@@ -389,6 +410,26 @@ mod tests {
         assert_eq!(s.resource, Some(Target::Docker));
         assert_eq!(s.resource_args["gpus"], "all");
         assert_eq!(rest(json!({"job": "c:v1", "resource": "abacus"})).expect_err("target").field, "resource");
+    }
+
+    #[test]
+    fn arguments_are_those_of_the_target_that_the_queue_decides() {
+        let args = json!({"kubernetes": {"cpus": 3}, "local-container": {"gpus": "all"}, "slurm": {}});
+        let mut s = rest(json!({"job": "c:v1", "resource_args": args})).expect("legal");
+        assert_eq!(s.take_args_of(Target::Docker), [Target::Kubernetes]);
+        assert_eq!(s.resource_args["gpus"], "all");
+        assert_eq!(s.take_args_of(Target::Process), [Target::Kubernetes, Target::Docker]);
+        assert!(s.resource_args.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for image in ["-v/:/x", "a b", "a\tb"] {
+            let e = rest(json!({"docker": {"docker_image": image}})).expect_err(image);
+            assert_eq!(e.field, "docker.docker_image");
+        }
+        let long = json!({"job": "c:v1", "name": "x".repeat(257)});
+        assert_eq!(rest(long).expect_err("too long").field, "name");
     }
 
     #[test]

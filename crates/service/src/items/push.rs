@@ -207,6 +207,8 @@ impl Service {
         let mut warnings = Vec::new();
         let mut spec = LaunchSpec::parse(spec, door)?;
         let target = target_of(&queue, &spec, door, &mut warnings)?;
+        args_of_target(&mut spec, &queue, target, door, &mut warnings)?;
+        image_fits(&spec, &queue, target, door, &mut warnings)?;
         if let Some(values) = wire.template_variables {
             spec.template_variables = values;
         }
@@ -311,7 +313,15 @@ impl Service {
             checked.code_artifact = job.code_artifact;
         } else {
             checked.warnings.push(format!("the job `{written}` does not exist (yet), or you may not see it"));
-            checked.job = Some(written);
+            // Named in full, so that whoever takes the item knows where to look.
+            checked.job = Some(match &checked.run_project {
+                project if project.is_empty() => written,
+                run_project => {
+                    let entity = reference.entity.as_ref().unwrap_or(&checked.entity.name);
+                    let project = reference.project.as_ref().unwrap_or(run_project);
+                    format!("{entity}/{project}/{}:{}", reference.name, reference.alias)
+                }
+            });
         }
         Ok(())
     }
@@ -370,6 +380,37 @@ fn target_of(queue: &Queue, spec: &LaunchSpec, door: Door, warnings: &mut Vec<St
         (None, Some(s)) => Ok(s),
         (None, None) => Ok(Target::Docker),
     }
+}
+
+/// Takes the arguments of the item's target. Those of another target would silently do nothing.
+fn args_of_target(
+    spec: &mut LaunchSpec,
+    queue: &Queue,
+    target: Target,
+    door: Door,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    for other in spec.take_args_of(target) {
+        let why = format!("are for `{other}`, and items of the queue `{}` run on `{target}`", queue.name);
+        if door == Door::Rest {
+            return Err(Error::Invalid { field: format!("resource_args.{other}"), why, code: code::TARGET_MISMATCH });
+        }
+        warnings.push(format!("the resource_args of `{other}` are ignored: they {why}"));
+    }
+    Ok(())
+}
+
+/// An image needs a target that has containers.
+fn image_fits(spec: &LaunchSpec, queue: &Queue, target: Target, door: Door, warnings: &mut Vec<String>) -> Result<()> {
+    if spec.image.is_none() || target != Target::Process {
+        return Ok(());
+    }
+    let why = format!("is an image, and the queue `{}` runs processes; choose a queue with containers", queue.name);
+    if door == Door::Rest {
+        return Err(Error::Invalid { field: "docker.docker_image".into(), why, code: code::TARGET_MISMATCH });
+    }
+    warnings.push(format!("the launch {why}"));
+    Ok(())
 }
 
 /// What the item asks of the machine: its own words, else those of the target's config.
