@@ -306,10 +306,12 @@ async fn pulled(
     for warning in &warnings {
         progress.warn(warning.clone()).await;
     }
-    let digest = found.repo_digests.and_then(|d| d.into_iter().next()).or(found.id);
-    progress
-        .source(ItemSource { kind: "image".into(), commit: None, image: digest.or_else(|| Some(name.to_owned())) })
-        .await;
+    // By the name that was launched, and by what that name stands for today, where a registry has said it.
+    let repository = name.split('@').next().unwrap_or(name);
+    let digest =
+        found.repo_digests.and_then(|all| all.into_iter().find_map(|d| d.split_once('@').map(|(_, d)| d.to_owned())));
+    let image = digest.map_or_else(|| name.to_owned(), |digest| format!("{repository}@{digest}"));
+    progress.source(ItemSource { kind: "image".into(), commit: None, image: Some(image) }).await;
     Ok(Image {
         name: name.to_owned(),
         digest: None,
