@@ -292,9 +292,12 @@ impl Service {
     /// the run had not ended yet.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`].
+    /// [`Error::NotFound`]; [`Error::Forbidden`], also where the caller may not stop the item that launched it.
     pub async fn run_stop(&self, actor: &Actor, run: &Run) -> Result<bool> {
         self.project_writable(actor, &run.entity, &run.project).await?;
+        if let Some(trace_id) = &run.trace_id {
+            self.item_stop_allowed(actor, trace_id).await?;
+        }
         let asked = self.store.run_stop(&run.id).await?;
         if asked {
             self.wakers.run_changed(&run.project_id, &run.id);

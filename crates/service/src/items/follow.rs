@@ -9,6 +9,7 @@ use lanza_model::{
 };
 use lanza_store::items::{Ended, Item};
 
+use super::stop_refused;
 use crate::{Actor, Error, Result, Service};
 
 impl Service {
@@ -96,6 +97,22 @@ impl Service {
             Err(Error::Conflict { .. }) => Ok(()),
             done => done,
         }
+    }
+
+    /// Refuses who may not stop the item that launched a run: a run is no way around the rule on items. What is no item
+    /// of ours binds nobody.
+    pub(crate) async fn item_stop_allowed(&self, actor: &Actor, trace_id: &str) -> Result<()> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
+        let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
+        if item.author_id == actor.user_id || item.state.is_ended() {
+            return Ok(());
+        }
+        let Some(entity) = self.store.entity_by_id(&item.entity_id).await? else { return Ok(()) };
+        let (_, role) = self.entity_seen(actor, &entity.name).await?;
+        if role < Role::Admin {
+            return Err(stop_refused(&item, &entity));
+        }
+        Ok(())
     }
 
     /// Somebody asked to stop a run: the item that launched it stops with it.

@@ -36,6 +36,10 @@ pub struct ItemQuery {
     pub after: Option<String>,
 }
 
+fn stop_refused(item: &Item, entity: &Entity) -> Error {
+    Error::Forbidden(format!("only `{}` and admins of `{}` may stop this item", item.author, entity.name))
+}
+
 pub(crate) fn item_missing(id: &str) -> Error {
     Error::not_found("item", id)
 }
@@ -103,10 +107,7 @@ impl Service {
         actor.require_person()?;
         let (entity, role, item) = self.item_find(actor, id).await?;
         if item.author_id != actor.user_id && role < Role::Admin {
-            return Err(Error::Forbidden(format!(
-                "only `{}` and admins of `{}` may stop this item",
-                item.author, entity.name
-            )));
+            return Err(stop_refused(&item, &entity));
         }
         require_role(&entity, role, Role::Member)?;
         match self.item_stop_now(&item, stop.grace_seconds, &actor.username, false).await? {
