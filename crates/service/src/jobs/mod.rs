@@ -265,7 +265,7 @@ impl Service {
             version: format!("v{}", member.version),
             aliases: own.filter(|(c, _)| *c == member.collection.id).map(|(_, a)| a.clone()).collect(),
             source_type: file.as_ref().map(|f| f.source.kind().to_owned()).unwrap_or_default(),
-            source: raw["source"].clone(),
+            source: shown(raw["source"].clone()),
             entrypoint: file.as_ref().map(|f| f.entrypoint.clone()).unwrap_or_default(),
             python: file.as_ref().and_then(|f| f.python.clone()),
             input_types: raw["input_types"].clone(),
@@ -319,4 +319,13 @@ pub(crate) fn merge_job_metadata(old: Option<&str>, new: &str) -> String {
 
 fn job_missing(id: &str) -> Error {
     Error::NotFound { what: "job", id: id.to_owned(), code: lanza_model::code::JOB_NOT_FOUND }
+}
+
+/// A source as people see it. The client keeps an address as it was typed, password included, and the file is never
+/// written anew.
+fn shown(mut source: Value) -> Value {
+    if let Some(Value::String(remote)) = source.pointer_mut("/git/remote") {
+        *remote = lanza_model::git::shown(remote);
+    }
+    source
 }
