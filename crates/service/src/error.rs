@@ -138,6 +138,7 @@ impl From<lanza_store::Error> for Error {
         match error {
             lanza_store::Error::Exists => Self::AlreadyExists { what: "an object of this name", id: String::new() },
             lanza_store::Error::Moved => Self::conflict("the object has changed in the meantime"),
+            e if e.is_unstorable() => Self::invalid("text", "holds a NUL character, which cannot be stored"),
             e if e.is_full() => Self::Unavailable {
                 what: "room on the server's disk, which is full,".into(),
                 retry_after_seconds: 30,

@@ -65,6 +65,16 @@ impl Error {
         }
     }
 
+    /// Whether a text holds what the database cannot keep: Postgres has no NUL character (22021, 22P05).
+    pub fn is_unstorable(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(d)) => {
+                d.code().is_some_and(|c| ["22021", "22P05"].contains(&c.as_ref()))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the disk that the database or the blobs lie on has no room left.
     pub fn is_full(&self) -> bool {
         let full = |e: &(dyn std::error::Error + 'static)| {
