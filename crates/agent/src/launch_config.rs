@@ -157,8 +157,10 @@ impl LaunchConfig {
     /// Every problem of the file at once.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| ConfigError { file: file.clone(), problems: vec![(String::new(), format!("{e}"))] })?;
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
+            file: file.clone(),
+            problems: vec![(String::new(), format!("the file cannot be read ({e})"))],
+        })?;
         Self::parse(&file, &text)
     }
 

@@ -88,6 +88,9 @@ pub fn check_queue(name: &str) -> Result<(), Refused> {
     if !(1..=64).contains(&length) || name.trim().is_empty() {
         return Err(Refused("a queue name has 1 to 64 characters".into()));
     }
+    if [".", ".."].contains(&name) {
+        return Err(Refused(format!("the queue name `{name}` would lead elsewhere in an address")));
+    }
     if let Some(bad) = name.chars().find(|c| "/\\#?%".contains(*c) || c.is_control()) {
         return Err(Refused(format!("the queue name `{}` contains `{}`", name.escape_debug(), bad.escape_debug())));
     }
@@ -110,14 +113,15 @@ pub fn check_collection(name: &str) -> Result<(), Refused> {
     check("an artifact name", name, 128, "-_.")
 }
 
-/// Checks an API key: an optional `prefix-`, then at least 40 of letters, digits and `_` (clients refuse less).
+/// Checks an API key: an optional `prefix-`, then at least 40 of letters, digits and `_` (clients refuse less). A refusal
+/// is a clause that goes on from the key.
 pub fn check_api_key(key: &str) -> Result<(), Refused> {
     let secret = key.rsplit_once('-').map_or(key, |(_, s)| s);
     if secret.len() < 40 || key.len() > 256 {
-        return Err(Refused("an API key has at least 40 characters after its optional `prefix-`".into()));
+        return Err(Refused("has at least 40 characters after its optional `prefix-`".into()));
     }
     if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(Refused("an API key has letters, digits and `_` only after its optional `prefix-`".into()));
+        return Err(Refused("has letters, digits and `_` only after its optional `prefix-`".into()));
     }
     Ok(())
 }

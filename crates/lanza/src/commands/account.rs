@@ -21,7 +21,7 @@ pub(crate) async fn login(args: Login, config: Config) -> Outcome {
         None => ask(&url)?,
     };
     name::check_api_key(&key).map_err(|e| {
-        Failure::refused(format!("this is not an API key: it {}", e.0))
+        Failure::refused(format!("this is not an API key, which {}", e.0))
             .hint(format!("Make one at {url}/authorize and paste the whole of it."))
     })?;
     let client = Client::new(&url, Some(key.clone()))?;

@@ -121,9 +121,10 @@ fn slots(flag: Option<i64>, config: &Config) -> Result<Option<Slots>, Failure> {
         (None, Some(text)) => (WANDB_LAUNCH_MAX_JOBS, Some(text.trim().parse().unwrap_or(i64::MIN))),
         (None, None) => return Ok(None),
     };
-    match number.and_then(Slots::from_number) {
+    // The file may say 0, which only keeps an agent from taking anything; at a command line it is a slip.
+    match number.filter(|n| *n != 0).and_then(Slots::from_number) {
         Some(slots) => Ok(Some(slots)),
-        None => Err(Failure::usage(format!("{name} takes a whole number, or -1 for no limit"))),
+        None => Err(Failure::usage(format!("{name} takes a whole number from 1, or -1 for no limit"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lanza server`.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{fs::File, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use lanza_model::{clock::SystemClock, name};
 use lanza_server::{Options, Server};
@@ -63,7 +63,8 @@ pub(crate) fn report(hung: &[String]) {
 /// Takes the one right to use a data folder.
 pub(crate) fn lock(data: &Path) -> Result<File, Failure> {
     let cannot = |e: std::io::Error| Failure::failed(format!("cannot use the data folder {}: {e}", data.display()));
-    std::fs::create_dir_all(data).map_err(cannot)?;
+    // What jobs logged and what their keys were hashed to is nobody else's business on this machine.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(cannot)?;
     let path = data.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(cannot)?;
     match file.try_lock() {
