@@ -118,7 +118,7 @@ pub(crate) struct Dev {
     #[arg(long, value_enum, default_value_t = DevTarget::Both)]
     pub(crate) target: DevTarget,
     /// How many agents to run.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) agents: u16,
 }
 
@@ -214,7 +214,18 @@ pub(crate) struct OneAgent {
     /// Id of the agent.
     pub(crate) agent: String,
     #[command(flatten)]
+    pub(crate) owner: Owner,
+    #[command(flatten)]
     pub(crate) print: Print,
+}
+
+/// Whose an object is that is named by its id. The id says it alone; the entity may be given as everywhere, and is then
+/// checked.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Owner {
+    /// User or team that it belongs to; the id alone is enough.
+    #[arg(short, long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
 }
 
 /// How an answer is printed.
@@ -456,6 +467,8 @@ pub(crate) enum ItemCommand {
 pub(crate) struct ItemReplay {
     /// Id of the item.
     pub(crate) item: String,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
     /// Run the command as well.
     #[arg(long)]
     pub(crate) run: bool,
@@ -492,6 +505,8 @@ pub(crate) struct OneItem {
     /// Id of the item.
     pub(crate) item: String,
     #[command(flatten)]
+    pub(crate) owner: Owner,
+    #[command(flatten)]
     pub(crate) print: Print,
 }
 
@@ -508,6 +523,8 @@ pub(crate) struct ItemRetry {
 pub(crate) struct ItemLogs {
     /// Id of the item.
     pub(crate) item: String,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
     /// Go on until the item has ended.
     #[arg(short, long)]
     pub(crate) follow: bool,
@@ -526,6 +543,8 @@ pub(crate) struct ItemLogs {
 pub(crate) struct ItemStop {
     /// Id of the item.
     pub(crate) item: String,
+    #[command(flatten)]
+    pub(crate) owner: Owner,
     /// Time between TERM and KILL, for instance 5s or 2m [default: the agent's].
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<String>,
@@ -673,6 +692,9 @@ pub(crate) struct Events {
     /// Go on with what happens from now.
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only what happened in this user's or team's space [default: all that you belong to].
+    #[arg(short, long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
     /// Only what came after the event with this number.
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<i64>,

@@ -120,6 +120,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(rest::router(state.clone()))
         .merge(pages::router(state))
         .fallback(ui::fallback)
+        .method_not_allowed_fallback(pages::method_not_allowed)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(pages::panicked))
         .layer(middleware::from_fn(ui::unprompted))
         .layer(middleware::from_fn(unread::layer))

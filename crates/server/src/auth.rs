@@ -99,6 +99,26 @@ impl FromRequestParts<AppState> for Admin {
     }
 }
 
+/// Refuses callers who administer neither the server nor the team.
+pub(crate) async fn require_team_admin(
+    state: &AppState,
+    headers: &HeaderMap,
+    method: &Method,
+    team: &str,
+) -> Result<(), Error> {
+    if let Some(key) = key_of(headers)
+        && state.admin_token.as_ref().is_some_and(|t| constant_time_equal(t, &key))
+    {
+        return Ok(());
+    }
+    let actor = authenticate(state, headers, method).await?;
+    actor.require_person()?;
+    if actor.admin {
+        return Ok(());
+    }
+    state.service.entity_for(&actor, team, lanza_model::Role::Admin).await.map(drop)
+}
+
 fn constant_time_equal(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq;
     a.as_bytes().ct_eq(b.as_bytes()).into()

@@ -1,8 +1,9 @@
-//! The body of REST handlers, JSON or YAML, with refusals in our own words.
+//! What REST handlers take out of a request, with refusals in our own words: the body (JSON or YAML), the query, and the
+//! parts of the path.
 
 use axum::{
-    extract::{FromRequest, Request},
-    http::{StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use lanza_api::Problem;
@@ -13,7 +14,15 @@ use serde::de::DeserializeOwned;
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// The body could not be read.
+/// The parsed query.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// The parsed parts of the path.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// What was sent could not be read.
 #[derive(Debug)]
 pub(crate) struct Unreadable(StatusCode, Problem);
 
@@ -55,4 +64,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             Unreadable(status, Problem::new(code, format!("the body cannot be read: {e}")))
         })
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Unreadable;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Unreadable> {
+        let read = axum::extract::Query::from_request_parts(parts, state).await;
+        read.map(|query| Self(query.0)).map_err(|refused| unreadable("the query", &refused.body_text()))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Unreadable;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Unreadable> {
+        let read = axum::extract::Path::from_request_parts(parts, state).await;
+        read.map(|path| Self(path.0)).map_err(|refused| unreadable("the path", &refused.body_text()))
+    }
+}
+
+/// The framework's words behind its own introduction.
+fn unreadable(what: &str, said: &str) -> Unreadable {
+    let why = said.split_once(": ").map_or(said, |(_, why)| why);
+    Unreadable(StatusCode::BAD_REQUEST, Problem::new(code::MALFORMED, format!("{what} cannot be read: {why}")))
+}
+
+/// Reads a query value that is left empty as one that is not there: `?after=` is the first page.
+pub(crate) fn empty_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = <Option<String> as serde::Deserialize>::deserialize(deserializer)?;
+    text.filter(|t| !t.is_empty()).map(|t| t.parse().map_err(serde::de::Error::custom)).transpose()
 }

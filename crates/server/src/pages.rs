@@ -225,6 +225,13 @@ pub(crate) fn not_found(uri: Uri) -> Response {
     (StatusCode::NOT_FOUND, Json(problem)).into_response()
 }
 
+/// The route is there for other methods, which the header `Allow` names.
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let mut problem = Problem::new(code::MALFORMED, format!("`{}` does not take `{method}`", uri.path()));
+    problem.request_id = crate::request_id::current();
+    (StatusCode::METHOD_NOT_ALLOWED, Json(problem)).into_response()
+}
+
 /// A handler panicked: the client learns the request id, the log the rest.
 pub(crate) fn panicked(cause: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let text = cause

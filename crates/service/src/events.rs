@@ -1,7 +1,7 @@
 //! The audit trail and what streams of it.
 
 use lanza_api::item::Event;
-use lanza_model::id::EntityId;
+use lanza_model::{Role, id::EntityId};
 
 use crate::{Actor, Result, Service};
 
@@ -28,18 +28,23 @@ pub struct EventPage {
 }
 
 impl Service {
-    /// Reads the trail after `after`: the lines of the caller's entities, oldest first.
+    /// Reads the trail after `after`: the lines of the caller's entities, or of `entity` alone, oldest first.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn event_page(&self, actor: &Actor, after: i64, limit: i64) -> Result<EventPage> {
+    /// [`crate::Error::NotFound`] for an entity that the caller does not see.
+    pub async fn event_page(&self, actor: &Actor, entity: Option<&str>, after: i64, limit: i64) -> Result<EventPage> {
         actor.require_person()?;
+        let only = match entity {
+            Some(name) => Some(self.entity_for(actor, name, Role::Viewer).await?.id),
+            None => None,
+        };
         let mine: Vec<EntityId> =
             self.store.entities_of_user(&actor.user_id).await?.into_iter().map(|(e, _)| e.id).collect();
         let found = self.store.event_list(after, limit).await?;
         let position = found.last().map_or(after, |e| e.seq);
         let more = found.len() as i64 == limit;
-        let events = found.into_iter().filter(|e| actor.admin || mine.contains(&e.entity_id)).map(view).collect();
+        let seen = |e: &EntityId| only.as_ref().map_or(actor.admin || mine.contains(e), |only| only == e);
+        let events = found.into_iter().filter(|e| seen(&e.entity_id)).map(view).collect();
         Ok(EventPage { events, position, more })
     }
 

@@ -618,7 +618,7 @@ async fn a_deleted_queue_ends_what_waits_with_its_reason_and_keeps_what_runs() {
     assert_eq!(item.state, StateName::Stopped);
     assert!(item.reason.expect("a reason").message.contains("was deleted by ana"));
     assert_eq!(item.run.as_deref(), Some(item.planned_run.as_str()), "nobody waits for its run for ever");
-    let events = w.service.event_page(&w.ana, 0, 500).await.expect("events").events;
+    let events = w.service.event_page(&w.ana, None, 0, 500).await.expect("events").events;
     let of_item: Vec<_> =
         events.iter().filter(|e| e.object == waiting).map(|e| (e.actor.as_str(), e.verb.as_str())).collect();
     assert_eq!(of_item[..2], [("ana", "queued"), ("ana", "stopped")]);
@@ -679,7 +679,7 @@ async fn the_trail_says_who_did_what_to_which_queue_item_and_agent() {
         w.service.agent_heartbeat(&w.ana, &agent, &beat).await.expect("it leaves");
     }
     w.policy(json!({ "max_running": 1 })).await;
-    let events = w.service.event_page(&w.ana, 0, 500).await.expect("events").events;
+    let events = w.service.event_page(&w.ana, None, 0, 500).await.expect("events").events;
     let by_agent = format!("agent:{agent}");
     let of = |kind: &str, object: &str| -> Vec<(String, String)> {
         let of = events.iter().filter(|e| e.kind == kind && e.object == object);

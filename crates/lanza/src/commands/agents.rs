@@ -11,7 +11,7 @@ use super::{agent_prune, print_list};
 use crate::{
     args::{AgentCommand, OneAgent},
     config::Config,
-    exit::{self, Outcome},
+    exit::{self, Failure, Outcome},
     output::{
         self,
         table::{ago, fields, or_dash, table},
@@ -19,6 +19,9 @@ use crate::{
 };
 
 pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
+    if let AgentCommand::Show(agent) | AgentCommand::Drain(agent) | AgentCommand::Stop(agent) = &command {
+        owned(agent, &config).await?;
+    }
     match command {
         AgentCommand::List { alive, scope } => {
             let client = config.client()?;
@@ -40,6 +43,17 @@ pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
         AgentCommand::Stop(agent) => steer(&agent, &config, "stop").await,
         AgentCommand::Prune(args) => agent_prune::run(args, &config).await,
     }
+}
+
+/// Refuses an agent that is not of the entity which was said.
+async fn owned(agent: &OneAgent, config: &Config) -> Result<(), Failure> {
+    let Some(entity) = &agent.owner.entity else { return Ok(()) };
+    let answer: AgentAnswer = config.client()?.get(&path(agent)).await?;
+    if !answer.agent.entity.eq_ignore_ascii_case(entity) {
+        let (id, is) = (&agent.agent, &answer.agent.entity);
+        return Err(Failure::refused(format!("`{entity}` has no agent {id}; it is one of `{is}`")));
+    }
+    Ok(())
 }
 
 fn path(agent: &OneAgent) -> String {

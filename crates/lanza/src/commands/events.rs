@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use lanza_api::{Client, item::Event};
+use lanza_api::{Client, client::segment, item::Event};
 use tokio::time::{Instant, sleep};
 
 use super::sse::Events;
@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) async fn run(args: args::Events, config: Config) -> Outcome {
     let client = config.client()?;
     if args.follow {
-        return follow(&client, args.after, args.json).await;
+        return follow(&client, args.entity.as_deref(), args.after, args.json).await;
     }
-    let events: Vec<Event> = client.list(&format!("/events?after={}", args.after.unwrap_or(0))).await?;
+    let events: Vec<Event> = client.list(&path(args.entity.as_deref(), Some(args.after.unwrap_or(0)))).await?;
     if args.json {
         for event in &events {
             print_json(event)?;
@@ -42,12 +42,18 @@ pub(crate) async fn run(args: args::Events, config: Config) -> Outcome {
     Ok(exit::DONE)
 }
 
-async fn follow(client: &Client, after: Option<i64>, json: bool) -> Outcome {
+fn path(entity: Option<&str>, after: Option<i64>) -> String {
+    let mut query = Vec::new();
+    query.extend(entity.map(|e| format!("entity={}", segment(e))));
+    query.extend(after.map(|id| format!("after={id}")));
+    format!("/events?{}", query.join("&"))
+}
+
+async fn follow(client: &Client, entity: Option<&str>, after: Option<i64>, json: bool) -> Outcome {
     let mut position = after;
     let mut last_seen = Instant::now();
     loop {
-        let path = position.map_or_else(|| "/events".to_owned(), |id| format!("/events?after={id}"));
-        match client.stream(&path).await {
+        match client.stream(&path(entity, position)).await {
             Ok(stream) => {
                 let mut events = Events::new(stream.boxed());
                 loop {

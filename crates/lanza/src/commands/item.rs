@@ -10,13 +10,21 @@ use lanza_model::clock::{Clock as _, SystemClock};
 
 use super::{follow, item_replay, print_list};
 use crate::{
-    args::{ItemCommand, ItemList, ItemLogs, ItemStop, OneItem},
+    args::{ItemCommand, ItemList, ItemLogs, ItemStop, OneItem, Owner},
     config::Config,
     exit::{self, Failure, Outcome},
     output,
 };
 
 pub(crate) async fn run(command: ItemCommand, config: Config) -> Outcome {
+    match &command {
+        ItemCommand::List(_) => {}
+        ItemCommand::Show(a) | ItemCommand::Wait(a) => owned(&a.item, &a.owner, &config).await?,
+        ItemCommand::Retry(a) => owned(&a.item.item, &a.item.owner, &config).await?,
+        ItemCommand::Logs(a) => owned(&a.item, &a.owner, &config).await?,
+        ItemCommand::Stop(a) => owned(&a.item, &a.owner, &config).await?,
+        ItemCommand::Replay(a) => owned(&a.item, &a.owner, &config).await?,
+    }
     match command {
         ItemCommand::List(args) => list(args, &config).await,
         ItemCommand::Show(args) => {
@@ -49,6 +57,17 @@ pub(crate) async fn run(command: ItemCommand, config: Config) -> Outcome {
         }
         ItemCommand::Replay(args) => item_replay::run(args, &config).await,
     }
+}
+
+/// Refuses an item that is not of the entity which was said.
+async fn owned(item: &str, owner: &Owner, config: &Config) -> Result<(), Failure> {
+    let Some(entity) = &owner.entity else { return Ok(()) };
+    let answer: ItemAnswer = config.client()?.get(&format!("/items/{}", segment(item))).await?;
+    if !answer.item.entity.eq_ignore_ascii_case(entity) {
+        let is = &answer.item.entity;
+        return Err(Failure::refused(format!("`{entity}` has no item {item}; it is one of `{is}`")));
+    }
+    Ok(())
 }
 
 fn path(item: &OneItem) -> String {

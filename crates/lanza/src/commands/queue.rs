@@ -148,7 +148,7 @@ fn list(queues: &[Queue]) -> String {
                     "open"
                 }
                 .to_owned(),
-                q.agents.len().to_string(),
+                q.agents.iter().filter(|a| a.status != "killed").count().to_string(),
                 counts(q),
             ]
         })

@@ -4,8 +4,8 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode},
 };
 use lanza_api::{
     List,
@@ -15,7 +15,12 @@ use lanza_service::accounts::UserRequest;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Admin, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::{Admin, require_team_admin},
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -71,29 +76,33 @@ async fn team_create(
     Ok((StatusCode::CREATED, Json(Team { name: body.name })))
 }
 
-/// Adds a member to a team, or changes the role.
+/// Adds a member to a team, or changes the role. For admins of the server and of the team.
 #[utoipa::path(put, path = "/admin/teams/{team}/members/{username}", request_body = NewRole,
     params(("team" = String, Path), ("username" = String, Path)), responses((status = 200, body = Member), (status = 404)))]
 async fn member_put(
     State(state): State<AppState>,
-    _: Admin,
+    method: Method,
+    headers: HeaderMap,
     Path((team, username)): Path<(String, String)>,
     Body(body): Body<NewRole>,
 ) -> Answer<Json<Member>> {
+    require_team_admin(&state, &headers, &method, &team).await?;
     state.service.member_put(&team, &username, body.role).await?;
     let service = state.service.user_find(&username).await?.service;
     Ok(Json(Member { username, role: body.role, service }))
 }
 
-/// Makes a service account of a team.
+/// Makes a service account of a team. For admins of the server and of the team.
 #[utoipa::path(post, path = "/admin/teams/{team}/service-accounts", request_body = NewName, params(("team" = String, Path)),
     responses((status = 201, body = UserWithKey), (status = 404), (status = 409)))]
 async fn service_account_create(
     State(state): State<AppState>,
-    _: Admin,
+    method: Method,
+    headers: HeaderMap,
     Path(team): Path<String>,
     Body(body): Body<NewName>,
 ) -> Answer<(StatusCode, Json<UserWithKey>)> {
+    require_team_admin(&state, &headers, &method, &team).await?;
     let (username, api_key) = state.service.service_account_create(&team, &body.name).await?;
     Ok((StatusCode::CREATED, Json(UserWithKey { username, api_key })))
 }

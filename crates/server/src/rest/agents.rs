@@ -1,9 +1,6 @@
 //! Agents, as people see and steer them.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use lanza_api::{
     List,
     agent::{Agent, AgentAnswer, Register},
@@ -11,7 +8,12 @@ use lanza_api::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -1,10 +1,6 @@
 //! Artifacts: versions, their files, and the collections and types that they belong to.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use lanza_api::{
     List,
     artifact::{Artifact, ArtifactAnswer, ArtifactFile},
@@ -15,7 +11,13 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, limit_of, page};
-use crate::{app::AppState, auth::Caller, problem::Answer, wandb::base_url};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+    wandb::base_url,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -32,6 +34,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 /// Query of a list of versions.
 #[derive(Debug, Default, Deserialize)]
 struct Listing {
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<String>,
     limit: Option<i64>,
     #[serde(rename = "type")]

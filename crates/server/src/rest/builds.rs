@@ -1,15 +1,16 @@
 //! Builds that agents share (`lanza_api::build` describes the protocol).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use lanza_api::build::{BuildAnswer, BuildEnd, BuildRequest};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::protocol::{Fence, stopping};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(claim_build)).routes(routes!(end_build))

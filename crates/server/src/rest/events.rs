@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{
         IntoResponse, Response,
@@ -13,12 +13,13 @@ use axum::{
 };
 use futures::stream;
 use lanza_api::{List, item::Event};
+use lanza_model::Role;
 use lanza_service::Error;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::limit_of;
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{app::AppState, auth::Caller, json::Query, problem::Answer};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(event_list))
@@ -26,13 +27,16 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 
 #[derive(Debug, Default, Deserialize)]
 struct EventQuery {
+    entity: Option<String>,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<i64>,
     limit: Option<i64>,
 }
 
-/// Lists the trail after `after`, oldest first; with `Accept: text/event-stream` it is a stream, resumable by
+/// Lists the trail after `after`, of all entities of the caller's or of `entity`, oldest first; with `Accept: text/event-stream` it is a stream, resumable by
 /// `Last-Event-ID`.
-#[utoipa::path(get, path = "/events", params(("after" = Option<i64>, Query), ("limit" = Option<i64>, Query)),
+#[utoipa::path(get, path = "/events", params(("entity" = Option<String>, Query),
+    ("after" = Option<i64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200, body = List<Event>)))]
 async fn event_list(
     State(state): State<AppState>,
@@ -47,9 +51,12 @@ async fn event_list(
         .is_some_and(|accept| accept.contains("text/event-stream"));
     if !streaming {
         let limit = limit_of(query.limit)?;
-        let found = state.service.event_page(&actor, query.after.unwrap_or(0), limit).await?;
+        let found = state.service.event_page(&actor, query.entity.as_deref(), query.after.unwrap_or(0), limit).await?;
         let next = found.more.then(|| found.position.to_string());
         return Ok(Json(List { items: found.events, next }).into_response());
+    }
+    if let Some(entity) = &query.entity {
+        state.service.entity_for(&actor, entity, Role::Viewer).await?;
     }
     let last = match headers.get("last-event-id").map(|v| v.to_str().map(str::parse::<i64>)) {
         Some(Ok(Ok(id))) => Some(id),
@@ -60,27 +67,28 @@ async fn event_list(
         Some(id) => id,
         None => state.service.event_position().await?,
     };
-    let live = stream::unfold((state, actor, position), |(state, actor, mut position)| async move {
-        loop {
-            let woken = state.service.wakers.events.clone().notified_owned();
-            tokio::pin!(woken);
-            woken.as_mut().enable();
-            let found = state.service.event_page(&actor, position, 500).await.ok()?;
-            position = found.position;
-            if !found.events.is_empty() {
-                let events: Vec<Result<Sse, Infallible>> = found.events.iter().map(|e| Ok(event(e))).collect();
-                return Some((stream::iter(events), (state, actor, position)));
+    let live =
+        stream::unfold((state, actor, query.entity, position), |(state, actor, entity, mut position)| async move {
+            loop {
+                let woken = state.service.wakers.events.clone().notified_owned();
+                tokio::pin!(woken);
+                woken.as_mut().enable();
+                let found = state.service.event_page(&actor, entity.as_deref(), position, 500).await.ok()?;
+                position = found.position;
+                if !found.events.is_empty() {
+                    let events: Vec<Result<Sse, Infallible>> = found.events.iter().map(|e| Ok(event(e))).collect();
+                    return Some((stream::iter(events), (state, actor, entity, position)));
+                }
+                if found.more {
+                    continue;
+                }
+                tokio::select! {
+                    () = &mut woken => {}
+                    () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+                    () = state.stopping.cancelled() => return None,
+                }
             }
-            if found.more {
-                continue;
-            }
-            tokio::select! {
-                () = &mut woken => {}
-                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
-                () = state.stopping.cancelled() => return None,
-            }
-        }
-    });
+        });
     let live = futures::StreamExt::flatten(live);
     Ok(SseBody::new(live).keep_alive(KeepAlive::default()).into_response())
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,12 @@ use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{limit_of, page};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -67,6 +72,7 @@ struct ListQuery {
     state: Option<String>,
     job: Option<String>,
     author: Option<String>,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<String>,
     limit: Option<i64>,
 }
@@ -106,7 +112,10 @@ async fn list(state: &AppState, actor: &lanza_service::Actor, query: ListQuery) 
         after: query.after,
     };
     let found = state.service.item_list(actor, &query, limit).await?;
-    let views = found.iter().map(|(entity, item)| state.service.item_view_short(entity, item)).collect();
+    let mut views = Vec::with_capacity(found.len());
+    for (entity, item) in &found {
+        views.push(state.service.item_view_listed(entity, item).await?);
+    }
     Ok(Json(page(views, limit, |i: &Item| i.id.clone())))
 }
 

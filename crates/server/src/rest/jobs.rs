@@ -1,10 +1,6 @@
 //! Jobs and their versions, parsed.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use lanza_api::{
     List,
     artifact::{Job, JobAnswer, JobDiffAnswer, JobFromRun, JobVersion, JobVersionAnswer},
@@ -14,7 +10,12 @@ use lanza_service::jobs::{FromRun, Made, Outcome};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc};
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderName, HeaderValue, header},
     response::{
         AppendHeaders, IntoResponse, Response,
@@ -27,7 +27,12 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::limit_of;
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(item_logs)).routes(routes!(item_log_search))
@@ -106,6 +111,7 @@ struct SearchQuery {
     regex: bool,
     attempt: Option<u32>,
     phase: Option<String>,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<u64>,
     limit: Option<i64>,
 }

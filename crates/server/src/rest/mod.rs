@@ -100,6 +100,7 @@ async fn nothing_here(uri: Uri) -> Response {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Page {
     /// Cursor: `next` of the page before.
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     pub(crate) after: Option<String>,
     /// Objects on the page.
     pub(crate) limit: Option<i64>,

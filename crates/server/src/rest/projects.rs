@@ -1,10 +1,6 @@
 //! Projects.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use lanza_api::{
     List,
     entity::{Project, ProjectAnswer},
@@ -12,7 +8,12 @@ use lanza_api::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(project_list)).routes(routes!(project_get, project_delete))

@@ -1,18 +1,18 @@
 //! The protocol of our agents (`lanza_api::agent` describes it).
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use lanza_api::agent::{Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Report};
 use lanza_model::Phase;
 use lanza_service::Error;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

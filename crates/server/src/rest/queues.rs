@@ -1,10 +1,6 @@
 //! Queues of an entity.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use lanza_api::{
     List,
     queue::{ApplyQueues, NewQueue, Queue, QueueAnswer, QueueChanges},
@@ -14,7 +10,12 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, page};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, convert::Infallible};
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     response::{
         IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
@@ -16,7 +16,12 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(run_changes))

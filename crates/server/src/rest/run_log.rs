@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use axum::{
     Json,
     body::{Body as Bytes, Bytes as Piece},
-    extract::{Path, Query, State},
+    extract::State,
     response::{
         AppendHeaders, IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
@@ -23,7 +23,12 @@ use super::{
     logs::line_headers,
     runs::{RunPath, find},
 };
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+};
 
 /// Lines that are read at once.
 const LINES: usize = 5000;
@@ -83,6 +88,7 @@ struct SearchQuery {
     q: String,
     #[serde(default)]
     regex: bool,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<i64>,
     limit: Option<i64>,
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
 use lanza_api::{
@@ -18,7 +18,13 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, limit_of, page};
-use crate::{app::AppState, auth::Caller, json::Body, problem::Answer, wandb::base_url};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Body, Path, Query},
+    problem::Answer,
+    wandb::base_url,
+};
 
 /// Points of a series unless `points` says otherwise.
 const POINTS: usize = 1000;
@@ -62,6 +68,7 @@ struct Listing {
     order: Option<String>,
     state: Option<String>,
     keys: Option<String>,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<String>,
     limit: Option<i64>,
 }

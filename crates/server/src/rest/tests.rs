@@ -10,7 +10,7 @@ use axum::{
 use lanza_api::{agent::Register, queue::NewQueue};
 use lanza_model::{Role, Target, clock::SystemClock, name, spec::Door};
 use lanza_service::{Actor, Service, accounts::UserRequest, items::WirePush, runs::RunRequest};
-use lanza_store::testing;
+use lanza_store::{runs::RunFields, testing};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -138,8 +138,9 @@ fn cases() -> Vec<Case> {
         case("POST", "/admin/users", Some(json!({ "username": "x" })), [403, 403, 403]),
         case("DELETE", "/admin/users/{username}", None, [403, 403, 403]),
         case("POST", "/admin/teams", Some(json!({ "name": "x" })), [403, 403, 403]),
-        case("PUT", "/admin/teams/{team}/members/{username}", Some(json!({ "role": "admin" })), [403, 403, 403]),
-        case("POST", "/admin/teams/{team}/service-accounts", Some(json!({ "name": "x" })), [403, 403, 403]),
+        // A team's admin looks after its members.
+        case("PUT", "/admin/teams/{team}/members/{username}", Some(json!({ "role": "viewer" })), [404, 403, 200]),
+        case("POST", "/admin/teams/{team}/service-accounts", Some(json!({ "name": "x" })), [404, 403, 201]),
         // The team's things.
         case("GET", "/entities/{entity}", None, [404, 200, 200]),
         case("GET", "/entities/{entity}/queues", None, [404, 200, 200]),
@@ -348,6 +349,8 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         (json!({ "job": "x", "author": "eve" }), 422, "spec_invalid"),
         (json!({ "job": "x", "resource": "abacus" }), 422, "spec_invalid"),
         (json!({ "job": "x", "resource": "docker" }), 422, "target_mismatch"),
+        (json!({ "docker": { "docker_image": "y" } }), 422, "target_mismatch"),
+        (json!({ "job": "x", "resource_args": { "kubernetes": { "cpus": 3 } } }), 422, "target_mismatch"),
         (json!({ "job": "x", "resource_args": { "process": { "volume": "/" } } }), 422, "field_not_allowed"),
         (json!({ "job": "x", "template_variables": { "gpus": 1 } }), 422, "template_invalid"),
     ] {
@@ -374,6 +377,55 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
     assert_eq!(house.router.clone().oneshot(request).await.expect("an answer").status(), 413);
     let (_, list) = house.ask("GET", items, ana, None).await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "only the item of the set-up");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_in_the_same_words_everywhere() {
+    let house = House::new().await;
+    let ana = Some(house.keys[0].as_str());
+    let item = format!("/items/{}", house.item);
+    for (method, path, status) in [
+        ("GET", "/items?limit=x".to_owned(), 400),
+        ("GET", "/events?after=x".to_owned(), 400),
+        ("GET", format!("{item}/logs?attempt=-1"), 400),
+        ("GET", "/entities/%ff".to_owned(), 400),
+        ("POST", format!("/agents/{}/items/{}/x/acknowledge", house.agent, house.item), 400),
+        ("POST", "/me".to_owned(), 405),
+        ("DELETE", item, 405),
+    ] {
+        let (got, answer) = house.ask(method, &format!("/api/v1{path}"), ana, None).await;
+        assert_eq!((got.as_u16(), answer["code"].as_str()), (status, Some("malformed")), "{method} {path}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(|m| !m.is_empty()) && answer["request_id"] != "", "{answer}");
+    }
+    // An empty cursor is the first page.
+    for list in ["/items?after=", "/events?after=", "/entities?after=", "/entities/vision/agents?after="] {
+        let (status, answer) = house.ask("GET", &format!("/api/v1{list}"), ana, None).await;
+        assert_eq!(status, 200, "{list}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_says_why_items_wait_and_who_else_may_stop_one_by_its_run() {
+    let house = House::new().await;
+    let ana = Some(house.keys[0].as_str());
+    let (_, list) = house.ask("GET", "/api/v1/items?entity=vision&state=queued", ana, None).await;
+    assert_eq!(list["items"][0]["why"]["position"], 1, "{list}");
+    // A run of that item: another member may not stop the one by the other.
+    let actor = house.service.authenticate(&house.keys[0]).await.expect("ana");
+    house.service.member_put("vision", "eve", Role::Member).await.expect("a member");
+    let config = json!({ "_wandb": { "value": { "launch_trace_id": house.item } } });
+    let run = RunRequest {
+        entity: Some("vision".into()),
+        project: Some("p".into()),
+        name: Some("launched".into()),
+        fields: RunFields { config: Some(config.to_string()), ..RunFields::default() },
+        ..RunRequest::default()
+    };
+    house.service.run_upsert(&actor, run).await.expect("a run");
+    let stop = "/api/v1/entities/vision/projects/p/runs/launched/stop";
+    let (status, answer) = house.ask("POST", stop, Some(&house.keys[2]), None).await;
+    assert_eq!((status.as_u16(), answer["code"].as_str()), (403, Some("forbidden")), "{answer}");
+    assert_eq!(house.ask("POST", stop, ana, None).await.0, 200);
 }
 
 #[tokio::test]

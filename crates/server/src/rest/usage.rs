@@ -1,9 +1,6 @@
 //! Figures: usage, and how a queue did.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use lanza_api::{
     List,
     item::Event,
@@ -14,7 +11,12 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Page, limit_of, page};
-use crate::{app::AppState, auth::Caller, problem::Answer};
+use crate::{
+    app::AppState,
+    auth::Caller,
+    json::{Path, Query},
+    problem::Answer,
+};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -50,6 +52,7 @@ struct WindowQuery {
     since: Option<String>,
     until: Option<String>,
     slices: Option<u32>,
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<String>,
     limit: Option<i64>,
 }

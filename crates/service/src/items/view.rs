@@ -9,6 +9,8 @@ use crate::{Result, Service, queues::effective};
 
 /// How many items ahead of a pushed one are counted.
 const COUNTED_AT_PUSH: i64 = 100;
+/// The same for each item of a list.
+const COUNTED_IN_LIST: i64 = 1_000;
 
 impl Service {
     /// Renders one item with its attempts and, while it waits, why.
@@ -59,7 +61,21 @@ impl Service {
         Ok(view)
     }
 
-    /// Renders an item without what needs further reads, for lists.
+    /// Renders an item for a list: without its attempts, and with why it waits. Its place in a long queue is not counted
+    /// to the end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn item_view_listed(&self, entity: &Entity, item: &Item) -> Result<ItemView> {
+        let mut view = self.item_view_short(entity, item);
+        view.why = match item.state {
+            StateName::Queued => Some(self.item_why(item, COUNTED_IN_LIST).await?),
+            _ => self.build_why(item).await?,
+        };
+        Ok(view)
+    }
+
+    /// Renders an item without what needs further reads.
     pub fn item_view_short(&self, entity: &Entity, item: &Item) -> ItemView {
         let overrides = item.spec.get("overrides").and_then(Value::as_object).cloned().unwrap_or_default();
         let inputs = overrides.get("run_config").and_then(Value::as_object).cloned().unwrap_or_default();

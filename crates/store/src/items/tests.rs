@@ -531,7 +531,11 @@ async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transact
         let run = record(&item).await;
         assert_eq!((run.state.as_str(), run.notes.as_str()), ("failed", "it never began"));
         assert_eq!(run.trace_id.as_deref(), Some(id.as_str()));
-        assert_eq!(store.item_by_id(&id).await.expect("read").expect("the item").run, item.run, "the answer is what is stored");
+        assert_eq!(
+            store.item_by_id(&id).await.expect("read").expect("the item").run,
+            item.run,
+            "the answer is what is stored"
+        );
         // Stopped before anybody took it.
         let id = place.push().await;
         let reason = Reason::new(lanza_model::code::STOPPED, "stopped by ana");
