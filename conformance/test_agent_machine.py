@@ -107,7 +107,11 @@ def test_a_secret_is_handed_out_by_reference_and_cut_out_of_the_log(
         ("python -c 'bytearray(1 << 62)'", "out_of_memory", "MemoryError"),
         ("exit 4", "exit_code", "code 4"),
         ("kill -SEGV $$", "signal", "SIGSEGV"),
-        ("no-such-command-here", "exit_code", "127"),
+        ("no-such-command-here", "command_missing", "`no-such-command-here`"),
+        ("python -c 'import os; os.environ[\"NOT_SET_HERE\"]'", "variable_missing", "`NOT_SET_HERE`"),
+        ("python -c 'from json import no_such_name'", "package_mismatch", "no_such_name"),
+        ("python -c 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:9/\")'", "network_failed", "refused"),
+        ("sh -c 'kill -KILL $$'; exit $?", "exit_code", "SIGKILL"),
     ],
 )
 def test_a_failure_says_its_cause(account, project, agent, job, script, code, word, lanza_cli):

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::OpenOptions,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,6 +23,7 @@ use lanza_api::{
 };
 use lanza_model::Phase;
 use parking_lot::Mutex;
+use rustix::fs::{FallocateFlags, fallocate};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -32,6 +34,9 @@ use crate::redact::Redactor;
 
 /// Most bytes of log in one request.
 const CHUNK_BYTES: u64 = 1 << 20;
+/// How much of a log may lie here that the server takes no more of, bytes. It takes some gigabytes of each; a job that
+/// writes on fills no disk with what nobody will read.
+const REFUSED_BYTES: u64 = 32 << 20;
 /// How often the logs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Waits between tries while the server is away; the last one repeats.
@@ -72,6 +77,8 @@ struct Shared {
     delivered: u64,
     /// How far the server's copies reach; unknown ones are asked for.
     ends: BTreeMap<Phase, u64>,
+    /// Up to where the rest of a log that the server takes no more of was thrown away.
+    discarded: BTreeMap<Phase, u64>,
 }
 
 /// See the module.
@@ -198,6 +205,9 @@ impl Courier {
         let Some(length) = self.length(phase) else { return Ok(false) };
         let known = self.shared.lock().ends.get(&phase).copied();
         if known.is_some_and(|end| end >= length) {
+            if known == Some(u64::MAX) {
+                self.discard(phase, length);
+            }
             return Ok(false);
         }
         // After a restart an empty request asks how far the server's copy reaches.
@@ -215,6 +225,7 @@ impl Courier {
             Err(e) => match failure(&e) {
                 Failure::Never => {
                     warn!(item.id = %lease.item, "the server does not take the log of phase {phase}: {}", chain(&e));
+                    self.shared.lock().discarded.insert(phase, from);
                     u64::MAX
                 }
                 other => {
@@ -225,6 +236,26 @@ impl Courier {
         };
         self.shared.lock().ends.insert(phase, end);
         Ok(true)
+    }
+
+    /// Gives the room back that a log takes beyond what the server took, as often as it is much. The end stays: it says
+    /// why a job failed.
+    fn discard(&self, phase: Phase, length: u64) {
+        let mut shared = self.shared.lock();
+        let Some(from) = shared.discarded.get(&phase).copied() else { return };
+        let to = length.saturating_sub(REFUSED_BYTES / 2);
+        if length.saturating_sub(from) < REFUSED_BYTES || to <= from {
+            return;
+        }
+        // The file keeps its length: whoever writes on in it does not notice.
+        let punched = OpenOptions::new().write(true).open(self.log(phase)).and_then(|file| {
+            fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, to - from)
+                .map_err(Into::into)
+        });
+        if let Err(e) = punched {
+            debug!(item.id = %self.lease.item, "cannot shorten the log of phase {phase}: {e}");
+        }
+        shared.discarded.insert(phase, to);
     }
 
     fn piece(&self, phase: Phase, from: u64) -> Bytes {

@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) refuse: Option<(u16, Problem)>,
     pub(crate) artifacts: HashMap<String, Vec<(String, Vec<u8>)>>,
     pub(crate) left: bool,
+    /// So many bytes are taken of each log.
+    pub(crate) log_bytes: Option<usize>,
     /// The agent's entity is a team.
     pub(crate) team: bool,
     /// How many heartbeats came in.
@@ -292,6 +294,9 @@ fn of_item(held: &Held, what: &[&str], query: &str, body: &[u8], state: &mut Sta
         }
         ["logs", phase] => {
             let offset: usize = query.strip_prefix("offset=").unwrap().parse().unwrap();
+            if state.log_bytes.is_some_and(|most| offset >= most) {
+                return (413, json!({"code": "too_large", "message": "enough"}).to_string().into_bytes());
+            }
             let log = state.logs.entry((held.item.clone(), (*phase).to_owned())).or_default();
             if offset == log.len() {
                 log.extend(body);

@@ -520,3 +520,29 @@ async fn the_end_of_the_log_is_the_reason() {
     assert!(reason.message.contains("`torch`") && reason.hint.is_some(), "{reason:?}");
     agent.end(Control::Leave).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_the_server_takes_no_more_of_fills_no_disk_and_its_end_still_tells_the_cause() {
+    let server = FakeServer::start().await;
+    server.state.lock().log_bytes = Some(1 << 20);
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(options(&server, state.path()));
+    let item = own("talkative");
+    let go = state.path().join("go");
+    let script = format!(
+        "head -c 120000000 /dev/zero; while [ ! -e {} ]; do sleep 0.05; done; echo; echo 'MemoryError' >&2; exit 1",
+        go.display()
+    );
+    server.push(lease(&item, &script));
+    let log = state.path().join(format!("attempts/{item}-1/logs/run.log"));
+    let taken = || fs::metadata(&log).map_or(0, |m| std::os::unix::fs::MetadataExt::blocks(&m) * 512);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !(fs::metadata(&log).is_ok_and(|m| m.len() == 120_000_000) && taken() < 50_000_000) {
+        assert!(Instant::now() < deadline, "the log takes {} bytes", taken());
+        sleep(Duration::from_millis(50)).await;
+    }
+    fs::write(&go, "").unwrap();
+    let (outcome, _) = server.outcome(&item).await;
+    assert_eq!(outcome.reason.unwrap().code, "out_of_memory");
+    agent.end(Control::Leave).await;
+}
