@@ -71,7 +71,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   });
   const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const [busy, setBusy] = useState(false);
-  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy && !query.isPlaceholderData && !query.isFetchingNextPage);
+  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy, `${order} ${filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
   const hidden = useIds("hide", search, set);
   const picked = useIds("pick", search, set);
   const charts = search.get("view") !== "table";
