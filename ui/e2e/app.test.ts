@@ -172,6 +172,42 @@ describe("from sign-in to charts", () => {
   });
 });
 
+describe("while it runs", () => {
+  test("a run draws its charts live and is stopped from its page", async () => {
+    const item = await w.lanza("launch", "-q", "default", "-j", "digits/train-digits", "--set", "epochs=100000", "--set", "lr=0.2");
+    await page.goto(`${w.url}/launch/dev/default/items?item=${item}`);
+    const drawer = page.getByRole("dialog", { name: `Item ${item}` });
+    await drawer.getByRole("link", { name: /^[a-z0-9]{8}$/ }).click({ timeout: 3 * PATIENCE });
+    const chart = page.getByRole("figure", { name: "accuracy" });
+    await visible(chart.locator("canvas"));
+    const points = async () => {
+      await chart.getByRole("button", { name: "View data" }).click();
+      const rows = await page.getByRole("dialog", { name: "Data of accuracy" }).getByRole("row").last().getByRole("cell").first().textContent();
+      await page.keyboard.press("Escape");
+      return Number(rows?.replaceAll(",", ""));
+    };
+    const before = await points();
+    await expect.poll(points, { timeout: PATIENCE, interval: 1_000 }).toBeGreaterThan(before);
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Stop 1 running run" }).click();
+    await visible(page.locator('.page-head [data-state="killed"]'), 2 * PATIENCE);
+    await expect.poll(async () => w.lanza("item", "show", item, "--json").then((text) => (JSON.parse(text) as { item: { state: string } }).item.state), { timeout: PATIENCE }).toBe("stopped");
+  });
+
+  test("a build that fails says which package", async () => {
+    const folder = source(join(w.folder, "bad"), script, "lanza-has-no-such-package==9.9.9\n");
+    await w.lanza("job", "create", "code", join(folder, "train.py"), "-p", "digits", "-n", "bad");
+    const item = await w.lanza("launch", "-q", "default", "-j", "digits/bad");
+    await page.goto(`${w.url}/launch/dev/default/items?item=${item}`);
+    const drawer = page.getByRole("dialog", { name: `Item ${item}` });
+    await visible(drawer.getByRole("status", { name: "Cause" }).getByText("lanza-has-no-such-package"), 3 * PATIENCE);
+    // The log of the phase that failed is open.
+    await visible(drawer.getByRole("button", { name: /^build/, pressed: true }));
+    await shot(page, "item-build-failed");
+    await page.keyboard.press("Escape");
+  });
+});
+
 describe("queues", () => {
   test("a queue with a template is made, and refuses what its admin did not allow", async () => {
     await page.goto(`${w.url}/launch`);
@@ -291,6 +327,13 @@ describe("the frame", () => {
       ["agents", "/agents"],
       ["usage", "/usage"],
       ["admin", "/admin"],
+      ["admin-server", "/admin?tab=health"],
+      ["secrets", "/settings/secrets"],
+      ["project-jobs", "/dev/digits/jobs"],
+      ["sweeps", "/dev/digits/sweeps"],
+      ["scatter", "/dev/digits?sx=config.lr&sy=summary.accuracy&smooth=0.5"],
+      ["run-log", `/dev/digits/runs/${run}/log`],
+      ["run-overview", `/dev/digits/runs/${run}/overview`],
       ["settings", "/settings"],
     ];
     const broken: string[] = [];

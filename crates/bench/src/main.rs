@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cargo build --release --locked -p lanza --bin lanza
-//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle,builds] [--postgres URL] [--wandb PATH]
+//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle,charts,table,builds] [--postgres URL] [--wandb PATH]
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to the terminal")]
@@ -18,6 +18,7 @@ mod idle;
 mod ingest;
 mod queue;
 mod report;
+mod screens;
 mod stage;
 
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ struct Args {
     /// The binary.
     #[arg(long, default_value = "target/release/lanza")]
     binary: PathBuf,
-    /// Sections to run: size, idle, dispatch, queue, ingest; when named also builds, which needs Docker and a package
-    /// index, and fleet, which takes minutes.
+    /// Sections to run: size, idle, dispatch, queue, ingest; when named also charts and table, which fill servers first,
+    /// builds, which needs Docker and a package index, and fleet, which takes minutes.
     #[arg(long, value_delimiter = ',', default_value = "size,idle,dispatch,queue,ingest")]
     only: Vec<String>,
     /// Durable Postgres database for the queue and fleet sections; it gets tables.
@@ -102,6 +103,8 @@ async fn main() -> Result<()> {
                 }
             }
             "ingest" => ingest::measure(&binary, args.rows, args.batch, &mut report).await?,
+            "charts" => screens::charts(&binary, &mut report).await?,
+            "table" => screens::table(&binary, &mut report).await?,
             other => bail!("there is no section `{other}`"),
         }
     }

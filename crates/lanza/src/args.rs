@@ -120,6 +120,31 @@ pub(crate) struct Dev {
     /// How many agents to run.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) agents: u16,
+    #[command(flatten)]
+    pub(crate) seed: Seed,
+}
+
+/// What `lanza dev` is filled with.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Seed {
+    /// Fill a new data folder with a month of a made-up team; the same number gives the same month.
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(crate) seed: Option<u64>,
+    /// Runs of the project `many-runs` that the seed adds.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "seed", hide_default_value = true)]
+    pub(crate) seed_runs: u32,
+    /// Summary keys of each of them.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "seed")]
+    pub(crate) seed_keys: u32,
+    /// Steps of each run of the project `long-runs` that the seed adds, with ten keys each.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "seed", hide_default_value = true)]
+    pub(crate) seed_steps: u32,
+    /// How many runs of `long-runs`.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "seed")]
+    pub(crate) seed_long_runs: u32,
+    /// Lines of the log of a run `long-log` and of an item of the queue `bulk` that the seed adds.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "seed", hide_default_value = true)]
+    pub(crate) seed_log_lines: u32,
 }
 
 /// Targets of `lanza dev`.

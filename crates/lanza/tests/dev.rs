@@ -121,3 +121,36 @@ fn a_new_server_makes_its_first_user_once_and_ends_on_sigterm() {
     again.signal("-INT");
     assert_eq!(again.end().0, 0);
 }
+
+#[test]
+fn a_seeded_server_has_a_month_behind_it_and_is_filled_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = ["dev", "--target", "process", "--agents", "0", "--seed=3", "--seed-runs", "20", "--seed-keys", "5"];
+    let mut filled = Vec::new();
+    for already in [false, true] {
+        let mut dev = Daemon::start(&words, folder.path());
+        let said = lines(dev.0.stdout.take().expect("piped"), 3);
+        let list = |words: &[&str]| {
+            let mut list = Command::new(env!("CARGO_BIN_EXE_lanza"));
+            list.args(words).args(["-e", "team-a", "--json"]).env_clear();
+            list.env("WANDB_BASE_URL", &said[0]["export WANDB_BASE_URL=".len()..]);
+            list.env("WANDB_API_KEY", &said[1]["export WANDB_API_KEY=".len()..]);
+            let list = list.output().expect("ended");
+            let answer = String::from_utf8_lossy(&list.stdout).into_owned();
+            let list: serde_json::Value =
+                serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{e}: {answer} {list:?}"));
+            list["items"].as_array().expect("a list").clone()
+        };
+        let items = list(&["item", "list", "--limit", "1000"]);
+        for state in ["queued", "running", "finished", "failed", "stopped"] {
+            assert!(items.iter().any(|i| i["state"] == state), "no item is {state}");
+        }
+        assert!(items.len() > 100 && items.iter().any(|i| i["attempt"] == 2), "{} items", items.len());
+        assert_eq!(list(&["queue", "list"]).len(), 4);
+        filled.push(items.len());
+        dev.signal("-TERM");
+        let (code, _, stderr) = dev.end();
+        assert_eq!((code, stderr.contains("filled before")), (0, already), "{stderr}");
+    }
+    assert_eq!(filled[0], filled[1]);
+}

@@ -1,8 +1,8 @@
 /** Query options per noun. The first word of a key is the family that `live.ts` marks as stale. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, got, readJson, withQuery } from "./client";
+import { api, got, readJson } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run, RunGroup, RunKey } from "./types";
+import type { Item, Queue, Run } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -190,6 +190,8 @@ export interface RunFilter {
   filter?: string;
   order?: string;
   state?: string;
+  /** `config.…` and `summary.…` keys, as a JSON list: configs and summaries have these alone, under their dotted names. */
+  keys?: string;
 }
 
 /** The first page is what a screen shows, so that it is there soon; those that follow while one scrolls are longer. */
@@ -208,21 +210,36 @@ export const runsQuery = (entity: string, project: string, filter: RunFilter, li
     getNextPageParam: (page) => page.next ?? undefined,
   });
 
-const projectRoute = (entity: string, project: string) => `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}`;
+/** Some runs with all that they have, at most a hundred. */
+export const wholeRunsQuery = (entity: string, project: string, ids: string[]) =>
+  queryOptions({
+    queryKey: ["runs", entity, project, "whole", ids],
+    queryFn: async () => {
+      const query = { filter: JSON.stringify({ name: { $in: ids } }), limit: 100 };
+      return (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query } }))).items;
+    },
+    staleTime: 5_000,
+  });
 
 /** Runs by equal values of some keys, with how the metrics of each group lie. */
 export const runGroupsQuery = (entity: string, project: string, by: string[], metrics: string[], filter: string | undefined) =>
   queryOptions({
     queryKey: ["runs", entity, project, "groups", by, metrics, filter ?? ""],
-    queryFn: async ({ signal }) =>
-      (await readJson<{ items: RunGroup[] }>(withQuery(`${projectRoute(entity, project)}/run-groups`, { by: JSON.stringify(by), ...(metrics.length > 0 ? { metrics: JSON.stringify(metrics) } : {}), filter }), signal)).items,
+    queryFn: async () =>
+      (
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/run-groups", {
+            params: { ...projectPath(entity, project), query: { by: JSON.stringify(by), ...(metrics.length > 0 ? { metrics: JSON.stringify(metrics) } : {}), ...(filter ? { filter } : {}) } },
+          }),
+        )
+      ).items,
   });
 
 /** The keys that configs and summaries of a project's runs have. */
 export const runKeysQuery = (entity: string, project: string) =>
   queryOptions({
     queryKey: ["run-keys", entity, project],
-    queryFn: async ({ signal }) => (await readJson<{ items: RunKey[] }>(`${projectRoute(entity, project)}/run-keys`, signal)).items,
+    queryFn: async () => (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/run-keys", { params: projectPath(entity, project) }))).items,
     staleTime: 30_000,
   });
 

@@ -1,4 +1,4 @@
-/** Series of runs: what many charts ask for within a moment is one request per run. */
+/** Series of runs: what many charts ask for within a moment is one request, whatever the runs. */
 import { queryOptions } from "@tanstack/react-query";
 import { api, got } from "./client";
 import { isEnded } from "./queries";
@@ -16,52 +16,87 @@ export interface Range {
   to: number;
 }
 
-interface Waiting {
+interface Wish {
   run: RunName;
+  key: string;
+  resolve: (series: Series) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Waiting {
   stream: Stream;
   points: number;
   range: Range | null;
-  keys: Map<string, { resolve: (series: Series) => void; reject: (error: unknown) => void }[]>;
+  wishes: Wish[];
 }
 
 const waiting = new Map<string, Waiting>();
 /** Keys in one request: the address must not grow without end. */
-const MOST_KEYS = 40;
+const MOST_KEYS = 30;
+/** Runs in one request. */
+const MOST_RUNS = 100;
 
-async function send({ run, stream, points, range, keys }: Waiting) {
-  const params = { path: { entity: run.entity, project: run.project, run: run.id }, query: { keys: [...keys.keys()].join(","), points, ...range } };
+/** Keys of several runs of a project at once; system metrics are asked for by run. */
+async function read(wishes: Wish[], { stream, points, range }: Waiting): Promise<Record<string, Record<string, Series>>> {
+  const { entity, project, id: run } = wishes[0]!.run;
+  const keys = JSON.stringify([...new Set(wishes.map((wish) => wish.key))]);
+  const runs = [...new Set(wishes.map((wish) => wish.run.id))];
+  const query = { keys, points, ...range };
+  if (stream === "system") {
+    const answer = await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/system", { params: { path: { entity, project, run }, query } }));
+    return { [run]: answer.series as Record<string, Series> };
+  }
+  if (runs.length === 1) {
+    const answer = await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/history", { params: { path: { entity, project, run }, query } }));
+    return { [run]: answer.series as Record<string, Series> };
+  }
+  const answer = await got(api.GET("/api/v1/entities/{entity}/projects/{project}/run-series", { params: { path: { entity, project }, query: { runs: JSON.stringify(runs), ...query } } }));
+  return answer.runs as unknown as Record<string, Record<string, Series>>;
+}
+
+async function send(wishes: Wish[], batch: Waiting) {
   try {
-    const answer =
-      stream === "history"
-        ? await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/history", { params }))
-        : await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/system", { params }));
-    const series = answer.series as Record<string, Series>;
-    for (const [key, waiters] of keys) waiters.forEach((waiter) => waiter.resolve(series[key] ?? []));
+    const answer = await read(wishes, batch);
+    for (const wish of wishes) wish.resolve(answer[wish.run.id]?.[wish.key] ?? []);
   } catch (error) {
-    for (const waiters of keys.values()) waiters.forEach((waiter) => waiter.reject(error));
+    for (const wish of wishes) wish.reject(error);
   }
 }
 
+/** Lists of at most so many, in order. */
+export function pieces<T>(list: T[], most: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / most) }, (_, index) => list.slice(index * most, (index + 1) * most));
+}
+
+/** Puts wishes together that one request can answer: the same keys of the same runs. */
+export function requests(wishes: Wish[], stream: Stream): Wish[][] {
+  const byKeys = new Map<string, string[]>();
+  const runOf = new Map(wishes.map((wish) => [wish.run.id, wish.run]));
+  for (const id of runOf.keys()) {
+    const keys = [...new Set(wishes.filter((wish) => wish.run.id === id).map((wish) => wish.key))].sort().join("\n");
+    byKeys.set(keys, [...(byKeys.get(keys) ?? []), id]);
+  }
+  return [...byKeys].flatMap(([text, ids]) =>
+    pieces(ids, stream === "system" ? 1 : MOST_RUNS).flatMap((some) =>
+      pieces(text.split("\n"), MOST_KEYS).map((keys) => wishes.filter((wish) => some.includes(wish.run.id) && keys.includes(wish.key))),
+    ),
+  );
+}
+
 function load(run: RunName, stream: Stream, key: string, points: number, range: Range | null): Promise<Series> {
-  const name = JSON.stringify([run.entity, run.project, run.id, stream, points, range]);
+  const name = JSON.stringify([run.entity, run.project, stream, points, range]);
   let batch = waiting.get(name);
   if (!batch) {
-    batch = { run, stream, points, range, keys: new Map() };
-    waiting.set(name, batch);
+    const made: Waiting = { stream, points, range, wishes: [] };
+    batch = made;
+    waiting.set(name, made);
     setTimeout(() => {
-      const now = waiting.get(name);
       waiting.delete(name);
-      if (now) void send(now);
-    }, 8);
+      for (const some of requests(made.wishes, stream)) void send(some, made);
+    }, 12);
   }
   const chosen = batch;
-  return new Promise((resolve, reject) => {
-    chosen.keys.set(key, [...(chosen.keys.get(key) ?? []), { resolve, reject }]);
-    if (chosen.keys.size >= MOST_KEYS && waiting.get(name) === chosen) {
-      waiting.delete(name);
-      void send(chosen);
-    }
-  });
+  return new Promise((resolve, reject) => chosen.wishes.push({ run, key, resolve, reject }));
 }
 
 /** One key of one run, at most `points` buckets over the range. */

@@ -42,7 +42,10 @@ export function Bars({ name, labels, series, format = (value) => value.toLocaleS
   const [at, setAt] = useState<number | null>(null);
   const [table, setTable] = useState(false);
   const totals = labels.map((_, index) => series.reduce((sum, one) => sum + (one.values[index] ?? 0), 0));
-  const most = Math.max(1e-9, ...totals);
+  const top = Math.max(0, ...totals);
+  const most = top > 0 ? top : 1;
+  // Counts have no halves.
+  const whole = totals.every(Number.isInteger);
   const inner = { width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom };
   const step = inner.width / Math.max(1, labels.length);
   const y = (value: number) => PAD.top + inner.height * (1 - value / most);
@@ -79,7 +82,7 @@ export function Bars({ name, labels, series, format = (value) => value.toLocaleS
           onPointerLeave={() => setAt(null)}
         >
           <g className="grid" aria-hidden="true">
-            {roundTicks(0, most, 4).map((tick) => (
+            {roundTicks(0, most, 4).filter((tick) => !whole || Number.isInteger(tick)).map((tick) => (
               <g key={tick}>
                 <line x1={PAD.left} x2={width - PAD.right} y1={y(tick)} y2={y(tick)} />
                 <text x={PAD.left - 6} y={y(tick) + 4} textAnchor="end">
@@ -102,8 +105,8 @@ export function Bars({ name, labels, series, format = (value) => value.toLocaleS
               const value = one.values[index] ?? 0;
               if (value <= 0) return null;
               base += value;
-              const top = y(base);
-              return <rect key={`${one.name} ${index}`} x={PAD.left + index * step + Math.min(1, step * 0.1)} y={top} width={Math.max(1, step - Math.min(2, step * 0.2))} height={Math.max(1, y(base - value) - top)} fill={one.colour} />;
+              const upper = y(base);
+              return <rect key={`${one.name} ${index}`} x={PAD.left + index * step + Math.min(1, step * 0.1)} y={upper} width={Math.max(1, step - Math.min(2, step * 0.2))} height={Math.max(1, y(base - value) - upper)} fill={one.colour} />;
             });
           })}
         </svg>

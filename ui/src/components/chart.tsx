@@ -38,7 +38,7 @@ function useSeen() {
 /** How a place on the axis is written. */
 export function xTextOf(axis: XAxis, stream: Stream): (x: number) => string {
   if (stream === "system" || axis === "time") return (x) => duration(x * 1000);
-  if (axis === "clock") return (x) => new Date(x * 1000).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  if (axis === "clock") return (x) => new Date(x * 1000).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return (x) => x.toLocaleString("en-US");
 }
 

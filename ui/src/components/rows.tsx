@@ -97,15 +97,16 @@ export function useSelection(ids: string[]) {
 }
 
 /** Holds back rows that appear at the top while the reader has scrolled down or hovers: nothing jumps under the pointer.
-    Rows that are known are always shown as they are now. */
-export function useQuietRows<T>(rows: T[], id: (row: T) => string, busy: boolean): { rows: T[]; fresh: number; show: () => void } {
-  const [known, setKnown] = useState<Set<string> | null>(null);
+    Rows that are known are always shown as they are now. Another `scope` (an order, a filter, a further page) is another
+    list, of which nothing is held back. */
+export function useQuietRows<T>(rows: T[], id: (row: T) => string, busy: boolean, scope = ""): { rows: T[]; fresh: number; show: () => void } {
+  const [known, setKnown] = useState<{ ids: Set<string>; scope: string } | null>(null);
   const ids = rows.map(id);
-  if (!busy || known === null) {
-    const same = known !== null && known.size === ids.length && ids.every((one) => known.has(one));
-    if (!same) setKnown(new Set(ids));
+  if (!busy || known === null || known.scope !== scope) {
+    const same = known !== null && known.scope === scope && known.ids.size === ids.length && ids.every((one) => known.ids.has(one));
+    if (!same) setKnown({ ids: new Set(ids), scope });
     return { rows, fresh: 0, show: () => undefined };
   }
-  const seen = rows.filter((row) => known.has(id(row)));
-  return { rows: seen, fresh: rows.length - seen.length, show: () => setKnown(new Set(ids)) };
+  const seen = rows.filter((row) => known.ids.has(id(row)));
+  return { rows: seen, fresh: rows.length - seen.length, show: () => setKnown({ ids: new Set(ids), scope }) };
 }

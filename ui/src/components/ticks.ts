@@ -16,8 +16,8 @@ const DAY = 24 * HOUR;
 /** A moment as short as the width of a range allows. */
 export function timeLabel(ms: number, range: number): string {
   const date = new Date(ms);
-  if (range <= 2 * DAY) return date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
-  if (range <= 8 * DAY) return date.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+  if (range <= 2 * DAY) return date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  if (range <= 8 * DAY) return date.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
 }
 

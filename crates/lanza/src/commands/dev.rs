@@ -13,10 +13,10 @@ use lanza_agent::{Control, Slots};
 use lanza_api::queue::NewQueue;
 use lanza_model::name;
 use lanza_server::{Options, Server};
-use lanza_service::{Actor, accounts::UserRequest};
+use lanza_service::{Actor, Service, accounts::UserRequest};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
-use super::{agent, server, signals::Signals};
+use super::{agent, seed, server, signals::Signals};
 use crate::{
     args::{self, DevTarget},
     config::Config,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The user and entity.
-const DEV: &str = "dev";
+pub(super) const DEV: &str = "dev";
 /// How long readiness waits for Docker's word; a local engine needs a few milliseconds.
 const DOCKER_QUICK: Duration = Duration::from_millis(60);
 /// How long the agents' start waits for it.
@@ -45,6 +45,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
         std::path::absolute(&data).map_err(|e| Failure::failed(format!("cannot use {}: {e}", data.display())))?;
     let _lock = server::lock(&data)?;
     let listener = server::listen(&args.listen).await?;
+    seed::fill(&data, &args.seed).await?;
     let probe = docker::Engine::of(&config.environment);
     let asked = args.target != DevTarget::Process;
     let docker = probe.answers_within(DOCKER_PATIENT);
@@ -54,7 +55,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
         admin_token: config.environment.get(LANZA_ADMIN_TOKEN).map(str::to_owned),
     };
     let server = server::start(options, listener).await?;
-    let key = user_ready(&server, &data).await?;
+    let key = user_ready(&server.service, &data).await?;
     let actor = server.service.authenticate(&key).await.map_err(|e| Failure::caused("cannot use the key", &e))?;
     let first = if args.target == DevTarget::Docker { "docker" } else { "process" };
     queue_ready(&server, &actor, "default", first).await?;
@@ -162,14 +163,13 @@ fn public_host(listen: &str) -> &str {
 }
 
 /// Makes the user if it is missing; returns the key, which is kept in the data folder.
-async fn user_ready(server: &Server, data: &Path) -> Result<String, Failure> {
+pub(super) async fn user_ready(service: &Service, data: &Path) -> Result<String, Failure> {
     let path = data.join("dev-key");
     let kept = match fs::read_to_string(&path) {
         Ok(text) => Some(text.trim().to_owned()).filter(|k| name::check_api_key(k).is_ok()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(Failure::failed(format!("cannot read {}: {e}", path.display()))),
     };
-    let service = &server.service;
     let cannot = |e: lanza_service::Error| Failure::caused(format!("cannot make the user `{DEV}`"), &e);
     if let Some(key) = &kept
         && service.authenticate(key).await.is_ok_and(|a| a.username == DEV)

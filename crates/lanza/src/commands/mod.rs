@@ -19,6 +19,7 @@ mod project;
 mod queue;
 mod queue_file;
 mod run;
+mod seed;
 mod server;
 mod signals;
 mod sse;

@@ -25,7 +25,7 @@ export function Health() {
     <>
       <dl className="facts" style={{ maxWidth: 640 }}>
         <dt>State</dt>
-        <dd>{ready.data ? <State state="finished" note={ready.data.status} /> : ready.isError ? <State state="failed" note="does not answer" /> : "…"}</dd>
+        <dd>{ready.data ? ready.data.status === "ready" ? <State of="queue" state="ready" /> : <State state="failed" note={ready.data.status} /> : ready.isError ? <State state="failed" note="does not answer" /> : "…"}</dd>
         <dt>Version</dt>
         <dd>{ready.data?.version ?? "–"}</dd>
         <dt>Answers in</dt>

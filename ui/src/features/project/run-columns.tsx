@@ -1,5 +1,5 @@
 import { useMemo, useState } from "react";
-import type { Run } from "../../api/types";
+import type { Run, RunKey } from "../../api/types";
 import { Dialog } from "../../components/parts";
 import { leaves } from "../launch/inputs";
 
@@ -21,9 +21,32 @@ export function byWeight(keys: string[]): string[] {
   return [...keys].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b, "en", { numeric: true }));
 }
 
-/** The settings of runs by dotted key, lists as one value. */
-export function configKeys(runs: Pick<Run, "config">[]): string[] {
-  return [...new Set(runs.flatMap((run) => leaves(run.config).map(([key]) => key)))].filter((key) => !key.startsWith("_"));
+/** The keys of a project's runs, as columns and charts name them. */
+export interface ProjectKeys {
+  /** Numbers of summaries, `summary.KEY`, the telling ones first. */
+  metrics: string[];
+  /** All of summaries and configs. */
+  all: string[];
+  /** `config.KEY`. */
+  settings: string[];
+}
+
+/** Sorts the server's list of keys. What the client keeps for itself is left out. */
+export function projectKeys(keys: RunKey[]): ProjectKeys {
+  const own = keys.filter(({ key }) => !/^(config|summary)\._/.test(key));
+  const summary = own.filter(({ key }) => key.startsWith("summary."));
+  const settings = own.filter(({ key }) => key.startsWith("config.")).map(({ key }) => key);
+  const numbers = summary.filter(({ kinds }) => kinds.includes("number")).map(({ key }) => key.slice("summary.".length));
+  return { metrics: byWeight(numbers).map((key) => `summary.${key}`), settings, all: [...summary.map(({ key }) => key), ...settings] };
+}
+
+/** Settings that are asked for before one knows which of them differ. */
+const SETTINGS = 12;
+
+/** The keys that a page of runs is asked for: those of the columns, else those that the default columns are chosen from. */
+export function keysToAsk(columns: string[] | null, keys: ProjectKeys, more: string[]): string[] {
+  const base = columns ?? [...keys.metrics.slice(0, 4), ...keys.settings.slice(0, SETTINGS)];
+  return [...new Set([...base, ...more])].filter((key) => /^(config|summary)\./.test(key));
 }
 
 /** Settings that differ between runs say more than those that do not: they come first. */
@@ -39,33 +62,27 @@ export function tellingKeys(runs: Pick<Run, "config">[]): string[] {
 }
 
 /** The state, then what the runs reached, when, and with which settings. */
-export function defaultColumns(runs: Run[]): string[] {
-  const sample = runs.slice(0, 20);
-  const summary = byWeight(metricKeys(sample)).slice(0, 4).map((key) => `summary.${key}`);
-  const config = tellingKeys(sample).slice(0, 3).map((key) => `config.${key}`);
-  return ["state", ...summary, "created", "duration", ...config, "author", "tags"];
+export function defaultColumns(runs: Run[], keys: ProjectKeys): string[] {
+  const config = tellingKeys(runs.slice(0, 40)).slice(0, 3).map((key) => `config.${key}`);
+  return ["state", ...keys.metrics.slice(0, 4), "created", "duration", ...config, "author", "tags"];
 }
 
 /** The column picker; with a thousand keys it needs its search. Chosen columns stand first, in their order. */
-export function ColumnPicker({ runs, chosen, onChoose, onReset }: { runs: Run[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null }) {
+export function ColumnPicker({ keys, chosen, onChoose, onReset }: { keys: string[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null }) {
   const [open, setOpen] = useState(false);
   return (
     <>
       <button type="button" className="button" onClick={() => setOpen(true)}>
         Columns
       </button>
-      {open && <Picker runs={runs} chosen={chosen} onChoose={onChoose} onReset={onReset} onClose={() => setOpen(false)} />}
+      {open && <Picker keys={keys} chosen={chosen} onChoose={onChoose} onReset={onReset} onClose={() => setOpen(false)} />}
     </>
   );
 }
 
-function Picker({ runs, chosen, onChoose, onReset, onClose }: { runs: Run[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null; onClose: () => void }) {
+function Picker({ keys, chosen, onChoose, onReset, onClose }: { keys: string[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null; onClose: () => void }) {
   const [text, setText] = useState("");
-  const all = useMemo(() => {
-    const sample = runs.slice(0, 200);
-    const summary = [...new Set(sample.flatMap((run) => leaves(run.summary).map(([key]) => key)))].filter((key) => !key.startsWith("_"));
-    return [...ownColumns, ...summary.map((key) => `summary.${key}`), ...configKeys(sample).map((key) => `config.${key}`)];
-  }, [runs]);
+  const all = useMemo(() => [...ownColumns, ...keys], [keys]);
   const fits = (key: string) => key.toLowerCase().includes(text.toLowerCase());
   const rest = all.filter((key) => !chosen.includes(key) && fits(key));
   const move = (key: string, step: number) => {

@@ -1,19 +1,19 @@
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useSearchParams } from "react-router";
 import { pollEvery, useRunChanges } from "../../api/live";
-import { runsQuery } from "../../api/queries";
+import { runKeysQuery, runsQuery, wholeRunsQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
 import type { ChartRun } from "../../components/chart";
 import { ChartWall } from "../../components/chart-wall";
 import { colourOf } from "../../components/plot";
 import { useQuietRows } from "../../components/rows";
 import { Split } from "../../components/split";
-import { Empty, View } from "../../components/view";
+import { Empty, Loading, View } from "../../components/view";
 import { count } from "../../format/text";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
-import { byWeight, ColumnPicker, configKeys, defaultColumns, metricKeys, tellingKeys } from "./run-columns";
+import { ColumnPicker, defaultColumns, keysToAsk, metricKeys, type ProjectKeys, projectKeys, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, filterOf, ownKeys } from "./run-filter";
 import { Groups } from "./run-groups";
 import { columnOf, RunsTable } from "./runs-table";
@@ -57,14 +57,21 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   const chips = chipsFrom(search.getAll("f"));
   const order = search.get("order") ?? "-created_at";
   const filter = filterOf(chips);
+  const scatter = scatterOf(search);
+  const chosenColumns = search.get("columns")?.split(",").filter(Boolean) ?? null;
+  const keyList = useQuery(runKeysQuery(entity, project));
+  const keys = useMemo(() => projectKeys(keyList.data ?? []), [keyList.data]);
+  const asked = keysToAsk(chosenColumns, keys, scatter ? [scatter.x, scatter.y] : []);
   const query = useInfiniteQuery({
-    ...runsQuery(entity, project, { order, ...(filter ? { filter } : {}) }),
+    // Runs have a thousand keys and tables show ten: the server sends what is shown.
+    ...runsQuery(entity, project, { order, keys: JSON.stringify(asked), ...(filter ? { filter } : {}) }),
+    enabled: !keyList.isPending,
     placeholderData: keepPreviousData,
     refetchInterval: (state) => (state.state.data?.pages.length === 1 ? pollEvery() : false),
   });
   const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const [busy, setBusy] = useState(false);
-  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy && !query.isPlaceholderData && !query.isFetchingNextPage);
+  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy, `${order} ${filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
   const hidden = useIds("hide", search, set);
   const picked = useIds("pick", search, set);
   const charts = search.get("view") !== "table";
@@ -74,8 +81,8 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
       next.forEach((chip) => params.append("f", chipKey(chip)));
     });
   const chosen = useMemo(() => new Set(runs.filter((run) => picked.ids.has(run.id)).map((run) => run.id)), [runs, picked.ids]);
-  const columnKeys = search.get("columns")?.split(",").filter(Boolean) ?? defaultColumns(runs);
-  const known = useMemo(() => suggested(runs), [runs]);
+  const columnKeys = chosenColumns ?? defaultColumns(runs, keys);
+  const known = useMemo(() => suggested(runs, keys), [runs, keys]);
   const selected = runs.filter((run) => chosen.has(run.id));
   const by = search.get("group")?.split(",").filter(Boolean) ?? [];
 
@@ -141,7 +148,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         <GroupBy by={by} keys={known.settings} onBy={(next) => set((params) => (next.length > 0 ? params.set("group", next.join(",")) : params.delete("group")))} />
         <Bulk runs={selected} entity={entity} onDone={() => picked.change(new Set())} />
         <ColumnPicker
-          runs={runs}
+          keys={keys.all}
           chosen={columnKeys}
           onChoose={(next) => set((params) => params.set("columns", next.join(",")), true)}
           onReset={search.has("columns") ? () => set((params) => params.delete("columns")) : null}
@@ -151,7 +158,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         </button>
       </div>
       <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
-        {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} project={`${entity}/${project}`} />} /> : <div className="pane-alone">{table}</div>)}
+        {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} />} /> : <div className="pane-alone">{table}</div>)}
       </View>
     </>
   );
@@ -204,12 +211,11 @@ function NoRuns({ filtered, onClear, entity, project }: { filtered: boolean; onC
 }
 
 /** What the filter field suggests: keys of the loaded runs, and values of their words. */
-function suggested(runs: Run[]): { settings: string[]; keys: string[]; values: Record<string, string[]> } {
-  const sample = runs.slice(0, 100);
+function suggested(runs: Run[], keys: ProjectKeys): { settings: string[]; keys: string[]; values: Record<string, string[]> } {
   const words = (read: (run: Run) => (string | null | undefined)[]) => [...new Set(runs.flatMap(read))].filter((word): word is string => Boolean(word));
   return {
-    settings: ["group", "job_type", "author", "state", ...tellingKeys(sample).map((key) => `config.${key}`)],
-    keys: [...ownKeys, ...metricKeys(sample).map((key) => `summary.${key}`), ...configKeys(sample).map((key) => `config.${key}`)],
+    settings: ["group", "job_type", "author", "state", ...keys.settings.slice(0, 200)],
+    keys: [...ownKeys, ...keys.all],
     values: {
       state: ["running", "finished", "failed", "crashed", "killed"],
       tags: words((run) => run.tags),
@@ -222,8 +228,9 @@ function suggested(runs: Run[]): { settings: string[]; keys: string[]; values: R
 }
 
 /** The charts of the selected runs, or of the first of the list, and the scatter. */
-function RunCharts({ runs, picked, hidden, project }: { runs: Run[]; picked: boolean; hidden: Set<string>; project: string }) {
+function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string } }) {
   const [search, setSearch] = useSearchParams();
+  const project = `${scope.entity}/${scope.project}`;
   const shown = runs.filter((run) => !hidden.has(run.id));
   const drawn = shown.slice(0, DRAWN);
   const drawnKey = drawn.map((run) => `${run.id} ${run.state} ${run.name}`).join();
@@ -233,7 +240,10 @@ function RunCharts({ runs, picked, hidden, project }: { runs: Run[]; picked: boo
     // eslint-disable-next-line react-hooks/exhaustive-deps
     [drawnKey, project],
   );
-  const metrics = metricKeys(drawn);
+  // The rows have the columns' keys only; those of the charts are in the whole runs.
+  const ids = drawn.map((run) => run.id).sort();
+  const whole = useQuery({ ...wholeRunsQuery(scope.entity, scope.project, ids), enabled: ids.length > 0, placeholderData: keepPreviousData });
+  const metrics = useMemo(() => metricKeys(whole.data ?? []), [whole.data]);
   const scatter = scatterOf(search);
   const write = (keys: ScatterKeys | null) =>
     setSearch(
@@ -250,8 +260,8 @@ function RunCharts({ runs, picked, hidden, project }: { runs: Run[]; picked: boo
       },
       { replace: true },
     );
-  const settings = tellingKeys(shown.slice(0, 100)).map((key) => `config.${key}`);
-  const results = byWeight(metrics).map((key) => `summary.${key}`);
+  const settings = [...new Set([...tellingKeys(shown.slice(0, 100)).map((key) => `config.${key}`), ...keys.settings])].slice(0, 300);
+  const results = keys.metrics.slice(0, 300);
   return (
     <section aria-label="Charts" className="charts-pane">
       {shown.length > DRAWN && (
@@ -261,6 +271,8 @@ function RunCharts({ runs, picked, hidden, project }: { runs: Run[]; picked: boo
       )}
       {lines.length === 0 ? (
         <Empty>All runs are hidden.</Empty>
+      ) : whole.isPending ? (
+        <Loading height={320} />
       ) : (
         <ChartWall
           keys={metrics}

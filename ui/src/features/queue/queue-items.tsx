@@ -44,7 +44,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
   );
   const [busy, setBusy] = useState(false);
   const all = useWhys(inOrder(items.data?.pages.flatMap((page) => page.items) ?? []));
-  const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open);
+  const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open, `${state} ${author} ${job} ${items.data?.pages.length ?? 0}`);
   const selection = useSelection(rows.map((item) => item.id));
   const set = (key: string, value: string | null) =>
     setSearch((before) => {

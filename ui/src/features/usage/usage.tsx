@@ -1,11 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { useSearchParams } from "react-router";
 import { usageQuery } from "../../api/queries";
+import { courseQuery } from "./course";
 import type { Usage } from "../../api/types";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
+import { Bars } from "../../components/bars";
 import { Rows } from "../../components/rows";
-import { Empty, View } from "../../components/view";
+import { Empty, Loading, View } from "../../components/view";
 import { metric } from "../../format/text";
 
 /** One line of CSV; text that a spreadsheet would run is made plain. */
@@ -64,6 +66,7 @@ export function Component() {
             ))}
           </select>
         </div>
+        <Course by={by} since={since} entity={chosen || undefined} />
         <View query={usage} height={200} empty={(rows) => (rows.length === 0 ? <Empty>Nothing ran in this time.</Empty> : null)}>
           {(rows) => {
             const most = Math.max(...rows.map((row) => row.wall_hours), 1e-9);
@@ -87,4 +90,14 @@ export function Component() {
       </div>
     </>
   );
+}
+
+const palette = ["var(--accent)", "var(--blue)", "var(--green)", "var(--amber)", "var(--violet)", "var(--red)", "var(--n9)"];
+
+/** Wall hours over the range, stacked by who or what used them. */
+function Course({ by, since, entity }: { by: string; since: string; entity: string | undefined }) {
+  const days = Number(since.replace("d", ""));
+  const course = useQuery(courseQuery(by, days, entity));
+  if (!course.data || course.data.series.length === 0) return course.isPending ? <Loading height={200} /> : null;
+  return <Bars name="Wall hours" labels={course.data.labels} format={metric} series={course.data.series.map((one, index) => ({ ...one, colour: palette[Math.min(index, palette.length - 1)]! }))} />;
 }

@@ -1,14 +1,12 @@
 /** What the Monitor tab asks for. */
 import { queryOptions } from "@tanstack/react-query";
-import { readJson, withQuery } from "../../../api/client";
+import { api, got } from "../../../api/client";
 import { pollEvery } from "../../../api/live";
-import type { AttemptSpan, JobLoad, QueueStats } from "../../../api/types";
+import type { AttemptSpan } from "../../../api/types";
 
 /** Attempts that are drawn at most; a longer time has too many to tell apart. */
 export const MOST_SPANS = 2_000;
 const PAGE = 500;
-
-const base = (entity: string, queue: string) => `/api/v1/entities/${encodeURIComponent(entity)}/queues/${encodeURIComponent(queue)}`;
 
 export interface Window {
   since: string;
@@ -21,18 +19,18 @@ const refetch = (window: Window) => (window.until ? false : () => Math.max(10_00
 export const statsQuery = (entity: string, queue: string, window: Window, slices: number) =>
   queryOptions({
     queryKey: ["queue", entity, queue, "stats", window, slices],
-    queryFn: async ({ signal }) => (await readJson<{ stats: QueueStats }>(withQuery(`${base(entity, queue)}/stats`, { ...window, slices }), signal)).stats,
+    queryFn: async () => (await got(api.GET("/api/v1/entities/{entity}/queues/{queue}/stats", { params: { path: { entity, queue }, query: { ...window, slices } } }))).stats,
     refetchInterval: refetch(window),
   });
 
 export const attemptsQuery = (entity: string, queue: string, window: Window) =>
   queryOptions({
     queryKey: ["queue", entity, queue, "attempts", window],
-    queryFn: async ({ signal }) => {
+    queryFn: async () => {
       const spans: AttemptSpan[] = [];
       let after: string | undefined;
       do {
-        const page = await readJson<{ items: AttemptSpan[]; next: string | null }>(withQuery(`${base(entity, queue)}/attempts`, { ...window, limit: PAGE, after }), signal);
+        const page = await got(api.GET("/api/v1/entities/{entity}/queues/{queue}/attempts", { params: { path: { entity, queue }, query: { ...window, limit: PAGE, ...(after ? { after } : {}) } } }));
         spans.push(...page.items);
         after = page.next ?? undefined;
       } while (after !== undefined && spans.length < MOST_SPANS);
@@ -44,5 +42,5 @@ export const attemptsQuery = (entity: string, queue: string, window: Window) =>
 export const jobLoadQuery = (entity: string, queue: string, window: Window) =>
   queryOptions({
     queryKey: ["queue", entity, queue, "jobs", window],
-    queryFn: async ({ signal }) => (await readJson<{ items: JobLoad[] }>(withQuery(`${base(entity, queue)}/jobs`, { ...window }), signal)).items,
+    queryFn: async () => (await got(api.GET("/api/v1/entities/{entity}/queues/{queue}/jobs", { params: { path: { entity, queue }, query: window } }))).items,
   });

@@ -1,0 +1,116 @@
+/** A project with very many runs, and a long log: filters, order, groups, what the address holds. */
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { longLog, manyRuns, numbers, seeder } from "./seed";
+import { axe, PATIENCE, shot, world, type World } from "./world";
+
+const RUNS = Number(process.env.LANZA_E2E_RUNS ?? 10_000);
+const LINES = 30_000;
+
+let w: World;
+let page: Page;
+
+beforeAll(async () => {
+  w = await world();
+  page = w.page;
+  const seed = seeder(w);
+  await manyRuns(seed, "many", RUNS, 12);
+  await longLog(seed, "many", "log", LINES);
+  await page.goto(`${w.url}/login`);
+  await page.getByLabel("API key").fill(w.key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(`${w.url}/`);
+}, 1_800_000);
+
+afterAll(async () => {
+  if (page && !page.isClosed()) await shot(page, "last-runs").catch(() => undefined);
+  await w?.close();
+});
+
+const table = () => page.getByRole("table", { name: "Runs" });
+
+test("the table orders by a metric as the client does", async () => {
+  await page.goto(`${w.url}/dev/many?view=table&f=lr=0.1`);
+  await table().getByRole("link").first().waitFor();
+  await page.getByRole("columnheader", { name: "val/accuracy" }).getByRole("button").click();
+  await page.waitForURL(/order=/);
+  // What was written: the second number of each run, of every third run.
+  const written = Array.from({ length: RUNS }, (_, index) => index)
+    .filter((index) => index % 3 === 0)
+    .map((index) => {
+      const random = numbers(index + 1);
+      random();
+      return { name: `run-${index}`, value: random() };
+    });
+  const best = written.reduce((a, b) => (b.value > a.value ? b : a));
+  await expect.poll(async () => table().getByRole("link").first().textContent(), { timeout: PATIENCE }).toBe(best.name);
+  if (w.python) {
+    const client = await w.python('import wandb; print(wandb.Api().runs("dev/many", filters={"config.lr": 0.1}, order="-summary_metrics.val/accuracy", per_page=5)[0].name)');
+    expect(client).toBe(best.name);
+  }
+  await shot(page, "runs-many");
+  expect.soft(await axe(page)).toEqual([]);
+});
+
+test("rows are there wherever one scrolls", async () => {
+  await page.goto(`${w.url}/dev/many?view=table`);
+  await table().getByRole("link").first().waitFor();
+  const box = page.locator(".runs-box");
+  await expect
+    .poll(
+      async () => {
+        await box.evaluate((element) => (element.scrollTop = element.scrollHeight));
+        return Number(await table().getAttribute("aria-rowcount"));
+      },
+      { timeout: PATIENCE, interval: 100 },
+    )
+    .toBeGreaterThanOrEqual(Math.min(RUNS, 1_000));
+  const last = await table().getByRole("row").last().textContent();
+  expect(last).not.toBe("");
+});
+
+test("runs are grouped by a setting, and a group shows its runs", async () => {
+  await page.goto(`${w.url}/dev/many?view=table`);
+  await table().getByRole("link").first().waitFor();
+  await page.getByRole("combobox", { name: "Group by" }).selectOption("config.optimizer");
+  const groups = page.getByRole("table", { name: "Groups" });
+  const adam = groups.getByRole("row").filter({ hasText: "adam" });
+  await adam.waitFor();
+  expect(await adam.getByRole("cell").nth(1).textContent()).toBe(Math.ceil(RUNS / 2).toLocaleString("en-US"));
+  await shot(page, "runs-groups");
+  expect.soft(await axe(page)).toEqual([]);
+  await adam.getByRole("button", { name: "adam" }).click();
+  await page.getByText("config.optimizer = adam").waitFor();
+  await table().getByRole("link").first().waitFor();
+});
+
+test("a link shows what one saw: filter, look, what is hidden", async () => {
+  await page.goto(`${w.url}/dev/many?f=seed<3`);
+  await table().getByRole("link").first().waitFor();
+  await page.getByRole("button", { name: "Hide run-1 in the charts" }).click();
+  await page.getByRole("checkbox", { name: "Log axis" }).check();
+  await page.waitForURL(/hide=.*log=1|log=1.*hide=/);
+  const other = await w.newPage();
+  await other.goto(page.url());
+  await other.getByRole("button", { name: "Show run-1 in the charts" }).waitFor();
+  expect(await other.getByRole("checkbox", { name: "Log axis" }).isChecked()).toBe(true);
+  await other.context().close();
+});
+
+test("a long log opens at its end, finds words in its middle, and a line has a link", async () => {
+  await page.goto(`${w.url}/dev/many/runs/log/log`);
+  const log = page.getByRole("log", { name: "Log" });
+  await log.getByText(`step ${LINES} of the log`).waitFor();
+  await page.getByRole("searchbox", { name: "Search the log" }).fill("step 12345 ");
+  await page.getByRole("button", { name: "Next hit" }).click();
+  await log.getByText("step 12345 of the log").waitFor();
+  await shot(page, "log-search");
+  expect.soft(await axe(page)).toEqual([]);
+  await page.goto(`${w.url}/dev/many/runs/log/log#L777`);
+  await page.reload();
+  await log.getByText("step 777 of the log").waitFor();
+});
+
+test("nothing was asked of another host, and no policy was broken", () => {
+  expect(w.complaints).toEqual([]);
+});

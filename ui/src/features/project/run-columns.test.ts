@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import type { Run } from "../../api/types";
+import { byWeight, defaultColumns, keysToAsk, projectKeys, tellingKeys } from "./run-columns";
+
+const keys = projectKeys([
+  { key: "summary.grad/norm", kinds: ["number"] },
+  { key: "summary.val/loss", kinds: ["number"] },
+  { key: "summary.val/accuracy", kinds: ["number"] },
+  { key: "summary.note", kinds: ["text"] },
+  { key: "summary._step", kinds: ["number"] },
+  { key: "config.lr", kinds: ["number"] },
+  { key: "config.seed", kinds: ["number"] },
+]);
+
+test("results on held-back data come first", () => {
+  expect(byWeight(["grad/norm", "train/loss", "val/loss", "val/accuracy", "layer10", "layer2"])).toEqual(["val/accuracy", "val/loss", "train/loss", "grad/norm", "layer2", "layer10"]);
+  expect(keys.metrics).toEqual(["summary.val/accuracy", "summary.val/loss", "summary.grad/norm"]);
+  expect(keys.all).not.toContain("summary._step");
+});
+
+test("settings that differ say more than those that do not", () => {
+  const runs = [{ config: { seed: 1, lr: 0.1 } }, { config: { seed: 1, lr: 0.2 } }] as unknown as Run[];
+  expect(tellingKeys(runs)).toEqual(["lr", "seed"]);
+  expect(defaultColumns(runs, keys)).toEqual(["state", "summary.val/accuracy", "summary.val/loss", "summary.grad/norm", "created", "duration", "config.lr", "config.seed", "author", "tags"]);
+});
+
+test("a page is asked for the keys that are shown", () => {
+  expect(keysToAsk(null, keys, [])).toEqual([...keys.metrics, "config.lr", "config.seed"]);
+  expect(keysToAsk(["state", "summary.a"], keys, ["config.lr", "summary.a"])).toEqual(["summary.a", "config.lr"]);
+});
