@@ -30,7 +30,7 @@ pub fn object(text: &str) -> serde_json::Map<String, Value> {
 }
 
 /// Parses an object and keeps only some of its outermost keys; the values of the others are skipped.
-pub fn some_of(text: &str, wanted: &HashSet<String>) -> serde_json::Map<String, Value> {
+pub(crate) fn some_of(text: &str, wanted: &HashSet<String>) -> serde_json::Map<String, Value> {
     #[derive(Deserialize)]
     struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
     struct Keys<'w>(&'w HashSet<String>);

@@ -91,20 +91,24 @@ impl Service {
         let (_, queue) = self.queue_find(actor, entity, queue).await?;
         let Window { since, until } = window;
         let width = (until.since_ms(since) + i64::from(slices) - 1) / i64::from(slices);
-        let fates = self.store.queue_fates(&queue.id, since, until, width).await?;
+        let store = &self.store;
+        let (fates, waiting, duration, failed, used, counts) = tokio::try_join!(
+            store.queue_fates(&queue.id, since, until, width),
+            store.queue_took(&queue.id, Measure::Waiting, since, until),
+            store.queue_took(&queue.id, Measure::Duration, since, until),
+            store.queue_failed(&queue.id, since, until, FAILURES),
+            store.attempts_used(UsedIn::Queue(&queue.id), UsedBy::User, since, until),
+            store.queue_counts(&queue.id),
+        )?;
         let over_time = over_time(&fates, width, slices as usize);
         let mut ended = BTreeMap::new();
         for fate in fates.iter().filter(|f| f.ended.is_some()) {
             *ended.entry(fate.state.as_str().to_owned()).or_insert(0) += fate.items;
         }
-        let waiting = self.store.queue_took(&queue.id, Measure::Waiting, since, until).await?;
-        let duration = self.store.queue_took(&queue.id, Measure::Duration, since, until).await?;
-        let failed = self.store.queue_failed(&queue.id, since, until, FAILURES).await?;
-        let used = self.store.attempts_used(UsedIn::Queue(&queue.id), UsedBy::User, since, until).await?;
         Ok(QueueStats {
             since,
             until,
-            counts: self.store.queue_counts(&queue.id).await?,
+            counts,
             pushed: over_time.pushed.iter().sum(),
             ended,
             waiting: spread(&waiting),
@@ -189,7 +193,9 @@ impl Service {
         };
         if run.event_rows > 0 {
             let lines = self.run_lines(&run, Stream::Events, None, SAMPLES).await?;
-            lines.iter().for_each(|line| gauges.see(line));
+            for line in &lines {
+                gauges.see(line);
+            }
             gauges.runs += i64::from(!lines.is_empty());
         }
         Ok(())
@@ -377,9 +383,12 @@ impl Gauges {
                 "cpu" => self.cpu.add(value),
                 "memory_percent" | "memory" => self.memory.add(value),
                 "proc.memory.rssMB" => self.process_memory.add(value * 1_048_576.0),
-                _ if key.starts_with("gpu.") && key.ends_with(".gpu") => self.gpu.add(value),
-                _ if key.starts_with("gpu.") && key.ends_with(".memoryAllocated") => self.gpu_memory.add(value),
-                _ => {}
+                // `gpu.0.gpu`: the number of the device, and what is measured.
+                _ => match key.strip_prefix("gpu.").and_then(|k| k.split_once('.')) {
+                    Some((_, "gpu")) => self.gpu.add(value),
+                    Some((_, "memoryAllocated")) => self.gpu_memory.add(value),
+                    _ => {}
+                },
             }
         }
     }

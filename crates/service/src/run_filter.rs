@@ -191,7 +191,11 @@ impl Filter {
     /// Adds the keys that it looks at.
     pub fn keys(&self, keys: &mut Vec<Key>) {
         match self {
-            Self::And(all) | Self::Or(all) => all.iter().for_each(|f| f.keys(keys)),
+            Self::And(all) | Self::Or(all) => {
+                for filter in all {
+                    filter.keys(keys);
+                }
+            }
             Self::Not(inner) => inner.keys(keys),
             Self::Test(key, _) => {
                 if !keys.contains(key) {

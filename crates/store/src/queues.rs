@@ -204,11 +204,14 @@ impl Store {
 
     /// Counts a queue's items by state.
     pub async fn queue_counts(&self, id: &QueueId) -> Result<BTreeMap<String, i64>> {
-        let rows =
-            sqlx::query("SELECT state, COUNT(*) AS n FROM items WHERE queue_id = $1 AND deleted = 0 GROUP BY state")
-                .bind(id.as_str())
-                .fetch_all(self.read_pool())
-                .await?;
+        // From the index of the queue's order alone, but for what was stopped: only that may be deleted on the wire.
+        let rows = sqlx::query(
+            "SELECT state, COUNT(*) AS n FROM items WHERE queue_id = $1 AND state <> 'stopped' GROUP BY state UNION ALL \
+             SELECT state, COUNT(*) AS n FROM items WHERE queue_id = $1 AND state = 'stopped' AND deleted = 0 GROUP BY state",
+        )
+        .bind(id.as_str())
+        .fetch_all(self.read_pool())
+        .await?;
         rows.iter().map(|r| Ok((r.text("state")?, r.int("n")?))).collect()
     }
 

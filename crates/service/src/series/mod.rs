@@ -162,7 +162,9 @@ impl Service {
         if self.store.chunks_have_writers(&run.id, stream).await? {
             let all = self.store.chunk_list(&run.id, stream).await?;
             let mut points = self.parsed(run, stream, query, all, 0).await?;
-            points.values_mut().for_each(|p| sort(p));
+            for points in points.values_mut() {
+                sort(points);
+            }
             return Ok(points);
         }
         let mut tail = self.series_tail(&run.id, stream).await?;

@@ -283,7 +283,8 @@ impl Store {
             UsedBy::Project => "run_project",
             UsedBy::Job => "job",
         };
-        let columns = format!("SELECT id, {column} AS grp, resources, reserved FROM items");
+        let columns =
+            format!("SELECT id, {column} AS grp, resources, reserved, attempt, state, leased_at, ended_at FROM items");
         let (id, items) = match scope {
             UsedIn::Entity(entity) => (entity.as_str(), format!("{columns} WHERE entity_id = $1")),
             // By the index of ends, so that what ended long ago is not looked at.
@@ -295,14 +296,21 @@ impl Store {
                 ),
             ),
         };
+        // Most items have one attempt, whose times they have themselves.
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT u.grp, u.resources, u.reserved, COUNT(DISTINCT u.item_id) AS n, CAST(SUM(u.until - u.begun) AS BIGINT) AS ms \
-             FROM (SELECT i.grp, i.resources, i.reserved, a.item_id, \
-             CASE WHEN a.leased_at < $2 THEN $2 ELSE a.leased_at END AS begun, \
-             CASE WHEN a.ended_at IS NULL OR a.ended_at > $3 THEN $3 ELSE a.ended_at END AS until \
-             FROM ({items}) AS i JOIN attempts a ON a.item_id = i.id \
-             WHERE COALESCE(a.ended_at, $3) > $2) AS u \
-             WHERE u.until >= u.begun GROUP BY u.grp, u.resources, u.reserved"
+            "SELECT u.grp, u.resources, u.reserved, CAST(SUM(u.n) AS BIGINT) AS n, CAST(SUM(u.ms) AS BIGINT) AS ms FROM ( \
+             SELECT o.grp, o.resources, o.reserved, 1 AS n, \
+             CASE WHEN o.ended_at IS NULL OR o.ended_at > $3 THEN $3 ELSE o.ended_at END \
+             - CASE WHEN o.leased_at < $2 THEN $2 ELSE o.leased_at END AS ms FROM ({items}) AS o \
+             WHERE o.attempt = 1 AND o.state <> 'queued' AND COALESCE(o.ended_at, $3) > $2 AND o.leased_at <= $3 \
+             UNION ALL \
+             SELECT m.grp, m.resources, m.reserved, 1 AS n, CAST(SUM(m.ms) AS BIGINT) AS ms FROM ( \
+             SELECT i.id, i.grp, i.resources, i.reserved, \
+             CASE WHEN a.ended_at IS NULL OR a.ended_at > $3 THEN $3 ELSE a.ended_at END \
+             - CASE WHEN a.leased_at < $2 THEN $2 ELSE a.leased_at END AS ms \
+             FROM ({items}) AS i JOIN attempts a ON a.item_id = i.id WHERE (i.attempt > 1 OR i.state = 'queued') \
+             AND COALESCE(a.ended_at, $3) > $2 AND a.leased_at <= $3) AS m GROUP BY m.id, m.grp, m.resources, m.reserved \
+             ) AS u GROUP BY u.grp, u.resources, u.reserved"
         )))
         .bind(id)
         .bind(since.0)
