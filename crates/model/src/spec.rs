@@ -155,30 +155,7 @@ impl LaunchSpec {
         // A null means "not given", for every key.
         raw.retain(|_, v| !v.is_null());
 
-        let job = text(&raw, "job")?;
-        let docker = object(&raw, "docker")?;
-        let image = match docker.get("docker_image") {
-            None | Some(Value::Null) => text(&raw, "image_uri")?,
-            Some(Value::String(s)) if !s.is_empty() => Some(s.clone()),
-            Some(_) => return Err(invalid("docker.docker_image", "is not a text")),
-        };
-        let scheduler = text(&raw, "uri")?.as_deref() == Some(SCHEDULER_URI);
-        if let Some(image) = image.as_deref().filter(|i| i.starts_with('-') || i.contains(char::is_whitespace)) {
-            return Err(invalid("docker.docker_image", format!("`{image}` is not the name of an image")));
-        }
-        match (&job, &image) {
-            (Some(_), Some(_)) => return Err(invalid("job", "and docker.docker_image exclude each other; give one")),
-            (None, None) if !scheduler => {
-                return Err(invalid(
-                    "job",
-                    "is missing; give a job (`entity/project/name:alias`) or docker.docker_image",
-                ));
-            }
-            _ => {}
-        }
-        if let Some(job) = &job {
-            JobReference::parse(job)?;
-        }
+        let (job, image) = what_runs(&raw)?;
         let resource = match text(&raw, "resource")? {
             None => None,
             Some(r) => Some(Target::parse(&r).ok_or_else(|| {
@@ -193,19 +170,7 @@ impl LaunchSpec {
         if let Some(project) = &project {
             crate::name::check_project(project).map_err(|e| invalid("project", e.to_string()))?;
         }
-        let priority = match raw.get("priority") {
-            None => None,
-            Some(Value::String(word)) => Some(
-                Priority::parse(word)
-                    .ok_or_else(|| invalid("priority", format!("`{word}` is none of critical, high, medium, low")))?,
-            ),
-            Some(number) => Some(
-                number
-                    .as_i64()
-                    .and_then(Priority::from_number)
-                    .ok_or_else(|| invalid("priority", "is none of critical, high, medium, low"))?,
-            ),
-        };
+        let priority = priority(&raw)?;
         let not_before = match text(&raw, "not_before")? {
             None => None,
             Some(t) => {
@@ -295,6 +260,49 @@ impl JobReference {
         let project = parts.next();
         Ok(Self { name, project, entity: parts.next(), alias: alias.to_owned() })
     }
+}
+
+/// What is launched: a job or an image, and neither for a sweep's scheduler.
+fn what_runs(raw: &Map<String, Value>) -> Result<(Option<String>, Option<String>), Invalid> {
+    let job = text(raw, "job")?;
+    let docker = object(raw, "docker")?;
+    let image = match docker.get("docker_image") {
+        None | Some(Value::Null) => text(raw, "image_uri")?,
+        Some(Value::String(s)) if !s.is_empty() => Some(s.clone()),
+        Some(_) => return Err(invalid("docker.docker_image", "is not a text")),
+    };
+    let scheduler = text(raw, "uri")?.as_deref() == Some(SCHEDULER_URI);
+    if let Some(image) = image.as_deref().filter(|i| i.starts_with('-') || i.contains(char::is_whitespace)) {
+        return Err(invalid("docker.docker_image", format!("`{image}` is not the name of an image")));
+    }
+    match (&job, &image) {
+        (Some(_), Some(_)) => return Err(invalid("job", "and docker.docker_image exclude each other; give one")),
+        (None, None) if !scheduler => {
+            return Err(invalid("job", "is missing; give a job (`entity/project/name:alias`) or docker.docker_image"));
+        }
+        _ => {}
+    }
+    if let Some(job) = &job {
+        JobReference::parse(job)?;
+    }
+    Ok((job, image))
+}
+
+/// The priority asked for, by its word or its number on the wire.
+fn priority(raw: &Map<String, Value>) -> Result<Option<Priority>, Invalid> {
+    Ok(match raw.get("priority") {
+        None => None,
+        Some(Value::String(word)) => Some(
+            Priority::parse(word)
+                .ok_or_else(|| invalid("priority", format!("`{word}` is none of critical, high, medium, low")))?,
+        ),
+        Some(number) => Some(
+            number
+                .as_i64()
+                .and_then(Priority::from_number)
+                .ok_or_else(|| invalid("priority", "is none of critical, high, medium, low"))?,
+        ),
+    })
 }
 
 fn text(raw: &Map<String, Value>, key: &str) -> Result<Option<String>, Invalid> {
