@@ -470,7 +470,7 @@ async fn files_streams_and_content_end_where_the_token_does() {
         let listed = world.service.store.artifact_file(&tool.parse().expect("an id"), "wandb-job.json").await;
         let md5 = listed.expect("read").expect("a file").digest;
         let hex = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, md5).expect("base64");
-        let hex: String = hex.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         for (method, path, body, expected) in [
             ("POST", format!("/files/{entity}/{project}/r1/file_stream"), Some(&lines), stream),
             ("GET", format!("/files/{entity}/{project}/r1/kept.txt"), None, file),
