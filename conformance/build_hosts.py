@@ -58,9 +58,12 @@ def broken_source(name: str, version: str) -> tuple[str, bytes]:
 
 
 class Index:
-    """A simple package index. `requests` are the paths asked for; it does not answer as long as `hang` is set."""
+    """A simple package index. `requests` are the paths asked for; it does not answer as long as `hang` is set.
 
-    def __init__(self, address: str = "127.0.0.1"):
+    With `max_age` it allows clients to remember its pages for so many seconds, as big indexes do.
+    """
+
+    def __init__(self, address: str = "127.0.0.1", max_age: int | None = None):
         self.files: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.hang = False
@@ -92,6 +95,8 @@ class Index:
                 self.send_response(404 if body is None else 200)
                 self.send_header("Content-Type", "text/html" if parts[0] == "simple" else "application/octet-stream")
                 self.send_header("Content-Length", str(len(body or b"")))
+                if max_age is not None:
+                    self.send_header("Cache-Control", f"max-age={max_age}, public")
                 self.end_headers()
                 if self.command == "GET" and body:
                     self.wfile.write(body)

@@ -69,6 +69,9 @@ pub(crate) enum Entry {
     Environment {
         /// Which.
         environment: ItemEnvironment,
+        /// Name of its virtual environment, for target `process`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        venv: Option<String>,
     },
     /// The source was found.
     Source {
@@ -116,6 +119,8 @@ impl Entry {
 pub(crate) struct State {
     pub(crate) agent: String,
     pub(crate) lease: Arc<Lease>,
+    /// When it was leased.
+    pub(crate) leased_at: Time,
     pub(crate) reserved: Reserved,
     pub(crate) acknowledged: bool,
     pub(crate) phases: Vec<PhaseReport>,
@@ -131,10 +136,11 @@ pub(crate) struct State {
 
 impl State {
     /// What the first entry says.
-    fn new(agent: String, lease: Lease, reserved: Reserved) -> Self {
+    fn new(agent: String, lease: Lease, leased_at: Time, reserved: Reserved) -> Self {
         Self {
             agent,
             lease: Arc::new(lease),
+            leased_at,
             reserved,
             acknowledged: false,
             phases: Vec::new(),
@@ -150,9 +156,10 @@ impl State {
 
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Leased { agent, lease, reserved, .. } => {
+            Entry::Leased { agent, lease, at, reserved, .. } => {
                 self.agent = agent;
                 self.lease = Arc::from(lease);
+                self.leased_at = at;
                 self.reserved = reserved;
             }
             Entry::Acknowledged => self.acknowledged = true,
@@ -165,7 +172,7 @@ impl State {
                     self.warnings.push(text);
                 }
             }
-            Entry::Environment { environment } => self.environment = Some(environment),
+            Entry::Environment { environment, .. } => self.environment = Some(environment),
             Entry::Source { source } => self.source = Some(source),
             Entry::Starting { boot } => self.starting = Some(boot),
             Entry::Stop { grace_ms } => self.stop = Some(Duration::from_millis(grace_ms)),
@@ -220,7 +227,7 @@ impl Journal {
         if let Some(parent) = dir.parent() {
             File::open(parent)?.sync_all()?;
         }
-        let state = State::new(agent.to_owned(), lease, reserved);
+        let state = State::new(agent.to_owned(), lease, at, reserved);
         Ok(Self { file: Arc::new(file), dir: dir.to_owned(), state })
     }
 
@@ -259,8 +266,8 @@ impl Journal {
             whole += line.len();
             match (&mut state, entry) {
                 (Some(state), entry) => state.apply(entry),
-                (None, Entry::Leased { agent, lease, reserved, .. }) => {
-                    state = Some(State::new(agent, *lease, reserved));
+                (None, Entry::Leased { agent, lease, at, reserved, .. }) => {
+                    state = Some(State::new(agent, *lease, at, reserved));
                 }
                 (None, _) => break,
             }
@@ -351,6 +358,7 @@ pub(crate) mod tests {
             spec: Map::new(),
             resources: Map::new(),
             submitter_fields: None,
+            rebuild_asked_ms: None,
             stop: false,
         }
     }

@@ -283,16 +283,19 @@ async fn python(
             return Err(reason);
         }
     };
-    let found = if let Some(found) = pythons.find(&interpreter, requirements.as_ref(), &fetched.digest) {
+    let since = progress.renew_since();
+    let found = if let Some(found) = pythons.find(&interpreter, requirements.as_ref(), &fetched.digest, since) {
         found
     } else {
         progress.begin(Phase::Build).await;
         let turns = Turns::of(ctx, progress);
-        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), &fetched.digest, root).await?
+        let code = (fetched.digest.as_str(), root);
+        pythons.build(&commands, &turns, &interpreter, requirements.as_ref(), code, since).await?
     };
     if let Some(folder) = found.folder.parent() {
         touch(&folder.join(READY), ctx);
     }
+    let venv = found.folder.file_name().and_then(|n| n.to_str()).map(str::to_owned);
     // What an environment with requirements holds is not known where it cannot be asked.
     let known = requirements.is_none() || !found.packages.is_empty();
     let lacking = client_missing(&found.packages).filter(|_| known);
@@ -300,7 +303,7 @@ async fn python(
         progress.warn(warning).await;
     }
     progress
-        .environment(ItemEnvironment { digest: found.digest, cached: found.cached, packages: found.packages })
+        .environment(ItemEnvironment { digest: found.digest, cached: found.cached, packages: found.packages }, venv)
         .await;
     Ok(found.folder)
 }

@@ -94,7 +94,7 @@ pub async fn replay(mut options: Options, item: Replay) -> Result<Replayed, Repl
     let ctx = Context {
         machine: Machine::default(),
         redactor: Redactor::default(),
-        pythons: Pythons::new(state.environments(), options.environment.clone()),
+        pythons: Pythons::new(&state, options.environment.clone(), clock.clone()),
         mark: identity.state,
         clock: clock.clone(),
         acknowledged: Arc::default(),

@@ -185,6 +185,10 @@ pub struct Lease {
     /// The attempt was asked to stop before it began.
     #[serde(default)]
     pub stop: bool,
+    /// The environment is to be built anew: one counts whose build began since this was asked for, so many milliseconds
+    /// before the lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild_asked_ms: Option<u64>,
 }
 
 /// Body of a heartbeat.

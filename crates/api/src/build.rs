@@ -31,6 +31,9 @@ pub struct BuildRequest {
     /// The agent was told that it is built, looked, and does not find it.
     #[serde(default)]
     pub missing: bool,
+    /// A build that began before the item was pushed does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renew: bool,
 }
 
 /// Answer to the question for a build.

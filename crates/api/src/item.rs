@@ -265,6 +265,15 @@ pub struct Stop {
     pub grace_seconds: Option<u32>,
 }
 
+/// Body of `POST /items/{id}/retry`; empty is fine.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// The environment is built anew, whatever is there.
+    #[serde(default)]
+    pub rebuild: bool,
+}
+
 /// One line of a followed log, as server-sent event.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {

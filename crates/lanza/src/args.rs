@@ -318,6 +318,9 @@ pub(crate) struct Launch {
     /// A second launch with the same key is the same item.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+    /// Build the environment anew: requirements without a version get the newest release.
+    #[arg(long)]
+    pub(crate) rebuild: bool,
     /// Only say what would be launched.
     #[arg(long)]
     pub(crate) plan: bool,
@@ -442,7 +445,7 @@ pub(crate) enum ItemCommand {
     /// Stop an item.
     Stop(ItemStop),
     /// Launch an ended item's request again, as a new item.
-    Retry(OneItem),
+    Retry(ItemRetry),
     /// Wait until an item has ended; the exit code tells how: 0 finished, 1 failed, 5 stopped.
     Wait(OneItem),
     /// Bring the code and environment of an item here, and print the command that runs it as a run of its own.
@@ -490,6 +493,15 @@ pub(crate) struct OneItem {
     pub(crate) item: String,
     #[command(flatten)]
     pub(crate) print: Print,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemRetry {
+    #[command(flatten)]
+    pub(crate) item: OneItem,
+    /// Build the environment anew: requirements without a version get the newest release.
+    #[arg(long)]
+    pub(crate) rebuild: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,8 +1,8 @@
 //! The launch spec: one request to run one job, as every door takes it.
 //!
-//! The shape is the wandb client's (keys of its launch package 0.31), plus our `priority`, `not_before` and
-//! `idempotency_key`. REST is strict: unknown keys are named and refused. The wire is lenient: unknown keys are kept
-//! and ignored, since clients of other versions write them.
+//! The shape is the wandb client's (keys of its launch package 0.31), plus our `priority`, `not_before`,
+//! `idempotency_key`, `resources` and `rebuild`. REST is strict: unknown keys are named and refused. The wire is lenient:
+//! unknown keys are kept and ignored, since clients of other versions write them.
 
 use serde_json::{Map, Value};
 
@@ -36,7 +36,7 @@ const CLIENT_KEYS: &[&str] = &[
 ];
 
 /// Keys that only we have.
-const OWN_KEYS: &[&str] = &["priority", "not_before", "idempotency_key", "resources"];
+const OWN_KEYS: &[&str] = &["priority", "not_before", "idempotency_key", "resources", "rebuild"];
 
 const OVERRIDE_KEYS: &[&str] =
     &["args", "run_config", "entry_point", "entrypoint", "artifacts", "files", "dockerfile", "working_dir"];
@@ -118,6 +118,8 @@ pub struct LaunchSpec {
     pub idempotency_key: Option<String>,
     /// `cpus`, `memory`, `gpus` asked for.
     pub resources: Map<String, Value>,
+    /// The environment is built anew, whatever is there.
+    pub rebuild: bool,
     /// Everything that was sent, without secrets and without `author`.
     pub raw: Map<String, Value>,
 }
@@ -207,6 +209,11 @@ impl LaunchSpec {
         if idempotency_key.as_ref().is_some_and(|k| k.is_empty() || k.len() > 256) {
             return Err(invalid("idempotency_key", "has 1 to 256 bytes"));
         }
+        let rebuild = match raw.get("rebuild") {
+            None => false,
+            Some(Value::Bool(rebuild)) => *rebuild,
+            Some(_) => return Err(invalid("rebuild", "is neither true nor false")),
+        };
         Ok(Self {
             resource_args: resource_args(&raw, resource)?,
             template_variables: object(&raw, "template_variables")?,
@@ -224,6 +231,7 @@ impl LaunchSpec {
             priority,
             not_before,
             idempotency_key,
+            rebuild,
             raw,
         })
     }
@@ -403,6 +411,7 @@ mod tests {
             (json!({"job": "c", "overrides": {"arg": []}}), "overrides.arg"),
             (json!({"job": "c", "resource_args": {"docker": 1}}), "resource_args.docker"),
             (json!({"job": "c", "run_id": "a/b"}), "run_id"),
+            (json!({"job": "c", "rebuild": "yes"}), "rebuild"),
             (json!({"job": 3}), "job"),
         ] {
             assert_eq!(rest(spec).expect_err(field).field, field);

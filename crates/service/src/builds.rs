@@ -8,7 +8,7 @@ use lanza_api::{
 };
 use lanza_model::{Phase, clock::Time, item::StateName};
 use lanza_store::{
-    builds::{BuildClaim, BuildKey, BuildOwner, BuildTimes, Builder},
+    builds::{BuildClaim, BuildKey, BuildOwner, BuildTimes, BuildWish, Builder},
     items::Item,
 };
 
@@ -43,7 +43,7 @@ impl Service {
         if !sized(&request.place, PLACE_BYTES) || !sized(&request.digest, DIGEST_BYTES) {
             return Err(Error::invalid("place", "and digest are not empty, and not longer than 1024 and 128 bytes"));
         }
-        let BuildRequest { place, digest, wait_ms, missing } = request;
+        let BuildRequest { place, digest, wait_ms, missing, renew } = request;
         let wait_ms = wait_ms.min(BUILD_WAIT_MS);
         let key = BuildKey { entity_id: agent.entity_id.clone(), place, digest };
         let builder = Builder { agent_id: agent.id, item_id: Self::parse_item(item)?, attempt };
@@ -59,7 +59,7 @@ impl Service {
                 dead_before: self.builds_dead_before(now),
                 waits_until: now.plus_ms(i64::from(BUILD_WAIT_MS) + WAIT_SLACK_MS),
             };
-            let claim = self.store.build_claim(key.clone(), builder.clone(), missing, times).await;
+            let claim = self.store.build_claim(key.clone(), builder.clone(), BuildWish { missing, renew }, times).await;
             let owner = match claim.map_err(|e| fence(e, item, attempt))? {
                 BuildClaim::Granted => return Ok(BuildAnswer::Granted { lease_ms: BUILD_LEASE_MS }),
                 BuildClaim::Built => return Ok(BuildAnswer::Built),

@@ -58,7 +58,9 @@ impl Service {
         let (entity, role, item) = self.item_find(actor, id).await?;
         require_role(&entity, role, Role::Member)?;
         let view = self.item_view_short(&entity, &item);
-        let lease = Lease { stop: false, ..self.lease_of(&entity, &item, String::new()).await? };
+        // What it ran in is there; to build that anew would show something else.
+        let lease =
+            Lease { stop: false, rebuild_asked_ms: None, ..self.lease_of(&entity, &item, String::new()).await? };
         Ok(Replay { lease, environment: view.environment, source: view.source })
     }
 }
@@ -67,6 +69,9 @@ impl Service {
     /// Renders a lease; `token` is the secret of the job's key.
     pub(crate) async fn lease_of(&self, entity: &Entity, item: &Item, token: String) -> Result<Lease> {
         let mut lease = lease(entity, item, token);
+        if item.spec.get("rebuild") == Some(&Value::Bool(true)) {
+            lease.rebuild_asked_ms = Some(self.now().since_ms(item.created_at).try_into().unwrap_or(0));
+        }
         if !lease.item_config.is_empty() {
             let queue = self.store.queue_by_id(&item.queue_id).await?;
             lease.submitter_fields = queue.and_then(|q| Policy::lenient(&q.policy).submitter_fields);
@@ -127,6 +132,7 @@ fn lease(entity: &Entity, item: &Item, token: String) -> Lease {
         resources: item.resources.clone(),
         submitter_fields: None,
         stop: item.stop_requested_at.is_some() && item.state == StateName::Leased,
+        rebuild_asked_ms: None,
     }
 }
 

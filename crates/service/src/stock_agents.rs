@@ -145,7 +145,7 @@ impl Service {
             spec.insert("job".into(), json!(job));
         }
         // Our own keys mean nothing to it.
-        for key in ["template_variables", "priority", "not_before", "idempotency_key", "resources"] {
+        for key in ["template_variables", "priority", "not_before", "idempotency_key", "resources", "rebuild"] {
             spec.remove(key);
         }
         Ok(Some(Popped { item: lease.item, spec }))

@@ -34,6 +34,15 @@ pub struct Builder {
     pub attempt: u32,
 }
 
+/// What the claimer knows better than the row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BuildWish {
+    /// A build that counts as built is not there.
+    pub missing: bool,
+    /// One that began before the claimer's item was pushed does not count.
+    pub renew: bool,
+}
+
 /// The times of a claim.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildTimes {
@@ -91,7 +100,7 @@ fn owner(row: &AnyRow) -> Result<BuildOwner> {
 
 impl Store {
     /// Gives a build to an attempt unless somebody else has it; renews it for the attempt that has it. One that has to wait
-    /// is noted as such. `missing`: a build that counts as built is not there.
+    /// is noted as such.
     ///
     /// # Errors
     /// [`Error::Moved`] when the agent does not hold the attempt.
@@ -99,12 +108,12 @@ impl Store {
         &self,
         key: BuildKey,
         builder: Builder,
-        missing: bool,
+        wish: BuildWish,
         times: BuildTimes,
     ) -> Result<BuildClaim> {
         self.write_in(Area::Beside, move |tx| {
             let (key, builder) = (key.clone(), builder.clone());
-            Box::pin(async move { claim_in_tx(tx, &key, &builder, missing, times).await })
+            Box::pin(async move { claim_in_tx(tx, &key, &builder, wish, times).await })
         })
         .await
     }
@@ -194,20 +203,20 @@ async fn claim_in_tx(
     tx: &mut Tx,
     key: &BuildKey,
     builder: &Builder,
-    missing: bool,
+    wish: BuildWish,
     times: BuildTimes,
 ) -> Result<BuildClaim> {
     let held = sqlx::query(
-        "SELECT 1 AS held FROM items WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'running'",
+        "SELECT created_at FROM items WHERE id = $1 AND attempt = $2 AND agent_id = $3 AND state = 'running'",
     )
     .bind(builder.item_id.as_str())
     .bind(i64::from(builder.attempt))
     .bind(builder.agent_id.as_str())
     .fetch_optional(tx.connection())
     .await?;
-    if held.is_none() {
-        return Err(Error::Moved);
-    }
+    let Some(item) = held else { return Err(Error::Moved) };
+    // Everything began after the beginning of time.
+    let renew_after = if wish.renew { item.time("created_at")? } else { Time(0) };
     let free = is_free("$7", "$9", "$10");
     let own = "builds.built_at IS NULL AND builds.item_id = excluded.item_id AND builds.attempt = excluded.attempt \
                AND builds.agent_id = excluded.agent_id";
@@ -216,7 +225,8 @@ async fn claim_in_tx(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (entity_id, place, digest) DO UPDATE SET \
          started_at = CASE WHEN {own} THEN builds.started_at ELSE excluded.started_at END, \
          agent_id = excluded.agent_id, item_id = excluded.item_id, attempt = excluded.attempt, \
-         expires_at = excluded.expires_at, built_at = NULL WHERE ({own}) OR {free} RETURNING 1 AS granted"
+         expires_at = excluded.expires_at, built_at = NULL WHERE ({own}) OR {free} \
+         OR (builds.built_at IS NOT NULL AND builds.started_at < $11) RETURNING 1 AS granted"
     )))
     .bind(key.entity_id.as_str())
     .bind(&key.place)
@@ -227,7 +237,8 @@ async fn claim_in_tx(
     .bind(times.now.0)
     .bind(times.expires_at.0)
     .bind(times.dead_before.0)
-    .bind(i16::from(missing))
+    .bind(i16::from(wish.missing))
+    .bind(renew_after.0)
     .fetch_optional(tx.connection())
     .await?;
     if granted.is_some() {
@@ -290,10 +301,14 @@ mod tests {
 
     impl Place {
         async fn build(&self, key: &BuildKey, builder: &Builder, missing: bool, after_ms: i64) -> BuildClaim {
+            self.build_as(key, builder, BuildWish { missing, renew: false }, after_ms).await
+        }
+
+        async fn build_as(&self, key: &BuildKey, builder: &Builder, wish: BuildWish, after_ms: i64) -> BuildClaim {
             let now = NOW.plus_ms(after_ms);
             let expires_at = now.plus_ms(LEASE_MS);
             let times = BuildTimes { now, expires_at, dead_before: now, waits_until: now.plus_ms(LEASE_MS) };
-            self.store.build_claim(key.clone(), builder.clone(), missing, times).await.expect("claimed")
+            self.store.build_claim(key.clone(), builder.clone(), wish, times).await.expect("claimed")
         }
     }
 
@@ -345,6 +360,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_built_before_the_push_does_not_count_for_one_who_wants_it_anew() {
+        for place in Place::all().await {
+            let (key, [a, b]) = two(&place).await;
+            let anew = BuildWish { missing: false, renew: true };
+            let until = NOW.plus_ms(100_000);
+            let end = async |builder: &Builder, ms| {
+                place.store.build_end(builder.clone(), NOW.plus_ms(ms), Some(until)).await.expect("ended")
+            };
+            // A build that began a second before the items were pushed.
+            assert_eq!(place.build(&key, &a, false, -1000).await, BuildClaim::Granted);
+            assert_eq!(builds(&place.build_as(&key, &b, anew, 1).await), Some(&a.item_id), "it is waited for");
+            assert!(end(&a, 2).await);
+            assert_eq!(place.build(&key, &b, false, 3).await, BuildClaim::Built);
+            assert_eq!(place.build_as(&key, &b, anew, 4).await, BuildClaim::Granted);
+            // Of two who want it anew, one builds.
+            assert_eq!(builds(&place.build_as(&key, &a, anew, 5).await), Some(&b.item_id));
+            assert!(end(&b, 6).await);
+            assert_eq!(place.build_as(&key, &a, anew, 7).await, BuildClaim::Built);
+        }
+    }
+
+    #[tokio::test]
     async fn a_build_without_an_owner_goes_to_whoever_asks() {
         for place in Place::all().await {
             let (key, [a, b]) = two(&place).await;
@@ -364,7 +401,7 @@ mod tests {
             place.store.item_end(&a.item_id, 1, Some(&a.agent_id), ending, at).await.expect("ended");
             assert_eq!(place.build(&key, &b, false, LEASE_MS + 4).await, BuildClaim::Granted);
             let times = BuildTimes { now: NOW, expires_at: NOW, dead_before: NOW, waits_until: NOW };
-            let late = place.store.build_claim(key.clone(), a.clone(), false, times).await;
+            let late = place.store.build_claim(key.clone(), a.clone(), BuildWish::default(), times).await;
             assert!(matches!(late, Err(Error::Moved)), "an attempt that is over builds nothing");
             // What nobody has touched for long is forgotten.
             let later = NOW.plus_ms(10 * LEASE_MS);

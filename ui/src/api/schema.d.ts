@@ -1339,6 +1339,8 @@ export interface components {
              *     agent itself.
              */
             place: string;
+            /** @description A build that began before the item was pushed does not count. */
+            renew?: boolean;
             /**
              * Format: int32
              * @description How long to wait for it at most, 0 to [`BUILD_WAIT_MS`].
@@ -1793,6 +1795,12 @@ export interface components {
             queue_config: {
                 [key: string]: unknown;
             };
+            /**
+             * Format: int64
+             * @description The environment is to be built anew: one counts whose build began since this was asked for, so many milliseconds
+             *     before the lease.
+             */
+            rebuild_asked_ms?: number | null;
             /** @description What the item asks of the machine: `cpus memory gpus`. */
             resources?: {
                 [key: string]: unknown;
@@ -2746,6 +2754,11 @@ export interface components {
              * @description Memory, in bytes.
              */
             memory_bytes: number;
+        };
+        /** @description Body of `POST /items/{id}/retry`; empty is fine. */
+        Retry: {
+            /** @description The environment is built anew, whatever is there. */
+            rebuild?: boolean;
         };
         /** @description One execution with its config, summary, history and files. */
         Run: {
@@ -5192,7 +5205,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Retry"];
+            };
+        };
         responses: {
             201: {
                 headers: {

@@ -55,7 +55,7 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
     let ctx = Arc::new(Context {
         machine,
         redactor,
-        pythons: Pythons::new(state.environments(), options.environment.clone()),
+        pythons: Pythons::new(&state, options.environment.clone(), options.clock.clone()),
         mark: identity.state.clone(),
         clock: options.clock.clone(),
         acknowledged: Arc::default(),

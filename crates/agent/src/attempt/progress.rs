@@ -45,6 +45,13 @@ impl Progress {
         &self.journal.state.lease
     }
 
+    /// When somebody asked for an environment that is built anew, by this machine's clock.
+    pub(crate) fn renew_since(&self) -> Option<Time> {
+        let state = &self.journal.state;
+        let ago = i64::try_from(state.lease.rebuild_asked_ms?).unwrap_or(i64::MAX);
+        Some(Time(state.leased_at.0.saturating_sub(ago)))
+    }
+
     /// What of the machine is set aside for it.
     pub(crate) fn reserved(&self) -> &Reserved {
         &self.journal.state.reserved
@@ -102,9 +109,9 @@ impl Progress {
         self.note(Entry::Warning { text }).await;
     }
 
-    /// Says in which environment it runs.
-    pub(crate) async fn environment(&mut self, environment: ItemEnvironment) {
-        self.note(Entry::Environment { environment }).await;
+    /// Says in which environment it runs; `venv` is the name of its virtual environment, if that is what it is.
+    pub(crate) async fn environment(&mut self, environment: ItemEnvironment, venv: Option<String>) {
+        self.note(Entry::Environment { environment, venv }).await;
     }
 
     /// Says what it runs.

@@ -25,6 +25,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) key: &'a str,
     /// The builder keeps folders between builds (`RUN --mount=type=cache`).
     pub(crate) cache_mounts: bool,
+    /// When somebody asked for packages that are installed anew, in milliseconds: no layer from before is good enough.
+    pub(crate) anew: Option<i64>,
 }
 
 /// Returns the Dockerfile of an environment. It needs nothing but a shell in the base image; where that has no Python,
@@ -61,9 +63,11 @@ pub(crate) fn environment(plan: &Plan<'_>) -> String {
         } else {
             "RUN export PIP_NO_CACHE_DIR=1; "
         };
+        // A builder that is told to use no cache would throw the kept folders away, too.
+        let anew = plan.anew.map_or_else(String::new, |ms| format!(": anew {ms}; "));
         // Debian's own Python refuses packages besides its own; in an image of one job they do no harm.
         let head = format!(
-            "{run}export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore; if ! grep -q no-python {REPORT}; then "
+            "{run}{anew}export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore; if ! grep -q no-python {REPORT}; then "
         );
         let whole = format!("{PIP} -r /opt/lanza/requirements.txt -c /opt/lanza/constraints.txt");
         if requirements.origin == Origin::Frozen {
@@ -169,6 +173,20 @@ mod tests {
         assert_eq!(of(None, Some("D")).unwrap(), Some((root.join("D"), root.to_owned())));
         assert!(of(Some("E"), Some("D")).unwrap_err().message.contains("`E`"));
         assert!(of(Some("../D"), None).is_err());
+    }
+
+    #[test]
+    fn packages_are_installed_anew_by_another_step_and_all_else_is_kept() {
+        let requirements = Requirements::parse(Origin::Source, "pebble\n", Path::new("/nonexistent"));
+        let of = |anew| {
+            let requirements = Some(&requirements);
+            environment(&Plan { base: "b", requirements, user: 1000, key: "k", cache_mounts: true, anew })
+        };
+        let (old, new) = (of(None), of(Some(7)));
+        let differ: Vec<_> = old.lines().zip(new.lines()).filter(|(a, b)| a != b).collect();
+        assert_eq!(differ.len(), 1);
+        assert!(differ[0].1.contains(": anew 7; ") && differ[0].1.contains("pip install"), "{differ:?}");
+        assert_ne!(of(Some(8)), new);
     }
 
     #[test]

@@ -5,19 +5,21 @@
 //! through the `docker` command, which has the log-ins that people have set up: `docker buildx` where it is there, else
 //! the classic builder. Where the agent's config names a destination, what is built is pushed there, and what is there
 //! already is pulled instead of built.
+//!
+//! A launch may ask for an image that is built anew (`--rebuild`). It keeps its key and its name: the name moves to the new
+//! image, and containers of the old one do not notice. One that somebody built since the launch was pushed counts.
 
 mod base;
+mod records;
 
 use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use bollard::models::ImageInspect;
-use lanza_model::{Phase, Reason, code};
-use serde::{Deserialize, Serialize};
+use lanza_model::{Phase, Reason, clock::Time, code};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -40,10 +42,11 @@ use crate::{
     state_dir::{make_dir, remove_dir},
     target::{
         Handle, Unanswered,
-        docker::{AGENT, BUILD, Engine},
-        supervisor::{read_file, write_file},
+        docker::{Engine, REPLACEABLE},
     },
 };
+
+pub(crate) use self::records::{Record, touch};
 
 /// An image that is here.
 #[derive(Debug, Clone)]
@@ -58,22 +61,6 @@ pub(crate) struct Image {
     pub(crate) packages: Vec<String>,
     /// What did not go well and did not matter.
     pub(crate) warnings: Vec<String>,
-}
-
-/// What the agent remembers of an image that it built or found. Its time is that of the last use.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Record {
-    /// Name of the image.
-    #[serde(default)]
-    pub(crate) image: String,
-    packages: Vec<String>,
-    #[serde(default)]
-    failed: Vec<String>,
-    #[serde(default)]
-    no_python: bool,
-    /// The destination has it.
-    #[serde(default)]
-    pushed: bool,
 }
 
 /// What an environment is made of.
@@ -156,10 +143,6 @@ impl<'a> Images<'a> {
         self.ctx.state.environments()
     }
 
-    fn record_path(&self, key: &str) -> PathBuf {
-        self.records().join(format!("image-{key}.json"))
-    }
-
     /// Returns what the engine knows of an image that is here.
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>, Reason> {
         let unavailable = |Unanswered(why): Unanswered| Reason::new(code::TARGET_UNAVAILABLE, why);
@@ -203,6 +186,7 @@ impl<'a> Images<'a> {
     pub(crate) async fn environment(&self, progress: &mut Progress, wanted: &Wanted<'_>) -> Result<Image, Reason> {
         let (base, begun) = self.base(progress, &wanted.base, Phase::Build).await?;
         let key = self.key(&base, wanted);
+        let anew = progress.renew_since().map(|_| self.ctx.clock.now().0);
         let name = self.destination.as_ref().map_or_else(|| format!("lanza-env:{key}"), |d| format!("{d}:{key}"));
         self.provide(progress, &key, &name, begun, async |lock, commands| {
             let folder = self.folder().join("context");
@@ -215,12 +199,21 @@ impl<'a> Images<'a> {
                 user: wanted.user,
                 key: &key,
                 cache_mounts: buildx,
+                anew,
             };
             context::write(&folder, &plan, wanted.source).map_err(|e| broken("write the build context", &e))?;
             commands.say(&format!("building the environment {key} on {}", wanted.base));
             let file = folder.join("Dockerfile");
-            self.build(commands, Build { name: &name, file: &file, context: &folder, buildx, environment: true }, lock)
-                .await
+            let build = Build {
+                name: &name,
+                key: &key,
+                file: &file,
+                context: &folder,
+                buildx,
+                environment: true,
+                no_cache: false,
+            };
+            self.build(commands, build, lock).await
         })
         .await
     }
@@ -269,6 +262,7 @@ impl<'a> Images<'a> {
             .and_then(|r| r)
             .map_err(|e| broken("read the build context", &e))?;
         let platform = self.platform.as_deref().unwrap_or("native");
+        let no_cache = progress.renew_since().is_some();
         let key = hex(&Sha256::digest(format!("whole 2 {platform}\n{files}\n{text}")));
         let name = self.destination.as_ref().map_or_else(|| tag(&key), |d| format!("{d}:{key}"));
         self.provide(progress, &key, &name, false, async |lock, commands| {
@@ -285,7 +279,8 @@ impl<'a> Images<'a> {
                 .map_err(|e| broken("write the Dockerfile", &e))?;
             let buildx = self.has_buildx(commands).await;
             commands.say(&format!("building {name}"));
-            self.build(commands, Build { name: &name, file: &copy, context, buildx, environment: false }, lock).await
+            let build = Build { name: &name, key: &key, file: &copy, context, buildx, environment: false, no_cache };
+            self.build(commands, build, lock).await
         })
         .await
     }
@@ -299,21 +294,24 @@ impl<'a> Images<'a> {
         begun: bool,
         build: impl AsyncFnOnce(&File, &Commands<'_>) -> Result<(), Reason>,
     ) -> Result<Image, Reason> {
-        if let Some(found) = self.find(progress, key, name).await? {
+        let since = progress.renew_since();
+        if self.is_since(key, since)
+            && let Some(found) = self.find(progress, key, name).await?
+        {
             return Ok(found);
         }
         if !begun {
             progress.begin(Phase::Build).await;
         }
         let commands = self.commands(Phase::Build);
-        let wanted = turn::Wanted { place: self.place(name).await, key: key.to_owned() };
+        let wanted = turn::Wanted { place: self.place(name).await, key: key.to_owned(), renew: since.is_some() };
         let turns = Turns::of(self.ctx, progress);
         let mut missing = false;
         let (leased, waited) = loop {
             match turns.take(&commands, &wanted, missing).await {
                 Turn::Build { leased, waited } => break (leased, waited),
                 Turn::Use => {
-                    if let Some(found) = self.find(progress, key, name).await? {
+                    if let Some(found) = self.built_elsewhere(progress, key, name, since).await? {
                         return Ok(found);
                     }
                     missing = true;
@@ -322,17 +320,29 @@ impl<'a> Images<'a> {
         };
         let make = async {
             // Who had it may have got as far as the result, and no further.
-            if waited && let Some(found) = self.find(progress, key, name).await? {
+            if waited
+                && since.is_none()
+                && let Some(found) = self.find(progress, key, name).await?
+            {
                 return Ok(found);
             }
             let path = self.records().join(format!("image-{key}.lock"));
             let lock = lock::take(&commands, &path).await.map_err(|e| broken("lock the image", &e))?;
-            if let Some(found) = self.ready(key, name, true).await? {
+            if self.is_since(key, since)
+                && let Some(found) = self.ready(key, name, true).await?
+            {
                 return Ok(found);
             }
+            let replaced = self.inspect(name).await?.and_then(|i| i.id);
+            self.remember_id(key, replaced.as_deref());
+            let begun_at = self.ctx.clock.now();
             build(&lock, &commands).await?;
             let made = self.ready(key, name, false).await?;
+            self.remember(key, |r| (r.begun_at, r.renewed) = (Some(begun_at), since.is_some()));
             drop(lock);
+            if let Some(old) = replaced {
+                self.remove_replaced(key, &old).await;
+            }
             if self.is_unpushed(key) {
                 self.push(progress, key, name).await?;
             }
@@ -341,12 +351,35 @@ impl<'a> Images<'a> {
         turns.hold(&wanted, leased, make).await
     }
 
+    /// Returns an image that the server says somebody has just built.
+    async fn built_elsewhere(
+        &self,
+        progress: &mut Progress,
+        key: &str,
+        name: &str,
+        since: Option<Time>,
+    ) -> Result<Option<Image>, Reason> {
+        if since.is_some() && self.destination.is_some() && self.is_in_destination(name).await? {
+            // The one that is here may be the one that was replaced.
+            progress.begin(Phase::Pull).await;
+            self.pull(name, Phase::Pull, code::IMAGE_MISSING).await?;
+            self.ready(key, name, true).await?;
+            self.remember(key, |r| r.pushed = true);
+        }
+        let found = self.find(progress, key, name).await?;
+        if found.is_some() && since.is_some() {
+            self.remember(key, |r| r.begun_at = since);
+        }
+        Ok(found)
+    }
+
     /// Returns the image that is here, or that of the destination.
     async fn find(&self, progress: &mut Progress, key: &str, name: &str) -> Result<Option<Image>, Reason> {
         if let Some(found) = self.ready(key, name, true).await? {
             if self.is_unpushed(key) {
                 // An earlier push failed, or another agent of this machine built it for itself.
-                if self.is_in_destination(name).await? {
+                let renewed = self.recorded(key).is_some_and(|r| r.renewed);
+                if !renewed && self.is_in_destination(name).await? {
                     self.remember(key, |r| r.pushed = true);
                 } else {
                     self.push(progress, key, name).await?;
@@ -433,73 +466,8 @@ impl<'a> Images<'a> {
             }
             Err(e) => return Err(broken("run the command `docker`", &e)),
         }
-        self.remember(key, |r| r.pushed = true);
+        self.remember(key, |r| (r.pushed, r.renewed) = (true, false));
         Ok(())
-    }
-
-    fn recorded(&self, key: &str) -> Option<Record> {
-        read_file(&self.record_path(key)).ok().flatten()
-    }
-
-    /// Changes the record of an image. It can be made again from the image, so a failure does no harm.
-    fn remember(&self, key: &str, change: impl FnOnce(&mut Record)) {
-        let mut record = self.recorded(key).unwrap_or_default();
-        change(&mut record);
-        let _ = write_file(&self.record_path(key), &record, false);
-    }
-
-    async fn ready(&self, key: &str, name: &str, cached: bool) -> Result<Option<Image>, Reason> {
-        let Some(found) = self.inspect(name).await? else { return Ok(None) };
-        let path = self.record_path(key);
-        let environment = found.config.and_then(|c| c.labels).is_some_and(|l| l.get(BUILD).is_some_and(|k| k == key));
-        let record = match self.recorded(key) {
-            Some(record) if record.image == name => record,
-            _ => {
-                // Another agent built it, or this one was killed before it could ask.
-                let mut record = if environment { self.look_inside(name, key).await } else { Record::default() };
-                name.clone_into(&mut record.image);
-                let _ = write_file(&path, &record, false);
-                record
-            }
-        };
-        touch(&path, self.ctx);
-        let mut warnings = Vec::new();
-        if !record.failed.is_empty() {
-            let failed = record.failed.join(", ");
-            warnings.push(format!("packages of the job's frozen list that cannot be installed here: {failed}"));
-        }
-        if record.no_python {
-            warnings.push("the base image has no Python, so the job's packages are not installed".into());
-        }
-        Ok(Some(Image {
-            name: name.to_owned(),
-            digest: Some(key.to_owned()),
-            cached,
-            packages: record.packages,
-            warnings,
-        }))
-    }
-
-    async fn look_inside(&self, image: &str, key: &str) -> Record {
-        let commands = self.commands(Phase::Build);
-        let mut command = self.docker();
-        command.args(["run", "--rm", "--network", "none"]);
-        // An agent that is killed between "make" and "start" leaves the container; the next one knows it by these.
-        command.args(["--label", &format!("{AGENT}={}", self.agent), "--label", &format!("{BUILD}={key}")]);
-        command.args(["--entrypoint", "cat", image, "/opt/lanza/report.txt"]);
-        let text = match commands.output(&mut command).await {
-            Ok((status, text)) if status.success() => text,
-            _ => String::new(),
-        };
-        let lines = |prefix: &str| {
-            text.lines().filter_map(|l| l.strip_prefix(prefix)).map(|l| l.trim().to_owned()).collect::<Vec<_>>()
-        };
-        Record {
-            packages: lines("package "),
-            failed: lines("failed "),
-            no_python: text.lines().any(|l| l == "no-python"),
-            ..Record::default()
-        }
     }
 
     async fn has_buildx(&self, commands: &Commands<'_>) -> bool {
@@ -510,6 +478,7 @@ impl<'a> Images<'a> {
         asked.is_ok_and(|(status, out)| status.success() && out.contains("buildx"))
     }
 
+    /// Calls the builder.
     async fn build(&self, commands: &Commands<'_>, build: Build<'_>, lock: &File) -> Result<(), Reason> {
         let mut command = self.docker();
         if build.buildx {
@@ -521,7 +490,10 @@ impl<'a> Images<'a> {
         } else {
             command.args(["build", "--force-rm"]).env("DOCKER_BUILDKIT", "0");
         }
-        command.args(["--tag", build.name]);
+        command.args(["--tag", build.name, "--label", &format!("{REPLACEABLE}={}", build.key)]);
+        if build.no_cache {
+            command.arg("--no-cache");
+        }
         if let Some(platform) = &self.platform {
             command.args(["--platform", platform]);
         }
@@ -556,17 +528,10 @@ impl<'a> Images<'a> {
 /// One call of a builder.
 struct Build<'a> {
     name: &'a str,
+    key: &'a str,
     file: &'a Path,
     context: &'a Path,
     buildx: bool,
     environment: bool,
-}
-
-/// Notes that something is used now.
-pub(crate) fn touch(path: &Path, ctx: &Context) {
-    let now = UNIX_EPOCH + std::time::Duration::from_millis(u64::try_from(ctx.clock.now().0).unwrap_or(0));
-    let touched = File::options().append(true).open(path).and_then(|f| f.set_modified(now));
-    if let Err(e) = touched {
-        tracing::warn!("cannot note the use of {}: {e}", path.display());
-    }
+    no_cache: bool,
 }

@@ -3,6 +3,7 @@
 pub(crate) mod context;
 pub(crate) mod diagnose;
 pub(crate) mod dockerfile;
+pub(crate) mod generations;
 pub(crate) mod image;
 pub(crate) mod lock;
 pub(crate) mod prune;
@@ -16,7 +17,7 @@ use std::io;
 
 use lanza_model::{Reason, code};
 
-pub(crate) use self::python::READY;
+pub(crate) use self::generations::READY;
 
 /// The agent itself failed at a file. A full disk is told apart, since a person can help there.
 pub(crate) fn broken(what: &str, error: &io::Error) -> Reason {

@@ -5,7 +5,7 @@
 //! Docker itself refuses to remove the image of a container.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
@@ -17,14 +17,18 @@ use bollard::{
 };
 use lanza_model::clock::{Clock, Time};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{READY, image::Record, lock};
+use super::{
+    READY,
+    generations::{self, Used},
+    image::Record,
+    lock,
+};
 use crate::{
     Error,
     state_dir::remove_dir,
     target::{
-        docker::{BUILD, Engine},
+        docker::{BUILD, Engine, REPLACEABLE},
         supervisor::read_file,
     },
 };
@@ -98,7 +102,11 @@ pub async fn prune(options: &PruneOptions, clock: &dyn Clock) -> Result<Pruned, 
     };
     let keep = options.keep.max(ALWAYS_KEPT);
     let before = clock.now().0.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let used = used_by_attempts(&options.state_dir.join("attempts")).map_err(failed)?;
+    let attempts = options.state_dir.join("attempts");
+    let used = generations::used_by_attempts(&attempts).map_err(failed)?;
+    if !options.dry_run {
+        generations::remove_all_replaced(&folder, &attempts, clock.now());
+    }
     let mut images = Vec::new();
     for entry in entries {
         let path = entry.path();
@@ -117,14 +125,7 @@ pub async fn prune(options: &PruneOptions, clock: &dyn Clock) -> Result<Pruned, 
     Ok(pruned)
 }
 
-fn environment(
-    options: &PruneOptions,
-    pruned: &mut Pruned,
-    before: i64,
-    used: &HashSet<String>,
-    path: &Path,
-    key: String,
-) {
+fn environment(options: &PruneOptions, pruned: &mut Pruned, before: i64, used: &Used, path: &Path, key: String) {
     // One without a record is half made: by a builder that lives and has the lock, or by one that was killed.
     let last_used = || modified(&path.join(READY)).or_else(|| modified(path)).unwrap_or(Time(0));
     let piece = |why: Option<String>| Piece {
@@ -136,7 +137,7 @@ fn environment(
     };
     if last_used().0 > before {
         pruned.kept += 1;
-    } else if used.contains(&key) {
+    } else if used.contains_key(&key) {
         pruned.in_use.push(piece(None));
     } else {
         match lock::take_if_free(&path.with_extension("lock")) {
@@ -168,7 +169,7 @@ async fn images(
     options: &PruneOptions,
     pruned: &mut Pruned,
     before: i64,
-    used: &HashSet<String>,
+    used: &Used,
     records: Vec<(String, PathBuf)>,
 ) -> Result<(), String> {
     let old: Vec<_> = records
@@ -191,7 +192,7 @@ async fn images(
     }
     let docker = engine.connect().await.map_err(|e| e.to_string())?;
     for (piece, path) in old {
-        if used.contains(&piece.digest) {
+        if used.contains_key(&piece.digest) {
             pruned.in_use.push(piece);
             continue;
         }
@@ -216,10 +217,12 @@ async fn images(
         }
     }
     if !options.dry_run {
-        // Layers of builds that failed or were replaced.
-        let filters = std::collections::HashMap::from([("label", vec![BUILD]), ("dangling", vec!["true"])]);
-        let layers = PruneImagesOptionsBuilder::default().filters(&filters).build();
-        docker.prune_images(Some(layers)).await.map_err(|e| e.to_string())?;
+        // Layers of builds that failed, and images that were replaced.
+        for label in [BUILD, REPLACEABLE] {
+            let filters = std::collections::HashMap::from([("label", vec![label]), ("dangling", vec!["true"])]);
+            let layers = PruneImagesOptionsBuilder::default().filters(&filters).build();
+            docker.prune_images(Some(layers)).await.map_err(|e| e.to_string())?;
+        }
     }
     Ok(())
 }
@@ -227,32 +230,6 @@ async fn images(
 fn modified(path: &Path) -> Option<Time> {
     let since = fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok().map(Time)
-}
-
-/// Returns the keys that attempts name which have not ended. The journals may be being written, so they are only read.
-fn used_by_attempts(attempts: &Path) -> io::Result<HashSet<String>> {
-    let mut used = HashSet::new();
-    let entries = match fs::read_dir(attempts) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(used),
-        Err(e) => return Err(e),
-    };
-    for entry in entries {
-        let Ok(text) = fs::read_to_string(entry?.path().join("journal.jsonl")) else { continue };
-        let mut keys = Vec::new();
-        let mut open = true;
-        for line in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
-            match line["entry"].as_str() {
-                Some("environment") => keys.extend(line["environment"]["digest"].as_str().map(str::to_owned)),
-                Some("reported" | "forgotten") => open = false,
-                _ => {}
-            }
-        }
-        if open {
-            used.extend(keys);
-        }
-    }
-    Ok(used)
 }
 
 #[cfg(test)]
@@ -292,7 +269,7 @@ mod tests {
         for key in ["running", "ended"] {
             let mut journal = Journal::create(&state.attempt(key, 1), "agent", lease(key), Time(1)).unwrap();
             let environment = ItemEnvironment { digest: key.into(), cached: true, packages: Vec::new() };
-            journal.append(Entry::Environment { environment }).await.unwrap();
+            journal.append(Entry::Environment { environment, venv: None }).await.unwrap();
             if key == "ended" {
                 journal.append(Entry::Reported).await.unwrap();
             }

@@ -4,6 +4,7 @@
 //! with their index options. It is made once, by `uv` where it is there and else by `venv` and `pip`, and used by every
 //! attempt with that key. Virtual environments hold their own path, so one is built where it stays; it counts from the
 //! moment when its record `ready.json` appears, and what a crash left without a record is removed by the next builder.
+//! One that is built anew gets a second folder beside the first (`generations`).
 //! One builder at a time: the lock is on a file that the installer inherits, so it lasts until the installer of a
 //! killed agent is gone too.
 
@@ -12,29 +13,33 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use lanza_model::{Reason, code, job::python_minor};
+use lanza_model::{
+    Reason,
+    clock::{Clock, Time},
+    code,
+    job::python_minor,
+};
 use parking_lot::Mutex;
 use rustix::fs::syncfs;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::{
-    broken, diagnose, lock,
+    broken, diagnose,
+    generations::{self, READY, Ready},
+    lock,
     requirements::{Origin, Requirements},
     turn::{self, Turn, Turns},
 };
 use crate::{
     command::{Commands, Ended},
     source::artifact::hex,
-    state_dir::{make_dir, remove_dir},
-    target::supervisor::{read_file, write_file},
+    state_dir::{StateDir, make_dir, remove_dir},
+    target::supervisor::write_file,
 };
-
-/// The record of a finished environment. It is touched by every use.
-pub(crate) const READY: &str = "ready.json";
 
 /// Variables of the agent that say where packages come from; they are part of the key.
 const INDEX_VARIABLES: &[&str] = &[
@@ -77,33 +82,31 @@ pub(crate) struct Environment {
     pub(crate) warnings: Vec<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Ready {
-    packages: Vec<String>,
-    #[serde(default)]
-    warnings: Vec<String>,
-}
-
 /// Makes and finds environments.
 pub(crate) struct Pythons {
     environments: PathBuf,
+    /// Folder of the attempts, whose journals say what is in use.
+    attempts: PathBuf,
+    clock: Arc<dyn Clock>,
     /// What the agent's environment says about Pythons and package indexes.
     agent: BTreeMap<String, String>,
     known: Mutex<HashMap<String, Interpreter>>,
 }
 
 impl Pythons {
-    /// `environments` is the folder of all environments, `agent` the agent's own environment.
+    /// `agent` is the agent's own environment.
     ///
     /// Removes what an earlier life left half made, so nobody may build here yet.
-    pub(crate) fn new(environments: PathBuf, agent: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(state: &StateDir, agent: BTreeMap<String, String>, clock: Arc<dyn Clock>) -> Self {
+        let (environments, attempts) = (state.environments(), state.attempts());
         for entry in fs::read_dir(&environments).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() && !path.join(READY).exists() {
                 let _ = remove_dir(&path);
             }
         }
-        Self { environments, agent, known: Mutex::default() }
+        generations::remove_all_replaced(&environments, &attempts, clock.now());
+        Self { environments, attempts, clock, agent, known: Mutex::default() }
     }
 
     /// Finds the Python of version `minor` (`3.11`; any when none is asked for).
@@ -181,20 +184,21 @@ impl Pythons {
         hex(&digest.finalize())
     }
 
-    /// Returns the environment if it is there.
+    /// Returns the environment if it is there. `since`: one whose build began earlier does not count.
     pub(crate) fn find(
         &self,
         interpreter: &Interpreter,
         requirements: Option<&Requirements>,
         code: &str,
+        since: Option<Time>,
     ) -> Option<Environment> {
-        self.ready(&self.key(interpreter, requirements, code), true)
+        self.ready(&self.key(interpreter, requirements, code), true, since)
     }
 
-    fn ready(&self, key: &str, cached: bool) -> Option<Environment> {
+    fn ready(&self, key: &str, cached: bool, since: Option<Time>) -> Option<Environment> {
         let folder = self.environments.join(key);
-        let ready: Ready = read_file(&folder.join(READY)).ok().flatten()?;
-        let folder = folder.join("venv");
+        let ready = Ready::read(&folder).filter(|r| r.is_since(since))?;
+        let folder = folder.join(&ready.venv);
         // The program is a link to the interpreter, which may have been removed.
         folder.join("bin").join("python").exists().then(|| Environment {
             digest: key.to_owned(),
@@ -205,32 +209,33 @@ impl Pythons {
         })
     }
 
-    /// Makes the environment, unless somebody else does so first. `source` is the folder of the code.
+    /// Makes the environment, unless somebody else does so first. `code` is the digest of the code, `source` its folder;
+    /// `since` as in [`Pythons::find`].
     pub(crate) async fn build(
         &self,
         commands: &Commands<'_>,
         turns: &Turns<'_>,
         interpreter: &Interpreter,
         requirements: Option<&Requirements>,
-        code: &str,
-        source: &Path,
+        (code, source): (&str, &Path),
+        since: Option<Time>,
     ) -> Result<Environment, Reason> {
         let key = self.key(interpreter, requirements, code);
         // Nobody else has the agent's folder, so only its own items wait for each other.
-        let wanted = turn::Wanted { place: turns.own_place(), key: key.clone() };
+        let wanted = turn::Wanted { place: turns.own_place(), key: key.clone(), renew: since.is_some() };
         let mut missing = false;
         let leased = loop {
             match turns.take(commands, &wanted, missing).await {
                 Turn::Build { leased, .. } => break leased,
                 Turn::Use => {
-                    if let Some(found) = self.ready(&key, true) {
+                    if let Some(found) = self.ready(&key, true, since) {
                         return Ok(found);
                     }
                     missing = true;
                 }
             }
         };
-        turns.hold(&wanted, leased, self.make(commands, &key, interpreter, requirements, source)).await
+        turns.hold(&wanted, leased, self.make(commands, &key, interpreter, requirements, source, since)).await
     }
 
     async fn make(
@@ -240,30 +245,58 @@ impl Pythons {
         interpreter: &Interpreter,
         requirements: Option<&Requirements>,
         source: &Path,
+        since: Option<Time>,
     ) -> Result<Environment, Reason> {
         let path = self.environments.join(format!("{key}.lock"));
         let lock = lock::take(commands, &path).await.map_err(|e| broken("lock the environment", &e))?;
-        if let Some(found) = self.ready(key, true) {
+        if let Some(found) = self.ready(key, true, since) {
             return Ok(found);
         }
         let folder = self.environments.join(key);
-        remove_dir(&folder)
-            .and_then(|()| make_dir(&folder))
-            .map_err(|e| broken("make the environment's folder", &e))?;
-        let build = Build { commands, lock: &lock, uv: self.uv(), venv: folder.join("venv"), source };
+        // One that is good stays until the new one is, and as long as attempts run in it.
+        let beside = self.ready(key, true, None).is_some();
+        let cleared = if beside {
+            generations::remove_replaced(&folder, &self.attempts, self.clock.now())
+        } else {
+            remove_dir(&folder)
+        };
+        cleared.and_then(|()| make_dir(&folder)).map_err(|e| broken("make the environment's folder", &e))?;
+        let name = generations::next_name(&folder);
+        let (venv, begun_at) = (folder.join(&name), self.clock.now());
+        let build = Build { commands, lock: &lock, uv: self.uv(), venv: venv.clone(), anew: since.is_some(), source };
         // One limit for all of it: a list that is tried line by line is no longer a minute or two.
-        let made = tokio::time::timeout(commands.timeout, build.make(interpreter, requirements, &folder)).await;
+        let made = tokio::time::timeout(commands.timeout, async {
+            let (packages, warnings) = build.make(interpreter, requirements, &folder).await?;
+            let made_at = Some(self.clock.now());
+            let replaced = generations::to_replace(&folder);
+            let begun_at = Some(begun_at);
+            finish(&folder, Ready { packages, warnings, venv: name, replaced, begun_at, made_at }).await
+        })
+        .await;
         let made = made.unwrap_or_else(|_| Err(build.too_long()));
         if let Err(reason) = made {
-            if let Err(e) = remove_dir(&folder) {
+            if let Err(e) = remove_dir(if beside { &venv } else { &folder }) {
                 commands.say(&format!("cannot remove the half-made environment: {e}"));
             }
             return Err(reason);
         }
         drop(lock);
-        self.ready(key, false)
+        self.ready(key, false, None)
             .ok_or_else(|| Reason::new(code::AGENT_FAILED, "the environment vanished after it was made"))
     }
+}
+
+/// Writes the record of an environment, which must not reach the disk before the packages do.
+async fn finish(folder: &Path, record: Ready) -> Result<(), Reason> {
+    let folder = folder.to_owned();
+    tokio::task::spawn_blocking(move || {
+        syncfs(File::open(&folder)?)?;
+        write_file(&folder.join(READY), &record, true)
+    })
+    .await
+    .map_err(io::Error::other)
+    .and_then(|r| r)
+    .map_err(|e| broken("finish the environment", &e))
 }
 
 fn fits(interpreter: &Interpreter, minor: Option<&str>) -> bool {
@@ -301,6 +334,8 @@ struct Build<'a> {
     lock: &'a File,
     uv: Option<PathBuf>,
     venv: PathBuf,
+    /// What the installer remembers of the index does not count.
+    anew: bool,
     source: &'a Path,
 }
 
@@ -326,13 +361,13 @@ impl Build<'_> {
         )
     }
 
-    /// Makes the environment, and its record when all else is on the disk.
+    /// Makes the virtual environment; returns its packages and what did not go well.
     async fn make(
         &self,
         interpreter: &Interpreter,
         requirements: Option<&Requirements>,
         folder: &Path,
-    ) -> Result<(), Reason> {
+    ) -> Result<(Vec<String>, Vec<String>), Reason> {
         self.create(interpreter).await?;
         let mut warnings = Vec::new();
         if let Some(requirements) = requirements {
@@ -343,17 +378,7 @@ impl Build<'_> {
                 .map_err(|e| broken("write the requirements", &e))?;
             warnings = self.install(requirements, &list, &constraints).await?;
         }
-        let record = Ready { packages: self.freeze().await, warnings };
-        let folder = folder.to_owned();
-        tokio::task::spawn_blocking(move || {
-            // The record must not reach the disk before the packages do.
-            syncfs(File::open(&folder)?)?;
-            write_file(&folder.join(READY), &record, true)
-        })
-        .await
-        .map_err(io::Error::other)
-        .and_then(|r| r)
-        .map_err(|e| broken("finish the environment", &e))
+        Ok((self.freeze().await, warnings))
     }
 
     async fn create(&self, interpreter: &Interpreter) -> Result<(), Reason> {
@@ -378,6 +403,9 @@ impl Build<'_> {
         if let Some(uv) = &self.uv {
             let mut command = Command::new(uv);
             command.args(["pip", "install", "--compile-bytecode", "--python"]).arg(self.python());
+            if self.anew {
+                command.arg("--refresh");
+            }
             command
         } else {
             let mut command = Command::new(self.python());

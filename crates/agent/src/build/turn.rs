@@ -38,6 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) place: String,
     /// Its key.
     pub(crate) key: String,
+    /// What was begun before the item was pushed does not count.
+    pub(crate) renew: bool,
 }
 
 /// What to do about a build.
@@ -134,7 +136,8 @@ impl<'a> Turns<'a> {
     }
 
     async fn ask(&self, wanted: &Wanted, wait_ms: u32, missing: bool) -> Result<BuildAnswer, lanza_api::ClientError> {
-        let request = BuildRequest { place: wanted.place.clone(), digest: wanted.key.clone(), wait_ms, missing };
+        let Wanted { place, key, renew } = wanted.clone();
+        let request = BuildRequest { place, digest: key, wait_ms, missing, renew };
         self.client.build_claim(&self.agent, &self.lease.item, self.lease.attempt, &request).await
     }
 
@@ -212,7 +215,7 @@ mod tests {
         let commands = Commands { environment: [].into(), state: "s", log: log.clone(), timeout: limit };
         let lease = Arc::new(lease("i1"));
         let turns = Turns { client: &client, agent: "agent".into(), lease, patience: Duration::ZERO };
-        let wanted = Wanted { place: turns.own_place(), key: "0123456789abcdef".into() };
+        let wanted = Wanted { place: turns.own_place(), key: "0123456789abcdef".into(), renew: false };
         let turn = turns.take(&commands, &wanted, false).await;
         (turn, read(&log))
     }

@@ -150,6 +150,7 @@ async fn ready(
     let lease = progress.lease().clone();
     if let Some(image) = &job.image {
         progress.begin(Phase::Pull).await;
+        nothing_anew(progress, "the job runs an image that was made elsewhere").await;
         return Ok(Ready { image: pulled(images, progress, image, pull).await?, code: None, own_command: true });
     }
     let Some(fetched) = &job.fetched else { return Err(no_entry_point(lease.job.as_deref())) };
@@ -181,6 +182,7 @@ async fn ready(
     let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
     let base = base_image(ctx, fetched, &job.config.builder, &root);
     let image = if let Some(why) = unbuilding {
+        nothing_anew(progress, why).await;
         unbuilt(images, progress, &base, why, requirements.is_some()).await?
     } else {
         let wanted = Wanted {
@@ -224,16 +226,26 @@ fn is_plain_python(base: &str) -> bool {
     base.starts_with("python:") && base.ends_with("-slim")
 }
 
+/// Says that `--rebuild` comes to nothing.
+async fn nothing_anew(progress: &mut Progress, why: &str) {
+    if progress.renew_since().is_some() {
+        progress.warn(format!("nothing is built anew: {why}")).await;
+    }
+}
+
 async fn say_environment(progress: &mut Progress, image: &Image) {
     for warning in &image.warnings {
         progress.warn(warning.clone()).await;
     }
     progress
-        .environment(ItemEnvironment {
-            digest: image.digest.clone().unwrap_or_default(),
-            cached: image.cached,
-            packages: image.packages.clone(),
-        })
+        .environment(
+            ItemEnvironment {
+                digest: image.digest.clone().unwrap_or_default(),
+                cached: image.cached,
+                packages: image.packages.clone(),
+            },
+            None,
+        )
         .await;
 }
 

@@ -52,6 +52,8 @@ pub(crate) const ATTEMPT: &str = "lanza.attempt";
 pub(crate) const AGENT: &str = "lanza.agent";
 /// Label of what phase `build` makes for itself; its value is the environment's key.
 pub(crate) const BUILD: &str = "lanza.build";
+/// Label of every image that a build makes: once its name went to a newer one, it may go.
+pub(crate) const REPLACEABLE: &str = "lanza.built";
 
 /// Limit of a request that should be quick.
 const QUICK: Duration = Duration::from_secs(30);

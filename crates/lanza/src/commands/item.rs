@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use lanza_api::{
     client::segment,
-    item::{Item, ItemAnswer, Stop},
+    item::{Item, ItemAnswer, Retry, Stop},
 };
 use lanza_model::clock::{Clock as _, SystemClock};
-use serde_json::json;
 
 use super::{follow, item_replay, print_list};
 use crate::{
@@ -32,7 +31,8 @@ pub(crate) async fn run(command: ItemCommand, config: Config) -> Outcome {
         ItemCommand::Logs(args) => logs(args, &config).await,
         ItemCommand::Stop(args) => stop(args, &config).await,
         ItemCommand::Retry(args) => {
-            let answer: ItemAnswer = config.client()?.post(&format!("{}/retry", path(&args)), &json!({})).await?;
+            let (args, retry) = (args.item, Retry { rebuild: args.rebuild });
+            let answer: ItemAnswer = config.client()?.post(&format!("{}/retry", path(&args)), &retry).await?;
             for warning in &answer.warnings {
                 output::warn(warning);
             }

@@ -80,6 +80,7 @@ fn body(args: &args::Launch, config: &Config) -> Result<Map<String, Value>, Fail
     put("priority", args.priority.clone().map(Value::from));
     put("not_before", args.not_before.clone().map(Value::from));
     put("idempotency_key", args.idempotency_key.clone().map(Value::from));
+    put("rebuild", args.rebuild.then_some(Value::Bool(true)));
     if !spec.contains_key("project")
         && let Some(project) = config.project()
     {
@@ -236,6 +237,7 @@ mod tests {
             "gpus=2",
             "-P",
             "high",
+            "--rebuild",
             "-E",
             "python 'a b.py' --x=\"1 2\"",
             "--args",
@@ -246,7 +248,7 @@ mod tests {
         assert_eq!(
             body,
             json!({
-                "job": "train", "project": "p", "priority": "high", "template_variables": {"gpus": 2},
+                "job": "train", "project": "p", "priority": "high", "template_variables": {"gpus": 2}, "rebuild": true,
                 "overrides": {
                     "entry_point": ["python", "a b.py", "--x=1 2"], "args": ["--n", "3"],
                     "run_config": {"lr": 0.1, "opt": {"name": "adam"}, "big": 1000.0},

@@ -8,7 +8,7 @@ use axum::{
 };
 use lanza_api::{
     List,
-    item::{Item, ItemAnswer, PlanAnswer, ReplayAnswer, Stop},
+    item::{Item, ItemAnswer, PlanAnswer, ReplayAnswer, Retry, Stop},
 };
 use lanza_model::spec::Door;
 use lanza_service::items::{ItemQuery, Pushed, WirePush};
@@ -138,14 +138,15 @@ async fn item_stop(
 }
 
 /// Launches an ended item's request again, as a new item.
-#[utoipa::path(post, path = "/items/{id}/retry", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/items/{id}/retry", params(("id" = String, Path)), request_body = Retry,
     responses((status = 201, body = ItemAnswer), (status = 409)))]
 async fn item_retry(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path(id): Path<String>,
+    Body(retry): Body<Retry>,
 ) -> Answer<(StatusCode, Json<ItemAnswer>)> {
-    let pushed = state.service.item_retry(&actor, &id).await?;
+    let pushed = state.service.item_retry(&actor, &id, &retry).await?;
     Ok((StatusCode::CREATED, Json(pushed_answer(&state, pushed).await?)))
 }
 

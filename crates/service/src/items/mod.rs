@@ -5,7 +5,7 @@ mod push;
 mod view;
 mod why;
 
-use lanza_api::item::Stop;
+use lanza_api::item::{Retry, Stop};
 use lanza_model::{Reason, Role, code, id::ItemId, item::StateName, spec::Door};
 use lanza_store::{
     accounts::Entity,
@@ -160,11 +160,11 @@ impl Service {
         Ok(())
     }
 
-    /// Launches an item's request again, as the caller.
+    /// Launches an item's request again, as the caller. That the first one was built anew does not carry over.
     ///
     /// # Errors
     /// [`Error::Conflict`] while it has not ended, and everything that a push can say.
-    pub async fn item_retry(&self, actor: &Actor, id: &str) -> Result<Pushed> {
+    pub async fn item_retry(&self, actor: &Actor, id: &str, retry: &Retry) -> Result<Pushed> {
         let (entity, _, item) = self.item_find(actor, id).await?;
         if !item.state.is_ended() {
             return Err(Error::conflict(format!(
@@ -173,8 +173,11 @@ impl Service {
             )));
         }
         let mut spec = item.spec.clone();
-        for key in ["run_id", "idempotency_key", "_resume_count", "not_before"] {
+        for key in ["run_id", "idempotency_key", "_resume_count", "not_before", "rebuild"] {
             spec.remove(key);
+        }
+        if retry.rebuild {
+            spec.insert("rebuild".into(), Value::Bool(true));
         }
         // The version that ran, not what an alias means by now.
         if let Some(job) = &item.job {

@@ -315,7 +315,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
     onSuccess: refresh,
   });
   const retry = useMutation({
-    mutationFn: async () => (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } } }))).item,
+    mutationFn: async () => (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: {} }))).item,
     onSuccess: async (made) => {
       await refresh();
       onShow(made.id);

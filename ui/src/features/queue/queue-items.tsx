@@ -134,7 +134,7 @@ function Bulk({ items, entity, onDone }: { items: Item[]; entity: string; onDone
       const chosen = verb === "stop" ? live : over;
       const results = await Promise.allSettled(
         chosen.map(async ({ id }) =>
-          verb === "stop" ? api.POST("/api/v1/items/{id}/stop", { params: { path: { id } }, body: {} }) : api.POST("/api/v1/items/{id}/retry", { params: { path: { id } } }),
+          verb === "stop" ? api.POST("/api/v1/items/{id}/stop", { params: { path: { id } }, body: {} }) : api.POST("/api/v1/items/{id}/retry", { params: { path: { id } }, body: {} }),
         ),
       );
       const refused = results.find((result) => result.status === "rejected");
