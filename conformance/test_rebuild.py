@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -60,7 +59,9 @@ def test_a_newer_release_is_found_and_a_running_job_keeps_its_own(
     assert cached["environment"]["packages"] == ["pebble==1.0"] and len(index.requests) == count
 
     job = f"{account.name}/{project}/job:latest"
-    launched = lanza_cli("launch", "-e", account.name, "-q", project, "-p", project, "-j", job, "--rebuild").stdout.strip()
+    launched = lanza_cli(
+        "launch", "-e", account.name, "-q", project, "-p", project, "-j", job, "--rebuild"
+    ).stdout.strip()
     anew = good(account, launched)
     assert "pebble 2.0" in log(account, launched) and "build" in phases(anew)
     assert anew["environment"]["digest"] == first["environment"]["digest"]
@@ -157,7 +158,9 @@ def test_an_image_is_built_anew_and_its_name_moves(
     old = image_id(docker, tag)
     assert old and "pebble==1.0" in first["environment"]["packages"]
     # It waits for a file in its scratch folder, which is a folder of this machine.
-    slow = push({"job.py": waits_for("/lanza/scratch/go"), "requirements.txt": files["requirements.txt"]}, runtime="3.11")
+    slow = push(
+        {"job.py": waits_for("/lanza/scratch/go"), "requirements.txt": files["requirements.txt"]}, runtime="3.11"
+    )
     runs(account, slow)
     index.add(wheel("pebble", "2.0"))
     anew = good(account, push(files, runtime="3.11", body={"rebuild": True}))
@@ -222,5 +225,5 @@ def test_what_is_not_built_is_said(account, project, agent, push, docker, config
         (push({"job.py": "print(1)\n"}, body={"rebuild": True}), "builds nothing"),
     ):
         assert any("nothing is built anew" in w and why in w for w in good(account, item)["warnings"]), item
-    refused = account.rest.refused("POST", path[len("/api/v1"):], 422, json={**image, "rebuild": "yes"})
+    refused = account.rest.refused("POST", path[len("/api/v1") :], 422, json={**image, "rebuild": "yes"})
     assert "rebuild" in json.dumps(refused)
