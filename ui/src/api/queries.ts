@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got, readJson } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run } from "./types";
+import type { Item, Queue, Run, Usage } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -294,9 +294,22 @@ export const artifactsQuery = (entity: string, project: string) =>
         .items,
   });
 
-export const usageQuery = (by: string, since: string, entity?: string) =>
+/** What was used in several entities, by key. The server answers for one at a time. */
+export const usageQuery = (by: string, since: string, entities: string[]) =>
   queryOptions({
-    queryKey: ["usage", by, since, entity ?? ""],
-    queryFn: async () =>
-      (await got(api.GET("/api/v1/usage", { params: { query: { by, since, ...(entity ? { entity } : {}) } } }))).items,
+    queryKey: ["usage", by, since, ...entities],
+    queryFn: async (): Promise<Usage[]> => {
+      const lists = await Promise.all(entities.map(async (entity) => (await got(api.GET("/api/v1/usage", { params: { query: { by, since, entity } } }))).items));
+      const sums = new Map<string, Usage>();
+      for (const row of lists.flat()) {
+        const known = sums.get(row.key);
+        sums.set(
+          row.key,
+          known
+            ? { key: row.key, items: known.items + row.items, wall_hours: known.wall_hours + row.wall_hours, cpu_hours: known.cpu_hours + row.cpu_hours, gpu_hours: known.gpu_hours + row.gpu_hours }
+            : row,
+        );
+      }
+      return [...sums.values()].sort((one, other) => other.wall_hours - one.wall_hours);
+    },
   });

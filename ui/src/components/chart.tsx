@@ -2,6 +2,7 @@
 import { keepPreviousData, useQueries } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { type Range, type RunName, seriesQuery, type Stream } from "../api/series";
+import { isEnded } from "../api/queries";
 import type { Series } from "../api/types";
 import { exact, metric, duration } from "../format/text";
 import type { ChartLook } from "./look";
@@ -94,7 +95,7 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
         ) : !seen || (data.x.length === 0 && found.some((query) => query.isPending)) ? (
           <div className="skeleton" style={{ height: "100%" }} />
         ) : data.x.length === 0 ? (
-          <div className="chart-none">{look.zoom ? "No numbers in this range." : "No numbers yet."}</div>
+          <div className="chart-none">{look.zoom ? "No numbers in this range." : runs.every((run) => isEnded(run.state)) ? "Only its last value was kept." : "No numbers yet."}</div>
         ) : (
           <PlotArea data={data} lines={lines} log={look.log} smoothed={look.smoothing > 0} xText={xText} axis={`${stream} ${axis}`} onZoom={onZoom} />
         )}

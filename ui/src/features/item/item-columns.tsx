@@ -43,7 +43,7 @@ export const itemColumns: Record<"state" | "run" | "job" | "by" | "queue" | "wai
       return to ? <Link to={to} className="nowrap">{jobName(item)}</Link> : <span className="cut">{jobName(item)}</span>;
     },
   },
-  by: { name: "By", wide: true, cell: (item) => item.author },
+  by: { name: "By", wide: true, cell: (item) => <span className="nowrap">{item.author}</span> },
   queue: { name: "Queue", wide: true, cell: (item) => <Link to={`/launch/${item.entity}/${item.queue}/items`}>{item.queue}</Link> },
   when: { name: "Pushed", wide: true, cell: (item) => <Ago time={item.created_at} /> },
   waited: { name: "Waited", num: true, wide: true, cell: (item) => <Lasted from={item.created_at} to={item.leased_at ?? item.ended_at} /> },

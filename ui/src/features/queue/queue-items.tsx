@@ -28,8 +28,14 @@ const priorities = ["critical", "high", "medium", "low"];
 export function inOrder(items: Item[]): Item[] {
   const group = (item: Item) => (item.state === "queued" ? 0 : isEnded(item.state) ? 2 : 1);
   const rank = (item: Item) => priorities.indexOf(item.priority);
-  // What waits goes by priority and age, as the server hands it out.
-  return [...items].sort((a, b) => group(a) - group(b) || (group(a) === 0 ? rank(a) - rank(b) || (a.created_at < b.created_at ? -1 : 1) : a.created_at < b.created_at ? 1 : -1));
+  const place = (item: Item) => item.why?.position ?? null;
+  const waiting = (a: Item, b: Item) => {
+    const [first, second] = [place(a), place(b)];
+    if (first !== null && second !== null) return first - second;
+    // Lists say no place: by priority and age, as the server hands items out.
+    return rank(a) - rank(b) || (a.created_at < b.created_at ? -1 : 1);
+  };
+  return [...items].sort((a, b) => group(a) - group(b) || (group(a) === 0 ? waiting(a, b) : a.created_at < b.created_at ? 1 : -1));
 }
 
 /** The items of a queue: live, filtered, several at once. The filter and the open item are in the address. */

@@ -30,14 +30,14 @@ export function course(sums: Pick<Usage, "key" | "wall_hours">[][]): { name: str
   return [...shown, { name: `${rest.length} more`, values: sums.map((_, index) => rest.reduce((sum, values) => sum + values[index]!, 0)) }];
 }
 
-export const courseQuery = (by: string, days: number, entity: string | undefined) =>
+export const courseQuery = (by: string, days: number, entities: string[]) =>
   queryOptions({
-    queryKey: ["usage", "course", by, days, entity ?? ""],
+    queryKey: ["usage", "course", by, days, ...entities],
     queryFn: async ({ client }) => {
       const begins = slices(days, Date.now());
       const sums: Usage[][] = [];
       // One after the other: it is background to the table.
-      for (const begin of begins) sums.push(await client.fetchQuery({ ...usageQuery(by, new Date(begin).toISOString(), entity), staleTime: 60_000 }));
+      for (const begin of begins) sums.push(await client.fetchQuery({ ...usageQuery(by, new Date(begin).toISOString(), entities), staleTime: 60_000 }));
       const range = Date.now() - begins[0]!;
       return { labels: begins.map((begin) => timeLabel(begin, range)), series: course(sums) };
     },

@@ -22,11 +22,11 @@ export function csvLine(cells: (string | number)[]): string {
 
 /** What was used, by user, queue, project or job. */
 export function Component() {
-  const { chosen } = useScope();
+  const { entities } = useScope();
   const [search, setSearch] = useSearchParams();
   const by = search.get("by") ?? "user";
   const since = search.get("since") ?? "30d";
-  const usage = useQuery(usageQuery(by, since, chosen || undefined));
+  const usage = useQuery(usageQuery(by, since, entities));
   const set = (key: string, value: string) => setSearch({ by, since, [key]: value });
   const download = (rows: Usage[]) => {
     const text = [csvLine([by, "items", "wall_hours", "cpu_hours", "gpu_hours"]), ...rows.map((row) => csvLine([row.key, row.items, row.wall_hours, row.cpu_hours, row.gpu_hours]))].join("\n");
@@ -66,7 +66,7 @@ export function Component() {
             ))}
           </select>
         </div>
-        <Course by={by} since={since} entity={chosen || undefined} />
+        <Course by={by} since={since} entities={entities} />
         <View query={usage} height={200} empty={(rows) => (rows.length === 0 ? <Empty>Nothing ran in this time.</Empty> : null)}>
           {(rows) => {
             const most = Math.max(...rows.map((row) => row.wall_hours), 1e-9);
@@ -95,9 +95,9 @@ export function Component() {
 const palette = ["var(--accent)", "var(--blue)", "var(--green)", "var(--amber)", "var(--violet)", "var(--red)", "var(--n9)"];
 
 /** Wall hours over the range, stacked by who or what used them. */
-function Course({ by, since, entity }: { by: string; since: string; entity: string | undefined }) {
+function Course({ by, since, entities }: { by: string; since: string; entities: string[] }) {
   const days = Number(since.replace("d", ""));
-  const course = useQuery(courseQuery(by, days, entity));
+  const course = useQuery(courseQuery(by, days, entities));
   if (!course.data || course.data.series.length === 0) return course.isPending ? <Loading height={200} /> : null;
   return <Bars name="Wall hours" labels={course.data.labels} format={metric} series={course.data.series.map((one, index) => ({ ...one, colour: palette[Math.min(index, palette.length - 1)]! }))} />;
 }
