@@ -45,7 +45,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
         std::path::absolute(&data).map_err(|e| Failure::failed(format!("cannot use {}: {e}", data.display())))?;
     let _lock = server::lock(&data)?;
     let listener = server::listen(&args.listen).await?;
-    seed::fill(&data, &args.seed).await?;
+    Box::pin(seed::fill(&data, &args.seed)).await?;
     let probe = docker::Engine::of(&config.environment);
     let asked = args.target != DevTarget::Process;
     let docker = probe.answers_within(DOCKER_PATIENT);

@@ -67,10 +67,10 @@ pub(crate) async fn fill(data: &Path, args: &args::Seed) -> std::result::Result<
     dev::user_ready(&service, data).await?;
     let mut world = World::found(service, clock, now, seed).await.map_err(|e| cannot(&e))?;
     let month = async {
-        world.live().await?;
+        Box::pin(world.live()).await?;
         world.bulk(args).await
     };
-    month.await.map_err(|e: Error| cannot(&e))?;
+    Box::pin(month).await.map_err(|e: Error| cannot(&e))?;
     output::say(&format!("filled {} with a month of {TEAM}", data.display()));
     Ok(())
 }
@@ -206,7 +206,7 @@ impl World {
             for _ in 0..launches {
                 let at = begin.plus_ms(day * DAY_MS + self.dice.between(8 * HOUR_MS, 20 * HOUR_MS));
                 if at < self.now.plus_ms(-4 * HOUR_MS) {
-                    self.launch_and_end(at).await?;
+                    Box::pin(self.launch_and_end(at)).await?;
                 }
             }
             for _ in 0..2 {
@@ -216,7 +216,7 @@ impl World {
                 }
             }
         }
-        self.today().await
+        Box::pin(self.today()).await
     }
 }
 

@@ -65,7 +65,7 @@ impl World {
             steps: self.dice.between(150, 600),
             step_ms: self.dice.between(500, 4_000),
             config: inputs(&mut self.dice),
-            exit_code: Some(if fate < 0.8 { 0 } else { 1 }),
+            exit_code: Some(i64::from(fate >= 0.8)),
             gpu: fate < 0.5,
             item: None,
         };
