@@ -118,7 +118,7 @@ pub(crate) struct Dev {
     #[arg(long, value_enum, default_value_t = DevTarget::Both)]
     pub(crate) target: DevTarget,
     /// How many agents to run.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=64))]
     pub(crate) agents: u16,
     #[command(flatten)]
     pub(crate) seed: Seed,

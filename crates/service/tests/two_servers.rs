@@ -57,7 +57,7 @@ async fn a_push_at_one_server_wakes_an_agent_at_the_other() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!waiting.is_finished());
         let begun = std::time::Instant::now();
-        let spec = json!({"docker": {"docker_image": "a:1"}, "project": "p", "resource": "process"});
+        let spec = json!({"job": "ana/p/x:v0", "project": "p", "resource": "process"});
         let pushed = here.item_push(&me, "ana", "q", spec, Door::Rest, WirePush::default()).await.unwrap();
         let leases = waiting.await.unwrap();
         assert_eq!(leases[0].item, pushed.item.id.to_string());
@@ -68,7 +68,7 @@ async fn a_push_at_one_server_wakes_an_agent_at_the_other() {
     // Nobody says anything when the time of an item comes: each server looks for itself.
     let not_before = SystemClock.now().plus_ms(2_000);
     let claim = Claim { queues: vec!["q".into()], free: 1, wait_ms: 60_000, left: None, at_hand: None };
-    let spec = json!({"docker": {"docker_image": "a:1"}, "project": "p", "resource": "process",
+    let spec = json!({"job": "ana/p/x:v0", "project": "p", "resource": "process",
                       "not_before": not_before.to_string()});
     here.item_push(&me, "ana", "q", spec, Door::Rest, WirePush::default()).await.unwrap();
     let leases = there.agent_claim(&me_there, &agent, &claim).await.unwrap().leases;

@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Adds a member to a team, or changes the role. */
+        /** Adds a member to a team, or changes the role. For admins of the server and of the team. */
         put: operations["member_put"];
         post?: never;
         delete?: never;
@@ -47,7 +47,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes a service account of a team. */
+        /** Makes a service account of a team. For admins of the server and of the team. */
         post: operations["service_account_create"];
         delete?: never;
         options?: never;
@@ -1079,7 +1079,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the trail after `after`, oldest first; with `Accept: text/event-stream` it is a stream, resumable by
+         * Lists the trail after `after`, of all entities of the caller's or of `entity`, oldest first; with `Accept: text/event-stream` it is a stream, resumable by
          *     `Last-Event-ID`.
          */
         get: operations["event_list"];
@@ -5924,6 +5924,7 @@ export interface operations {
     event_list: {
         parameters: {
             query?: {
+                entity?: string;
                 after?: number;
                 limit?: number;
             };

@@ -97,9 +97,12 @@ fn cases() -> Vec<Case> {
         of_queue("/entities/{entity}/queues/{queue}/items"),
         of_queue("/entities/{entity}/queues/{queue}/stats"),
         of_queue("/entities/{entity}/queues/{queue}/history"),
+        of_queue("/entities/{entity}/queues/{queue}/attempts"),
+        of_queue("/entities/{entity}/queues/{queue}/jobs"),
         case("POST", "/entities/{entity}/queues/{queue}/items", Some(json!({ "job": "tool:v0" })), [201, 404, 404]),
         of_queue("/items/{id}"),
         of_queue("/items/{id}/logs"),
+        of_queue("/items/{id}/logs/search"),
         // It runs.
         case("POST", "/items/{id}/retry", None, [409, 404, 404]),
         read("/entities/{entity}/agents"),
@@ -112,6 +115,11 @@ fn cases() -> Vec<Case> {
         read("/entities/{entity}/projects/{project}/runs/{run}/files"),
         read("/entities/{entity}/projects/{project}/runs/{run}/history"),
         read("/entities/{entity}/projects/{project}/runs/{run}/log"),
+        read("/entities/{entity}/projects/{project}/runs/{run}/log/search"),
+        read("/entities/{entity}/projects/{project}/changes"),
+        read("/entities/{entity}/projects/{project}/run-groups"),
+        read("/entities/{entity}/projects/{project}/run-keys"),
+        read("/entities/{entity}/projects/{project}/run-series"),
         read("/entities/{entity}/projects/{project}/runs/{run}/system"),
         read("/entities/{entity}/projects/{project}/runs/{run}/job"),
         read("/artifacts/{id}"),
@@ -167,6 +175,9 @@ fn filled(template: &str, place: &Place) -> String {
         .replace("{attempt}", "1")
         .replace("{phase}", "run?offset=0")
         .replace("/diff", "/diff?from=v0&to=v0")
+        .replace("/search", "/search?q=x")
+        .replace("/run-groups", "/run-groups?by=state")
+        .replace("/run-series", "/run-series?runs=r1&keys=x")
         .replace("{id}", id);
     format!("/api/v1{path}")
 }

@@ -537,7 +537,9 @@ async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transact
             "the answer is what is stored"
         );
         // Stopped before anybody took it.
-        let id = place.push().await;
+        let waits = Item { planned_run: "waits".into(), ..place.new_item() };
+        let id = waits.id.clone();
+        store.item_insert(waits).await.expect("pushed");
         let reason = Reason::new(lanza_model::code::STOPPED, "stopped by ana");
         let stopped = store.item_stop(&id, None, reason, false, NOW, "ana").await.expect("stop");
         let Some(Stopping::Stopped(item)) = stopped else { panic!("{stopped:?}") };
