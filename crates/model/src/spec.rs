@@ -85,6 +85,9 @@ pub struct Overrides {
     pub working_dir: Option<String>,
 }
 
+/// What `resource_args` says for one target.
+type TargetArgs = (Target, Map<String, Value>);
+
 /// A launch spec with its parts parsed; `raw` keeps every key as it was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaunchSpec {
@@ -105,7 +108,7 @@ pub struct LaunchSpec {
     /// The submitter's layer of target configuration: the object below `resource_args.<resource>`.
     pub resource_args: Map<String, Value>,
     /// The same for every target that `resource_args` names.
-    args_by_target: Vec<(Target, Map<String, Value>)>,
+    args_by_target: Vec<TargetArgs>,
     /// Values for the queue's template variables.
     pub template_variables: Map<String, Value>,
     /// What differs from the job.
@@ -323,7 +326,7 @@ fn object(raw: &Map<String, Value>, key: &str) -> Result<Map<String, Value>, Inv
 }
 
 /// Reads the objects of `resource_args` with their targets, whichever side's names they are filed under.
-fn resource_args(raw: &Map<String, Value>) -> Result<Vec<(Target, Map<String, Value>)>, Invalid> {
+fn resource_args(raw: &Map<String, Value>) -> Result<Vec<TargetArgs>, Invalid> {
     let mut read = Vec::new();
     for (key, value) in object(raw, "resource_args")? {
         let Some(target) = Target::parse(&key) else {

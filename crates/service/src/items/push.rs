@@ -402,14 +402,15 @@ fn args_of_target(
 
 /// An image needs a target that has containers.
 fn image_fits(spec: &LaunchSpec, queue: &Queue, target: Target, door: Door, warnings: &mut Vec<String>) -> Result<()> {
-    if spec.image.is_none() || target != Target::Process {
-        return Ok(());
-    }
-    let why = format!("is an image, and the queue `{}` runs processes; choose a queue with containers", queue.name);
+    let (Some(image), Target::Process) = (&spec.image, target) else { return Ok(()) };
+    let why = format!(
+        "`{image}` is an image, and items of the queue `{}` run on `{target}`; choose a queue with containers",
+        queue.name
+    );
     if door == Door::Rest {
         return Err(Error::Invalid { field: "docker.docker_image".into(), why, code: code::TARGET_MISMATCH });
     }
-    warnings.push(format!("the launch {why}"));
+    warnings.push(why);
     Ok(())
 }
 

@@ -524,7 +524,7 @@ async fn an_item_that_ends_without_a_run_has_a_record_of_it_in_the_same_transact
         let entity = store.entity_by_name(&item.run_entity).await.expect("read").expect("an entity");
         let record = async |item: &Item| {
             assert_eq!(item.run.as_ref(), Some(&item.planned_run));
-            assert_eq!(item.runs, [item.planned_run.clone()]);
+            assert_eq!(item.runs, std::slice::from_ref(&item.planned_run));
             let project = store.project_by_name(&entity.id, &item.run_project).await.expect("read").expect("a project");
             store.run_by_name(&project.id, &item.planned_run).await.expect("read").expect("a run")
         };
