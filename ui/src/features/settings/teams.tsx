@@ -11,7 +11,7 @@ import { NewMember, NewService } from "../admin/forms";
 
 const roles = ["viewer", "member", "admin"] as const;
 
-/** The teams of the caller with their members. Admins of the server change roles and add people and service accounts. */
+/** The teams of the caller with their members. Admins of a team, and of the server, change roles and add people and service accounts. */
 export function Teams() {
   const me = useMe();
   const teams = me.entities.filter((entity) => entity.kind === "team");
@@ -26,6 +26,7 @@ export function Teams() {
 
 function Team({ name, role }: { name: string; role: string }) {
   const me = useMe();
+  const admin = me.admin || role === "admin";
   const queries = useQueryClient();
   const team = useQuery(entityQuery(name));
   const [making, setMaking] = useState<"member" | "service" | null>(null);
@@ -40,7 +41,7 @@ function Team({ name, role }: { name: string; role: string }) {
         <h2 className="grow">
           {name} <span className="quiet">· you are {role}</span>
         </h2>
-        {me.admin && (
+        {admin && (
           <>
             <button type="button" className="button" onClick={() => setMaking("service")}>
               New service account
@@ -63,7 +64,7 @@ function Team({ name, role }: { name: string; role: string }) {
               {
                 name: "Role",
                 cell: (member) =>
-                  me.admin ? (
+                  admin ? (
                     <select className="select" style={{ width: 110 }} aria-label={`Role of ${member.username}`} value={member.role} disabled={change.isPending} onChange={(event) => change.mutate({ username: member.username, role: event.target.value })}>
                       {roles.map((word) => (
                         <option key={word}>{word}</option>
