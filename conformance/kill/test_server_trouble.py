@@ -52,7 +52,7 @@ def test_a_full_disk_is_said_and_what_was_answered_is_there(small_disk):
     user = server.user("ada")
     user.queue("q", "process")
     launches = f"/entities/{user.name}/queues/q/items"
-    spec = {"docker": {"docker_image": "a:1"}, "project": "p", "resource": "process"}
+    spec = {"job": f"{user.name}/p/none:v0", "project": "p", "resource": "process"}
     accepted = []
 
     def launch(padding: int = 0) -> int:

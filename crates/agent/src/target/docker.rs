@@ -9,7 +9,10 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -64,6 +67,8 @@ const NAME_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an engine may take when somebody waits for a stop.
 const PROMPT: Duration = Duration::from_secs(3);
 
+/// What an engine calls the exit code of a process whose end it did not see.
+const UNKNOWN_EXIT: i32 = 255;
 /// The engine's socket when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -91,6 +96,8 @@ struct Logs {
 pub(crate) struct Engine {
     socket: PathBuf,
     connected: Arc<parking_lot::Mutex<Option<Docker>>>,
+    /// When it was last found away, in milliseconds; 0 for never.
+    away_at: Arc<AtomicI64>,
 }
 
 impl Engine {
@@ -100,7 +107,12 @@ impl Engine {
             None => DEFAULT_SOCKET,
             Some(host) => host.strip_prefix("unix://")?,
         };
-        Some(Self { socket: socket.into(), connected: Arc::default() })
+        Some(Self { socket: socket.into(), connected: Arc::default(), away_at: Arc::default() })
+    }
+
+    /// A request broke off without an answer.
+    fn found_away(&self) {
+        self.away_at.store(SystemClock.now().0, Ordering::Relaxed);
     }
 
     /// Returns the connection.
@@ -375,8 +387,21 @@ impl DockerTarget {
             self.began.lock().insert(handle.clone(), since);
             self.known.lock().see(handle);
         }
-        Ok(status_of(&state))
+        Ok(match status_of(&state) {
+            Status::Ended(exit) => Status::Ended(exit_of(exit, Time(self.engine.away_at.load(Ordering::Relaxed)))),
+            other => other,
+        })
     }
+}
+
+/// An engine that comes back and finds a container's process gone says 255, which stands for "unknown" there: that is no
+/// exit code where the engine was away after the container began.
+fn exit_of(exit: Exit, away_at: Time) -> Exit {
+    if exit.code != Some(UNKNOWN_EXIT) || exit.since.is_none_or(|since| since > away_at) {
+        return exit;
+    }
+    let text = "the Docker engine went away while the container ran, and does not know how it ended";
+    Exit { code: None, failure: Some(Reason::new(code::TARGET_UNAVAILABLE, text)), ..exit }
 }
 
 /// What a container's state means.
@@ -546,7 +571,12 @@ async fn is_running(engine: &Engine, id: &str) -> Result<bool, String> {
     match docker.inspect_container(id, None).await {
         Ok(found) => Ok(found.state.and_then(|s| s.running).unwrap_or(false)),
         Err(e) if status_code(&e) == Some(404) => Ok(false),
-        Err(e) => Err(e.to_string()),
+        Err(e) => {
+            if status_code(&e).is_none() {
+                engine.found_away();
+            }
+            Err(e.to_string())
+        }
     }
 }
 
@@ -561,7 +591,12 @@ async fn copy_from_here(engine: &Engine, id: &str, log: &Path, follow: bool) -> 
         let bytes = match piece {
             Ok(piece) => piece.into_bytes(),
             Err(e) if status_code(&e) == Some(404) => return Err(CopyError::Gone),
-            Err(e) => return Err(CopyError::Later(e.to_string())),
+            Err(e) => {
+                if status_code(&e).is_none() {
+                    engine.found_away();
+                }
+                return Err(CopyError::Later(e.to_string()));
+            }
         };
         let known = usize::try_from(skip.min(bytes.len() as u64)).unwrap_or(bytes.len());
         skip -= known as u64;

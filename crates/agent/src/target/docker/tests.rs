@@ -248,3 +248,20 @@ async fn what_a_killed_build_left_is_removed_and_what_another_agent_builds_is_no
     assert!(target.inspect(&made[1]).await.unwrap().is_some());
     target.remove(&made[1]).await.unwrap();
 }
+
+#[test]
+fn an_exit_that_the_engine_did_not_see_is_none_of_the_jobs() {
+    let exit = |code| Exit {
+        code: Some(code),
+        signal: None,
+        out_of_memory: false,
+        failure: None,
+        since: Some(Time(1_000)),
+        at: Time(9_000),
+    };
+    for (code, away_at, unknown) in [(255, 0, false), (255, 999, false), (255, 2_000, true), (1, 2_000, false)] {
+        let told = exit_of(exit(code), Time(away_at));
+        assert_eq!(told.code.is_none() && told.failure.is_some(), unknown, "{code} {away_at}");
+        assert_eq!(told.at, Time(9_000));
+    }
+}
