@@ -3,10 +3,10 @@ import { useQuery } from "@tanstack/react-query";
 import { runGroupsQuery } from "../../api/queries";
 import type { Json, RunGroup } from "../../api/types";
 import { Rows } from "../../components/rows";
-import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
 import { count, metric, shortJson } from "../../format/text";
 import type { Chip } from "./run-filter";
+import { GroupStates } from "./group-states";
 
 /** Groups that are listed; a key with more values is no setting to group by. */
 const MOST = 300;
@@ -47,16 +47,7 @@ export function Groups({ entity, project, by, metrics, filter, onOpen }: { entit
                 ),
               })),
               { name: "Runs", num: true, cell: (group) => group.runs.toLocaleString("en-US") },
-              {
-                name: "States",
-                cell: (group) => (
-                  <span className="row" style={{ gap: 10 }}>
-                    {Object.entries(group.states).map(([state, n]) => (
-                      <State key={state} state={state} note={String(n)} />
-                    ))}
-                  </span>
-                ),
-              },
+              { name: "States", cell: (group) => <GroupStates group={group} /> },
               ...metrics.map((key) => ({
                 name: key.replace(/^(config|summary)\./, ""),
                 num: true,

@@ -3,8 +3,8 @@ import { Link } from "react-router";
 import { runGroupsQuery } from "../../api/queries";
 import type { RunGroup } from "../../api/types";
 import { Rows } from "../../components/rows";
-import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
+import { GroupStates } from "./group-states";
 
 /** The sweeps that runs of a project belong to. */
 export function Sweeps({ entity, project }: { entity: string; project: string }) {
@@ -26,16 +26,7 @@ export function Sweeps({ entity, project }: { entity: string; project: string })
           columns={[
             { name: "Sweep", cell: (group) => <Link to={address(nameOf(group))}>{nameOf(group)}</Link> },
             { name: "Runs", num: true, cell: (group) => group.runs.toLocaleString("en-US") },
-            {
-              name: "States",
-              cell: (group) => (
-                <span className="row" style={{ gap: 10 }}>
-                  {Object.entries(group.states).map(([state, n]) => (
-                    <State key={state} state={state} note={String(n)} />
-                  ))}
-                </span>
-              ),
-            },
+            { name: "States", cell: (group) => <GroupStates group={group} /> },
           ]}
         />
       )}
