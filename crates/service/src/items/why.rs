@@ -35,6 +35,20 @@ struct Look {
     duration: Option<i64>,
     /// What its agents have, and what runs of it.
     held: Vec<HeldItem>,
+    /// How many items of it agents have, and of which authors: counted once for all who look.
+    running: i64,
+    running_of: HashMap<String, i64>,
+}
+
+impl Look {
+    fn new(queue: &QueueId, duration: Option<i64>, held: Vec<HeldItem>) -> Self {
+        let (mut running, mut running_of) = (0, HashMap::new());
+        for item in held.iter().filter(|h| h.queue_id == *queue) {
+            running += 1;
+            *running_of.entry(item.author_id.clone()).or_default() += 1;
+        }
+        Self { duration, held, running, running_of }
+    }
 }
 
 /// The looks of a moment ago.
@@ -86,7 +100,7 @@ impl Service {
             *found_at = now;
         }
         let duration = median(self.store.queue_durations(queue, SAMPLE).await?);
-        let look = Arc::new(Look { duration, held: self.store.items_held_beside(queue).await? });
+        let look = Arc::new(Look::new(queue, duration, self.store.items_held_beside(queue).await?));
         let mut kept = self.looks.0.lock();
         if kept.len() >= LOOKS {
             kept.clear();
@@ -135,7 +149,8 @@ impl Scene<'_> {
         if let Some(unfit) = self.unfit() {
             return ("resources", unfit);
         }
-        let (of_author, all) = (self.running_of_author().count() as i64, self.running().count() as i64);
+        let (of_author, all) =
+            (self.look.running_of.get(item.author_id.as_str()).copied().unwrap_or_default(), self.look.running);
         if let Some(cap) = self.policy.max_running_per_user.filter(|cap| of_author >= *cap) {
             let message = format!(
                 "`{}` has {of_author} items of the queue `{name}` with agents, and its policy allows {cap} a user",
