@@ -66,8 +66,13 @@ impl Tx {
         if lines.is_empty() {
             return Ok(());
         }
-        let last = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM events").fetch_one(self.connection()).await?;
-        let mut seq = last.int("n")?;
+        let mut seq = match self.trail_end {
+            Some(seq) => seq,
+            None => {
+                let last = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS n FROM events");
+                last.fetch_one(self.connection()).await?.int("n")?
+            }
+        };
         for batch in batches(&lines) {
             let statement = format!(
                 "INSERT INTO events (seq, time, entity_id, actor, verb, kind, object) VALUES {}",
@@ -91,6 +96,7 @@ impl Tx {
                 other => other,
             })?;
         }
+        self.trail_end = Some(seq);
         Ok(())
     }
 }

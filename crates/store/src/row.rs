@@ -51,8 +51,10 @@ pub(crate) trait Columns {
     }
 }
 
-/// How many rows one insert has: few different numbers, so that each statement stays prepared.
-const BATCHES: [usize; 3] = [32, 8, 1];
+/// How many rows one statement has: few different numbers, so that each statement stays prepared, and close enough to
+/// each other that a handful of rows takes two or three statements. What a statement costs is mostly the way to the
+/// database's thread and back.
+const BATCHES: [usize; 5] = [32, 16, 4, 2, 1];
 
 /// Cuts rows into batches for inserts of several rows at once.
 pub(crate) fn batches<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {

@@ -28,6 +28,8 @@ pub struct Tx {
     engine: Engine,
     /// Lines of the audit trail, which are written together before the commit.
     pub(crate) trail: Vec<NewEvent>,
+    /// Position of the trail's last line, where nobody else can have added one since it was learned.
+    pub(crate) trail_end: Option<i64>,
 }
 
 impl Tx {
@@ -156,11 +158,12 @@ pub(crate) async fn writer(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut guarded = 0u32;
+    let mut trail_end = None;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut tries = 0;
         let begun = std::time::Instant::now();
         let failed = loop {
-            match transact(engine, &pool, &mut batch, guarded > 0).await {
+            match transact(engine, &pool, &mut batch, guarded > 0, &mut trail_end).await {
                 Ok(()) => break None,
                 Err(Halt::Unguarded | Halt::Apart) => guarded = GUARDED,
                 Err(Halt::Failed(e)) if e.is_serialization_failure() && tries < TRIES && begun.elapsed() < PATIENCE => {
@@ -210,9 +213,11 @@ async fn transact(
     pool: &AnyPool,
     batch: &mut [Box<dyn Job>],
     guarded: bool,
+    trail_end: &mut Option<i64>,
 ) -> std::result::Result<(), Halt> {
     let connection = pool.acquire().await?;
-    let mut tx = Tx { connection, engine, trail: Vec::new() };
+    // Learned anew after whatever did not end well.
+    let mut tx = Tx { connection, engine, trail: Vec::new(), trail_end: trail_end.take() };
     let begin = match engine {
         Engine::Sqlite => "BEGIN IMMEDIATE",
         Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -225,6 +230,8 @@ async fn transact(
                 roll_back(tx).await;
                 return Err(e.into());
             }
+            // Only the embedded database has no other writer.
+            *trail_end = tx.trail_end.filter(|_| engine == Engine::Sqlite);
             Ok(())
         }
         // The whole transaction was this one closure's, which keeps its own error.

@@ -59,14 +59,8 @@ impl Store {
         expires_at: Time,
         issue: fn(&Item) -> NewToken,
     ) -> Result<Vec<(Item, NewToken)>> {
-        self.write_in(Area::Beside, move |tx| {
-            let (claimer, queues) = (claimer.clone(), queues.clone());
-            Box::pin(async move {
-                let items = claim_counted_in_tx(tx, &claimer, queues, most, now, expires_at).await?;
-                attempts_in_tx(tx, &claimer.id, items, now, issue).await
-            })
-        })
-        .await
+        let part = Wanted { claimer, queues, most, now, expires_at, issue };
+        self.item_counters.claim.write(self, part).await
     }
 
     /// Hands out again what is on lease to an agent and not among `at_hand`: the answer to its claim was lost. Each item
@@ -102,7 +96,8 @@ impl Store {
                         .execute(tx.connection())
                         .await?;
                 }
-                attempts_in_tx(tx, &agent, lost, now, issue).await
+                let mut again = attempts_in_tx(tx, vec![Leased { agent: &agent, now, issue, items: lost }]).await?;
+                Ok(again.pop().unwrap_or_default())
             })
         })
         .await
@@ -242,6 +237,32 @@ impl Store {
         })
         .await
     }
+}
+
+/// What an agent asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    claimer: Claimer,
+    queues: Vec<OpenQueue>,
+    most: usize,
+    now: Time,
+    expires_at: Time,
+    issue: fn(&Item) -> NewToken,
+}
+
+/// Leases to several agents, one after the other; their attempts begin together.
+pub(super) fn claims_in_tx<'c>(
+    tx: &'c mut Tx,
+    parts: &'c [Wanted],
+) -> WriteFuture<'c, Vec<Result<Vec<(Item, NewToken)>>>> {
+    Box::pin(async move {
+        let mut leased = Vec::with_capacity(parts.len());
+        for Wanted { claimer, queues, most, now, expires_at, issue } in parts {
+            let items = claim_counted_in_tx(tx, claimer, queues.clone(), *most, *now, *expires_at).await?;
+            leased.push(Leased { agent: &claimer.id, now: *now, issue: *issue, items });
+        }
+        Ok(attempts_in_tx(tx, leased).await?.into_iter().map(Ok).collect())
+    })
 }
 
 /// An agent's word that it begins.
@@ -394,56 +415,57 @@ async fn claim_in_turn_in_tx(
     Ok(all)
 }
 
-/// Begins the attempts of leased items, each with its token.
-async fn attempts_in_tx(
-    tx: &mut Tx,
-    agent: &AgentId,
-    items: Vec<Item>,
+/// Items that an agent was given just now.
+struct Leased<'a> {
+    agent: &'a AgentId,
     now: Time,
     issue: fn(&Item) -> NewToken,
-) -> Result<Vec<(Item, NewToken)>> {
-    let leased: Vec<_> = items
-        .into_iter()
-        .map(|item| {
+    items: Vec<Item>,
+}
+
+/// Begins the attempts of leased items, each with its token; returns them as they were given.
+async fn attempts_in_tx(tx: &mut Tx, leased: Vec<Leased<'_>>) -> Result<Vec<Vec<(Item, NewToken)>>> {
+    let (mut keys, mut attempts) = (Vec::new(), Vec::new());
+    let mut given = Vec::with_capacity(leased.len());
+    for Leased { agent, now, issue, items } in leased {
+        let mut mine = Vec::with_capacity(items.len());
+        for item in items {
             let token = issue(&item);
-            (item, token)
-        })
-        .collect();
-    let keys: Vec<_> = leased
-        .iter()
-        .map(|(item, token)| accounts::NewKey {
-            id: token.id.clone(),
-            user_id: item.author_id.clone(),
-            hash: token.hash.clone(),
-            prefix: token.prefix.clone(),
-            description: format!("item {}", item.id),
-            scope: Some(token.scope.clone()),
-            created_at: now,
-            expires_at: None,
-        })
-        .collect();
+            trail(tx, &item, &format!("agent:{agent}"), "leased", now);
+            keys.push(accounts::NewKey {
+                id: token.id.clone(),
+                user_id: item.author_id.clone(),
+                hash: token.hash.clone(),
+                prefix: token.prefix.clone(),
+                description: format!("item {}", item.id),
+                scope: Some(token.scope.clone()),
+                created_at: now,
+                expires_at: None,
+            });
+            attempts.push((item.id.clone(), item.attempt, agent, token.id.clone(), now));
+            mine.push((item, token));
+        }
+        given.push(mine);
+    }
     accounts::keys_insert_in_tx(tx, &keys).await?;
-    for batch in batches(&leased) {
+    for batch in batches(&attempts) {
         let statement = format!(
             "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) VALUES {}",
             rows_of(batch.len(), 6)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        for (item, token) in batch {
+        for (item, number, agent, token, now) in batch {
             query = query
-                .bind(item.id.as_str())
-                .bind(i64::from(item.attempt))
+                .bind(item.as_str())
+                .bind(i64::from(*number))
                 .bind(agent.as_str())
                 .bind("leased")
-                .bind(token.id.as_str())
+                .bind(token.as_str())
                 .bind(now.0);
         }
         query.execute(tx.connection()).await?;
     }
-    for (item, _) in &leased {
-        trail(tx, item, &format!("agent:{agent}"), "leased", now);
-    }
-    Ok(leased)
+    Ok(given)
 }
 
 async fn claim_in_tx(

@@ -47,12 +47,17 @@ use crate::gather::Counter;
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
     insert: Counter<Arc<Item>, Option<Item>>,
+    claim: Counter<leases::Wanted, Vec<(Item, NewToken)>>,
     acknowledge: Counter<leases::Acknowledged, ()>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { insert: Counter::new(insert::in_tx), acknowledge: Counter::new(leases::acknowledge_in_tx) }
+        Self {
+            insert: Counter::new(insert::in_tx),
+            claim: Counter::new(leases::claims_in_tx),
+            acknowledge: Counter::new(leases::acknowledge_in_tx),
+        }
     }
 }
 
