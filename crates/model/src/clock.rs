@@ -5,9 +5,10 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, Ordering},
     },
+    time::Instant,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -63,6 +64,13 @@ impl<'de> Deserialize<'de> for Time {
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Returns the current instant.
     fn now(&self) -> Time;
+
+    /// Returns the milliseconds since some moment of the past, which nobody who sets the machine's clock can move. It
+    /// stands still while the machine sleeps.
+    fn steady_ms(&self) -> i64 {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        FIRST.get_or_init(Instant::now).elapsed().as_millis() as i64
+    }
 }
 
 /// The machine's own clock.
@@ -77,23 +85,36 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until a test moves it.
 #[derive(Debug, Clone, Default)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock {
+    now: Arc<AtomicI64>,
+    steady: Arc<AtomicI64>,
+}
 
 impl ManualClock {
     /// Starts at `start`.
     pub fn at(start: Time) -> Self {
-        Self(Arc::new(AtomicI64::new(start.0)))
+        Self { now: Arc::new(AtomicI64::new(start.0)), steady: Arc::default() }
     }
 
-    /// Moves the clock `ms` milliseconds on.
+    /// Lets `ms` milliseconds pass.
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.steady.fetch_add(ms, Ordering::SeqCst);
+        self.jump_ms(ms);
+    }
+
+    /// Somebody sets the clock `ms` milliseconds forward.
+    pub fn jump_ms(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Time {
-        Time(self.0.load(Ordering::SeqCst))
+        Time(self.now.load(Ordering::SeqCst))
+    }
+
+    fn steady_ms(&self) -> i64 {
+        self.steady.load(Ordering::SeqCst)
     }
 }
 

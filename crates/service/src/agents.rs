@@ -453,7 +453,13 @@ impl Service {
     ) -> Result<()> {
         let (_, agent) = self.agent_own(actor, agent).await?;
         let id = Self::parse_item(item)?;
-        let phases = report.phases.into_iter().map(|p| (p.name, p.started_at, p.ended_at)).collect();
+        // An agent whose clock is ahead reports from the future, where no limit would ever end.
+        let now = self.now();
+        let phases = report
+            .phases
+            .into_iter()
+            .map(|p| (p.name, p.started_at.min(now), p.ended_at.map(|t| t.min(now))))
+            .collect();
         let warnings = report.warnings.into_iter().map(|w| w.chars().take(2000).collect()).collect();
         let learned = Learned {
             environment: report.environment.map(|e| json!(e)),

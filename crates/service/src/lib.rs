@@ -74,7 +74,7 @@ impl Service {
         let secret = store.setting_or_insert("link_secret", lanza_model::name::new_secret()).await?;
         Ok(Arc::new(Self {
             links: links::Signer::new(secret.as_bytes()),
-            heard: hearing::Hearing::from(clock.now()),
+            heard: hearing::Hearing::from(&*clock),
             wakers: waker::Wakers::new(store.engine()),
             actors: accounts::ActorCache::default(),
             run_access: runs::AccessCache::default(),

@@ -4,9 +4,15 @@ mod world;
 
 use std::sync::Arc;
 
-use lanza_model::item::{Ending, StateName};
+use lanza_api::agent::{PhaseReport, Report};
+use lanza_model::{
+    Phase,
+    clock::{Clock, ManualClock},
+    item::{Ending, StateName},
+};
 use lanza_service::Service;
 use lanza_store::testing;
+use serde_json::json;
 use world::{World, held, job};
 
 /// The grace of a queue without a policy.
@@ -60,8 +66,14 @@ async fn a_clock_that_jumps_and_a_server_that_slept_lose_nothing() {
     let id = w.running(&agent).await;
     w.runs(&agent, &id, 1).await;
     passes(&w, 5).await;
-    for jump_ms in [10 * GRACE_MS, -5 * GRACE_MS, 2 * GRACE_MS] {
-        w.clock.advance_ms(jump_ms);
+    let jumps: [(fn(&ManualClock, i64), i64); 4] = [
+        (ManualClock::jump_ms, 10 * GRACE_MS),
+        (ManualClock::jump_ms, -5 * GRACE_MS),
+        (ManualClock::jump_ms, 2 * GRACE_MS),
+        (ManualClock::advance_ms, 3 * GRACE_MS),
+    ];
+    for (jump, jump_ms) in jumps {
+        jump(&w.clock, jump_ms);
         // The agent's next heartbeat is ten seconds away.
         passes(&w, 9).await;
         let item = w.item(&id).await;
@@ -75,6 +87,38 @@ async fn a_clock_that_jumps_and_a_server_that_slept_lose_nothing() {
     w.begin(&agent).await;
     passes(&w, 65).await;
     assert!(w.item(&next).await.unreachable_since.is_some());
+}
+
+#[tokio::test]
+async fn a_job_does_not_get_older_by_a_jump_of_the_clock_nor_by_what_its_agents_clock_says() {
+    let w = World::new().await;
+    w.policy(json!({ "max_duration_seconds": 300, "start_timeout_seconds": 120 })).await;
+    let agent = w.agent().await;
+    let id = w.running(&agent).await;
+    let skips = async || {
+        w.clock.jump_ms(3_600_000);
+        for _ in 0..10 {
+            passes(&w, 5).await;
+            w.beat(&agent, held(&id, 1)).await;
+        }
+    };
+    skips().await;
+    assert!(w.item(&id).await.stop_requested_at.is_none(), "fifty seconds to begin");
+    for skew_ms in [-3_600_000, 3_600_000] {
+        let started_at = w.clock.now().plus_ms(skew_ms);
+        let phases = vec![PhaseReport { name: Phase::Run, started_at, ended_at: None }];
+        let report = Report { phases, ..Report::default() };
+        w.service.attempt_report(&w.ana, &agent, &id, 1, report).await.expect("reported");
+        passes(&w, 1).await;
+    }
+    skips().await;
+    assert!(w.item(&id).await.stop_requested_at.is_none(), "fifty seconds more");
+    passes(&w, 40).await;
+    w.beat(&agent, held(&id, 1)).await;
+    passes(&w, 200).await;
+    w.beat(&agent, held(&id, 1)).await;
+    passes(&w, 20).await;
+    assert!(w.item(&id).await.stop_requested_at.is_some(), "five minutes of its own");
 }
 
 #[tokio::test]

@@ -169,12 +169,17 @@ impl Service {
             let (start, duration) = (policy.start_timeout_seconds, policy.max_duration_seconds);
             for item in self.store.items_overtime(&queue.id, before(start), before(duration)).await? {
                 let begun = item.started_at.is_some() || (item.stock && item.run.is_some());
+                // The agent's clock says when its job began, and may be behind.
+                let since = item.acknowledged_at.max(item.started_at.filter(|_| begun)).unwrap_or(item.created_at);
+                let limit = if begun { duration } else { start };
+                if self.lasted_ms(since) < limit.unwrap_or_default() * 1000 {
+                    continue;
+                }
+                let most = limit.unwrap_or_default();
                 let cause = if begun {
-                    let most = duration.unwrap_or_default();
                     Reason::new(code::MAX_DURATION, format!("the job ran longer than {most} s, which its queue allows"))
                 } else {
-                    let (most, phase) =
-                        (start.unwrap_or_default(), item.phase.map_or("fetch", lanza_model::Phase::as_str));
+                    let phase = item.phase.map_or("fetch", lanza_model::Phase::as_str);
                     let text = format!(
                         "the job did not begin within {most} s, which its queue allows; it was in phase `{phase}`"
                     );
