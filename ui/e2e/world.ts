@@ -14,6 +14,9 @@ export const output = resolve(import.meta.dirname, "output");
 /** Patience for what a loaded machine does slowly, in milliseconds. */
 export const PATIENCE = Number(process.env.LANZA_PATIENCE_MS ?? 60_000);
 
+/** How many times slower the browser's pages run than this machine could: what happens between two drawings shows then. */
+const SLOWDOWN = Number(process.env.LANZA_SLOWDOWN ?? 1);
+
 export interface World {
   url: string;
   key: string;
@@ -63,8 +66,9 @@ export async function world(): Promise<World> {
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
   const complaints: string[] = [];
-  const watch = (page: Page) => {
+  const watch = async (page: Page) => {
     page.setDefaultTimeout(PATIENCE);
+    if (SLOWDOWN > 1) await (await page.context().newCDPSession(page)).send("Emulation.setCPUThrottlingRate", { rate: SLOWDOWN });
     page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error.message}`));
     page.on("console", (message) => {
       // A refused request is what some tests are about; the app shows it.
@@ -82,7 +86,7 @@ export async function world(): Promise<World> {
     key,
     folder,
     context,
-    page: watch(await context.newPage()),
+    page: await watch(await context.newPage()),
     complaints,
     lanza: async (...words) => (await run(binary, words, { env, cwd: folder })).stdout.trim(),
     start: (...words) => {

@@ -1,7 +1,7 @@
 /** How charts are drawn, as the address says it: smoothing, axes, the range one zoomed to. */
 import { useCallback, useMemo } from "react";
-import { useSearchParams } from "react-router";
 import type { Range } from "../api/series";
+import { put, useAddress } from "../app/address";
 import type { XAxis } from "./plot";
 
 export interface ChartLook {
@@ -31,34 +31,31 @@ export function lookOf(params: URLSearchParams): ChartLook {
 
 /** Writes what differs from the default, so that plain addresses stay short. */
 export function writeLook(params: URLSearchParams, look: ChartLook) {
-  const put = (key: string, value: string) => (value ? params.set(key, value) : params.delete(key));
-  put("smooth", look.smoothing > 0 ? String(look.smoothing) : "");
-  put("log", look.log ? "1" : "");
-  put("axis", look.axis === "step" ? "" : look.axis);
-  put("zoom", look.zoom ? `${look.zoom.from}~${look.zoom.to}` : "");
-  put("charts", look.search);
+  put(params, "smooth", look.smoothing > 0 ? String(look.smoothing) : "");
+  put(params, "log", look.log ? "1" : "");
+  put(params, "axis", look.axis === "step" ? "" : look.axis);
+  put(params, "zoom", look.zoom ? `${look.zoom.from}~${look.zoom.to}` : "");
+  put(params, "charts", look.search);
 }
 
 /** The look of the page's charts and how it is changed. Changes replace the address: they are no steps of a way back. */
 export function useLook(): [ChartLook, (change: Partial<ChartLook>) => void] {
-  const [params, setParams] = useSearchParams();
+  const [params, ask] = useAddress();
   const text = ["smooth", "log", "axis", "zoom", "charts"].map((key) => params.get(key) ?? "").join("\n");
   // The text names all that the look is read from.
   // eslint-disable-next-line react-hooks/exhaustive-deps
   const look = useMemo(() => lookOf(params), [text]);
   const change = useCallback(
     (part: Partial<ChartLook>) =>
-      setParams(
-        (before) => {
-          const next = new URLSearchParams(before);
-          const was = lookOf(before);
+      ask(
+        (next) => {
+          const was = lookOf(next);
           // A range of steps means nothing on another axis.
           writeLook(next, { ...was, ...part, ...(part.axis && part.axis !== was.axis ? { zoom: null } : {}) });
-          return next;
         },
         { replace: true },
       ),
-    [setParams],
+    [ask],
   );
   return [look, change];
 }

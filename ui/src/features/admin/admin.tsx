@@ -1,8 +1,8 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { useSearchParams } from "react-router";
 import { api, got } from "../../api/client";
 import type { User } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Confirm, Tabs } from "../../components/parts";
@@ -20,7 +20,7 @@ export function Component() {
   const queries = useQueryClient();
   const users = useQuery({ ...usersQuery, enabled: me.admin });
   const [making, setMaking] = useState<"user" | "team" | "member" | "service" | null>(null);
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const [removing, setRemoving] = useState<User | null>(null);
   const remove = useMutation({
     mutationFn: async (username: string) => api.DELETE("/api/v1/admin/users/{username}", { params: { path: { username } } }),
@@ -60,7 +60,7 @@ export function Component() {
       <Tabs
         name="Admin"
         open={search.get("tab") ?? "users"}
-        onOpen={(tab) => setSearch(tab === "users" ? {} : { tab })}
+        onOpen={(tab) => change((params) => put(params, "tab", tab === "users" ? null : tab))}
         tabs={[
           {
             key: "users",

@@ -1,9 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link, useSearchParams } from "react-router";
+import { Link } from "react-router";
 import { api } from "../../api/client";
 import { itemQuery } from "../../api/queries";
 import type { Agent } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm, Dialog, Id, Lasted } from "../../components/parts";
 import { Rows } from "../../components/rows";
@@ -15,16 +16,21 @@ import { ItemDrawer } from "../item/item-drawer";
 
 /** Agents with the words of the documentation: id and status first. */
 export function AgentTable({ agents }: { agents: Agent[] }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const open = agents.find((agent) => agent.id === search.get("agent"));
   const item = search.get("item");
+  const show = (agent: string | null, item: string | null) =>
+    change((params) => {
+      put(params, "agent", agent);
+      put(params, "item", item);
+    });
   return (
     <>
       <Rows<Agent>
         name="Agents"
         rows={agents}
         id={(agent) => agent.id}
-        onOpen={(agent) => setSearch({ agent: agent.id })}
+        onOpen={(agent) => show(agent.id, null)}
         open={open?.id}
         columns={[
           { name: "ID", cell: (agent) => <Id id={agent.id} length={12} /> },
@@ -37,8 +43,8 @@ export function AgentTable({ agents }: { agents: Agent[] }) {
           { name: "Last seen", cell: (agent) => <Ago time={agent.last_seen} /> },
         ]}
       />
-      {open && !item && <AgentDrawer agent={open} onClose={() => setSearch({})} onItem={(id) => setSearch({ agent: open.id, item: id })} />}
-      {item && <ItemDrawer id={item} {...(open ? { ids: open.items } : {})} onShow={(id) => setSearch(id ? { ...(open ? { agent: open.id } : {}), item: id } : open ? { agent: open.id } : {})} />}
+      {open && !item && <AgentDrawer agent={open} onClose={() => show(null, null)} onItem={(id) => show(open.id, id)} />}
+      {item && <ItemDrawer id={item} {...(open ? { ids: open.items } : {})} onShow={(id) => show(open?.id ?? null, id)} />}
     </>
   );
 }

@@ -1,7 +1,8 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
-import { Link, useSearchParams } from "react-router";
+import { Link } from "react-router";
 import { agentsQuery, itemsQuery, jobsQuery, projectsQuery, queuesQuery, runsQuery } from "../../api/queries";
 import type { Item, Queue, Run } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Command } from "../../components/parts";
@@ -20,7 +21,7 @@ import { isLive, queueState } from "../queue/queue-state";
 export function Component() {
   const me = useMe();
   const { chosen, entities, one } = useScope();
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const filter = { author: me.username, ...(chosen ? { entity: chosen } : {}) };
   const items = useInfiniteQuery(itemsQuery(filter, 20));
   const queues = useQuery(queuesQuery(entities));
@@ -34,7 +35,7 @@ export function Component() {
     .slice(0, 12);
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
-  const show = (id: string | null) => setSearch(id ? { item: id } : {});
+  const show = (id: string | null) => change((params) => put(params, "item", id));
   // The steps stay until the last one is done: something was launched.
   const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && mine.length < 3 && runs.every((query) => !query.isPending);
 

@@ -1,9 +1,10 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { Link, useParams, useSearchParams } from "react-router";
+import { Link, useParams } from "react-router";
 import { api, got } from "../../api/client";
 import { itemsQuery, jobDiffQuery, jobQuery, jobVersionQuery, jobVersionsQuery } from "../../api/queries";
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { PageHead } from "../../app/shell";
 import { Ago, Command, Copy, Tabs } from "../../components/parts";
@@ -25,19 +26,13 @@ interface Name {
 /** A job: what it is made of, its versions, its launches, its files. */
 export function Component() {
   const { entity = "", project = "", name = "" } = useParams();
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const job = useQuery(jobQuery(entity, project, name));
   const version = search.get("version") ?? job.data?.latest?.version ?? "";
   const one = useQuery({ ...jobVersionQuery(entity, project, name, version), enabled: version !== "" });
   const [launching, setLaunching] = useState(search.get("launch") !== null);
   useCommands(useMemo(() => [{ name: `Launch ${name}`, hint: "Job", run: () => setLaunching(true) }], [name]));
-  const set = (key: string, value: string | null) =>
-    setSearch((before) => {
-      const next = new URLSearchParams(before);
-      if (value) next.set(key, value);
-      else next.delete(key);
-      return next;
-    });
+  const set = (key: string, value: string | null) => change((params) => put(params, key, value));
   const path = { entity, project, name };
   return (
     <>
@@ -263,11 +258,11 @@ function Versions({ path, onVersion }: { path: Name; onVersion: (version: string
 }
 
 function Launches({ path }: { path: Name }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const items = useInfiniteQuery(itemsQuery({ job: `${path.entity}/${path.project}/${path.name}` }, 50));
   const list = items.data?.pages.flatMap((page) => page.items) ?? [];
   const open = search.get("item");
-  const show = (id: string | null) => setSearch(id ? { tab: "launches", item: id } : { tab: "launches" });
+  const show = (id: string | null) => change((params) => put(params, "item", id));
   return (
     <>
       <View query={items} height={200} empty={() => (list.length === 0 ? <Empty>It was not launched yet.</Empty> : null)}>

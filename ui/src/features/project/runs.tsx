@@ -1,9 +1,9 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { useSearchParams } from "react-router";
 import { pollEvery, useRunChanges } from "../../api/live";
 import { runKeysQuery, runsQuery, wholeRunsQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
+import { type ChangeAddress, put, useAddress } from "../../app/address";
 import type { ChartRun } from "../../components/chart";
 import { ChartWall } from "../../components/chart-wall";
 import { colourOf } from "../../components/plot";
@@ -25,11 +25,11 @@ const DRAWN = 20;
 const IN_ADDRESS = 60;
 
 /** Ids under a key of the address: what is hidden, what is selected. */
-function useIds(key: string, params: URLSearchParams, set: (change: (next: URLSearchParams) => void, replace?: boolean) => void) {
+function useIds(key: string, params: URLSearchParams, set: ChangeAddress) {
   const [ids, setIds] = useState(() => new Set(params.get(key)?.split(",").filter(Boolean)));
   const change = (next: Set<string>) => {
     setIds(next);
-    set((address) => (next.size > 0 && next.size <= IN_ADDRESS ? address.set(key, [...next].join(",")) : address.delete(key)), true);
+    set((address) => put(address, key, next.size <= IN_ADDRESS ? [...next].join(",") : null), { replace: true });
   };
   return { ids, change, toggle: (id: string) => change(ids.has(id) ? new Set([...ids].filter((one) => one !== id)) : new Set([...ids, id])) };
 }
@@ -43,17 +43,8 @@ function scatterOf(params: URLSearchParams): ScatterKeys | null {
 
 /** The runs of a project beside their charts. Filters, order, columns, choice and look are in the address. */
 export function Runs({ entity, project }: { entity: string; project: string }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, set] = useAddress();
   useRunChanges(entity, project);
-  const set = (change: (next: URLSearchParams) => void, replace = false) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        change(next);
-        return next;
-      },
-      { replace },
-    );
   const chips = chipsFrom(search.getAll("f"));
   const order = search.get("order") ?? "-created_at";
   const filter = filterOf(chips);
@@ -145,15 +136,15 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
             {fresh} new
           </button>
         )}
-        <GroupBy by={by} keys={known.settings} onBy={(next) => set((params) => (next.length > 0 ? params.set("group", next.join(",")) : params.delete("group")))} />
+        <GroupBy by={by} keys={known.settings} onBy={(next) => set((params) => put(params, "group", next.join(",")))} />
         <Bulk runs={selected} entity={entity} onDone={() => picked.change(new Set())} />
         <ColumnPicker
           keys={keys.all}
           chosen={columnKeys}
-          onChoose={(next) => set((params) => params.set("columns", next.join(",")), true)}
+          onChoose={(next) => set((params) => params.set("columns", next.join(",")), { replace: true })}
           onReset={search.has("columns") ? () => set((params) => params.delete("columns")) : null}
         />
-        <button type="button" className="button" aria-pressed={charts} onClick={() => set((params) => (charts ? params.set("view", "table") : params.delete("view")))}>
+        <button type="button" className="button" aria-pressed={charts} onClick={() => set((params) => put(params, "view", charts ? "table" : null))}>
           Charts
         </button>
       </div>
@@ -229,7 +220,7 @@ function suggested(runs: Run[], keys: ProjectKeys): { settings: string[]; keys: 
 
 /** The charts of the selected runs, or of the first of the list, and the scatter. */
 function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string } }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const project = `${scope.entity}/${scope.project}`;
   const shown = runs.filter((run) => !hidden.has(run.id));
   const drawn = shown.slice(0, DRAWN);
@@ -246,17 +237,11 @@ function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked:
   const metrics = useMemo(() => metricKeys(whole.data ?? []), [whole.data]);
   const scatter = scatterOf(search);
   const write = (keys: ScatterKeys | null) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        for (const key of ["sx", "sy", "slog"]) next.delete(key);
-        if (keys) {
-          next.set("sx", keys.x);
-          next.set("sy", keys.y);
-          const log = `${keys.logX ? "x" : ""}${keys.logY ? "y" : ""}`;
-          if (log) next.set("slog", log);
-        }
-        return next;
+    change(
+      (params) => {
+        put(params, "sx", keys?.x ?? null);
+        put(params, "sy", keys?.y ?? null);
+        put(params, "slog", keys ? `${keys.logX ? "x" : ""}${keys.logY ? "y" : ""}` : null);
       },
       { replace: true },
     );

@@ -1,9 +1,9 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { useSearchParams } from "react-router";
 import { api } from "../../api/client";
 import { isEnded, itemsQuery } from "../../api/queries";
 import type { Item, Queue } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm } from "../../components/parts";
 import { type Column, Rows, useQuietRows, useSelection } from "../../components/rows";
@@ -40,7 +40,7 @@ export function inOrder(items: Item[]): Item[] {
 
 /** The items of a queue: live, filtered, several at once. The filter and the open item are in the address. */
 export function QueueItems({ queue }: { queue: Queue }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const state = search.get("state") ?? "";
   const author = search.get("author") ?? "";
   const job = search.get("job") ?? "";
@@ -52,13 +52,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
   const all = useWhys(inOrder(items.data?.pages.flatMap((page) => page.items) ?? []));
   const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open, `${state} ${author} ${job} ${items.data?.pages.length ?? 0}`);
   const selection = useSelection(rows.map((item) => item.id));
-  const set = (key: string, value: string | null) =>
-    setSearch((before) => {
-      const next = new URLSearchParams(before);
-      if (value) next.set(key, value);
-      else next.delete(key);
-      return next;
-    });
+  const set = (key: string, value: string | null) => change((params) => put(params, key, value));
   const filtered = state !== "" || author !== "" || job !== "";
   const position: Column<Item> = { name: "Place", num: true, wide: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
   const starts: Column<Item> = { name: "Starts", wide: true, cell: (item) => (item.state === "queued" && item.why?.estimated_start ? <Ago time={item.why.estimated_start} /> : "") };
@@ -76,7 +70,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
         <FilterText name="Author" value={author} onValue={(value) => set("author", value)} />
         <FilterText name="Job" value={job} onValue={(value) => set("job", value)} />
         {filtered && (
-          <button type="button" className="link" onClick={() => setSearch({})}>
+          <button type="button" className="link" onClick={() => change((params) => ["state", "author", "job"].forEach((key) => params.delete(key)))}>
             Clear filters
           </button>
         )}

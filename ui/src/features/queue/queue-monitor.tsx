@@ -1,7 +1,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { useSearchParams } from "react-router";
 import type { Queue, QueueStats } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { Bars } from "../../components/bars";
 import { useTick } from "../../components/parts";
 import { timeLabel } from "../../components/ticks";
@@ -31,25 +31,15 @@ function brushOf(params: URLSearchParams): { from: number; to: number } | null {
 
 /** How the queue did: states over time, waiting times, attempts on their agents, what jobs used, errors, users. */
 export function QueueMonitor({ queue }: { queue: Queue }) {
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const since = search.get("since") ?? "7d";
   const by: LaneBy = search.get("by") === "gpu" ? "gpu" : "agent";
   const open = search.get("item");
   const brush = brushOf(search);
   const window = useMemo(() => ({ since }), [since]);
   const stats = useQuery({ ...statsQuery(queue.entity, queue.name, window, SLICES), placeholderData: keepPreviousData });
-  const set = (change: Record<string, string | null>) =>
-    setSearch(
-      (before) => {
-        const next = new URLSearchParams(before);
-        for (const [key, value] of Object.entries(change)) {
-          if (value === null) next.delete(key);
-          else next.set(key, value);
-        }
-        return next;
-      },
-      { replace: !("item" in change) },
-    );
+  const set = (values: Record<string, string | null>) =>
+    change((params) => Object.entries(values).forEach(([key, value]) => put(params, key, value)), { replace: !("item" in values) });
   return (
     <>
       <div className="row wrap">

@@ -1,9 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { useNavigate, useParams, useSearchParams } from "react-router";
+import { useNavigate, useParams } from "react-router";
 import { api } from "../../api/client";
 import { queueQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
+import { useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { useMay } from "../../app/scope";
 import { PageHead } from "../../app/shell";
@@ -22,7 +23,7 @@ export function Component() {
   const { entity = "", queue: name = "", tab = "items" } = useParams();
   const queue = useQuery(queueQuery(entity, name));
   const navigate = useNavigate();
-  const [search] = useSearchParams();
+  const [search] = useAddress();
   const [launching, setLaunching] = useState(false);
   useCommands(useMemo(() => [{ name: `Launch on ${name}`, hint: "Queue", run: () => setLaunching(true) }], [name]));
 

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { useSearchParams } from "react-router";
 import { readText } from "../../api/client";
 import { runFilesQuery } from "../../api/queries";
 import type { Run, RunFile } from "../../api/types";
+import { useAddress } from "../../app/address";
 import { Ago, Dialog } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
@@ -21,7 +21,7 @@ export function local(url: string): string {
 /** The files of a run, with previews. */
 export function RunFiles({ run }: { run: Run }) {
   const files = useQuery(runFilesQuery(run.entity, run.project, run.id));
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const open = files.data?.items.find((file) => file.name === search.get("file"));
   return (
     <>
@@ -33,12 +33,12 @@ export function RunFiles({ run }: { run: Run }) {
               rows={page.items}
               id={(file) => file.name}
               open={open?.name}
-              onOpen={(file) => setSearch({ file: file.name })}
+              onOpen={(file) => change((params) => params.set("file", file.name))}
               columns={[
                 {
                   name: "Name",
                   cell: (file) => (
-                    <button type="button" className="link" onClick={() => setSearch({ file: file.name })}>
+                    <button type="button" className="link" onClick={() => change((params) => params.set("file", file.name))}>
                       {file.name}
                     </button>
                   ),
@@ -54,7 +54,7 @@ export function RunFiles({ run }: { run: Run }) {
         )}
       </View>
       {open && (
-        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={open.name} onClose={() => setSearch({})} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
+        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={open.name} onClose={() => change((params) => params.delete("file"))} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
           <Preview file={open} />
         </Dialog>
       )}

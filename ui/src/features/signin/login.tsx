@@ -1,7 +1,8 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useState } from "react";
-import { useNavigate, useSearchParams } from "react-router";
+import { useNavigate } from "react-router";
 import { api } from "../../api/client";
+import { useAddress } from "../../app/address";
 import { Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 
@@ -14,7 +15,7 @@ export function localPath(next: string | null): string {
 export function Component() {
   const queries = useQueryClient();
   const navigate = useNavigate();
-  const [search] = useSearchParams();
+  const [search] = useAddress();
   const [key, setKey] = useState("");
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");

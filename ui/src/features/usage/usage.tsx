@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { useSearchParams } from "react-router";
 import { usageQuery } from "../../api/queries";
 import { courseQuery } from "./course";
 import type { Usage } from "../../api/types";
+import { useAddress } from "../../app/address";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Bars } from "../../components/bars";
@@ -23,11 +23,11 @@ export function csvLine(cells: (string | number)[]): string {
 /** What was used, by user, queue, project or job. */
 export function Component() {
   const { entities } = useScope();
-  const [search, setSearch] = useSearchParams();
+  const [search, change] = useAddress();
   const by = search.get("by") ?? "user";
   const since = search.get("since") ?? "30d";
   const usage = useQuery(usageQuery(by, since, entities));
-  const set = (key: string, value: string) => setSearch({ by, since, [key]: value });
+  const set = (key: string, value: string) => change((params) => params.set(key, value));
   const download = (rows: Usage[]) => {
     const text = [csvLine([by, "items", "wall_hours", "cpu_hours", "gpu_hours"]), ...rows.map((row) => csvLine([row.key, row.items, row.wall_hours, row.cpu_hours, row.gpu_hours]))].join("\n");
     const url = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" }));
