@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::item::Event;
+
 /// An ordered list of items for one target.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Queue {
@@ -95,6 +97,18 @@ pub struct ApplyQueues {
     /// Delete the queues that are not named.
     #[serde(default)]
     pub prune: bool,
+}
+
+/// A line of a queue's history.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueueHistoryLine {
+    /// Who did what, and when.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Every value that it changed, by dotted path, as a file of queues has them; `from` and `to` are null where there
+    /// was or is none. A value whose name says that it is a secret is `***`.
+    #[schema(value_type = Vec<Object>)]
+    pub changes: Vec<Difference>,
 }
 
 /// What becomes of a queue.

@@ -117,6 +117,44 @@ pub fn differences(from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Di
     found
 }
 
+/// Words of names whose values are secrets.
+const SECRET: [&str; 7] = ["key", "token", "secret", "password", "passwd", "credential", "credentials"];
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// Hides texts whose names say that they are secrets, at `path` and below: also in lists of assignments (`PASSWORD=…`) and
+/// of objects with `name` and `value`. References (`secret:NAME`, `${NAME}`) and paths stay: they are none.
+pub fn hide_secrets(path: &str, value: &mut Value) {
+    match value {
+        Value::String(text) if is_secret(path, text) => HIDDEN.clone_into(text),
+        Value::String(text) => {
+            if let Some((name, after)) = text.split_once('=')
+                && is_secret(name, after)
+            {
+                *text = format!("{name}={HIDDEN}");
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|one| hide_secrets(path, one)),
+        Value::Object(map) => {
+            let named = map.get("name").and_then(Value::as_str).map(str::to_owned);
+            for (key, one) in map {
+                hide_secrets(named.as_deref().filter(|_| key == "value").unwrap_or(key), one);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_secret(path: &str, text: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
+    // A tokenizer is no token.
+    let says = |word: &&str| {
+        name.match_indices(*word).any(|(at, _)| !name[at + word.len()..].starts_with(|c: char| c.is_ascii_alphabetic()))
+    };
+    let refers = text.is_empty() || text.starts_with("secret:") || text.starts_with('/') || text.starts_with("${");
+    !refers && SECRET.iter().any(|word| says(&word))
+}
+
 fn differences_below(path: &str, from: &Map<String, Value>, to: &Map<String, Value>, found: &mut Vec<Difference>) {
     let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
     keys.sort();
@@ -444,6 +482,27 @@ mod tests {
             merge(&json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}), &json!({"a": {"y": [3]}, "c": 2, "b": null})),
             json!({"a": {"x": 1, "y": [3]}, "b": 1, "c": 2})
         );
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_what_refers_to_them_is_not() {
+        let mut value = json!({
+            "env": { "API_KEY": "abc", "HF_TOKEN": "secret:HF", "tokenizer": "bert", "keys": 3, "key_file": "/run/key" },
+            "args": ["-e", "DB_PASSWORD=p=q", "MODE=fast"],
+            "containers": [{ "env": [{ "name": "DB_SECRET", "value": "s" }, { "name": "MODE", "value": "fast" }] }],
+        });
+        hide_secrets("config", &mut value);
+        assert_eq!(
+            value,
+            json!({
+                "env": { "API_KEY": "***", "HF_TOKEN": "secret:HF", "tokenizer": "bert", "keys": 3, "key_file": "/run/key" },
+                "args": ["-e", "DB_PASSWORD=***", "MODE=fast"],
+                "containers": [{ "env": [{ "name": "DB_SECRET", "value": "***" }, { "name": "MODE", "value": "fast" }] }],
+            })
+        );
+        let mut word = json!("abc");
+        hide_secrets("config.env.WANDB_API_KEY", &mut word);
+        assert_eq!(word, json!("***"));
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanza_api::{agent::Reserved, item::Event, usage::Usage};
+use lanza_api::{agent::Reserved, queue::QueueHistoryLine, usage::Usage};
 use lanza_model::{Role, clock::Time, resources::Request};
 use lanza_store::items::{Used, UsedBy, UsedIn};
 
@@ -60,7 +60,7 @@ impl Service {
         Ok(summed(self.store.attempts_used(UsedIn::Entity(&entity.id), used_by, since, self.now()).await?))
     }
 
-    /// Lists who did what to a queue, newest first.
+    /// Lists who did what to a queue and what that changed, newest first.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -71,10 +71,14 @@ impl Service {
         queue: &str,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Vec<Event>> {
+    ) -> Result<Vec<QueueHistoryLine>> {
         let (entity, queue) = self.queue_find(actor, entity, queue).await?;
         let events = self.store.event_of(&entity.id, ("queue", &queue.name), before, limit).await?;
-        Ok(events.into_iter().map(crate::events::view).collect())
+        let line = |mut event: lanza_store::events::Event| QueueHistoryLine {
+            changes: std::mem::take(&mut event.changes),
+            event: crate::events::view(event),
+        };
+        Ok(events.into_iter().map(line).collect())
     }
 }
 

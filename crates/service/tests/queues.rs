@@ -103,8 +103,45 @@ async fn a_push_wakes_nobody_in_a_paused_queue_and_a_draining_one_refuses_it() {
     w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Open).await.expect("resumed");
     w.push(job()).await.expect("pushed");
     let history = w.service.queue_history(&w.ana, "ana", "q", None, 10).await.expect("history");
-    let verbs: Vec<_> = history.iter().rev().map(|e| e.verb.as_str()).collect();
+    let verbs: Vec<_> = history.iter().rev().map(|line| line.event.verb.as_str()).collect();
     assert_eq!(verbs, ["created", "paused", "draining", "resumed"]);
+}
+
+#[tokio::test]
+async fn a_queue_remembers_what_each_change_changed_but_no_secret() {
+    let w = World::new().await;
+    let change = async |body: serde_json::Value| {
+        let new: NewQueue = serde_json::from_value(body).expect("a queue");
+        w.service.queue_put(&w.ana, "ana", "q", new, false).await.expect("changed");
+    };
+    change(json!({ "config": { "cpus": 1, "env": { "HF_TOKEN": "hf_abc", "MODE": "fast" } } })).await;
+    change(json!({ "config": { "cpus": 2, "env": { "HF_TOKEN": "secret:HF", "MODE": "fast" } } })).await;
+    change(json!({ "policy": { "max_running": 3 }, "priority": false })).await;
+    let history = w.service.queue_history(&w.ana, "ana", "q", None, 10).await.expect("history");
+    let seen: Vec<_> = history.iter().map(|line| serde_json::to_value(line).expect("JSON")).collect();
+    assert_eq!(seen[0]["actor"], "ana");
+    let differs =
+        |path: &str, from: serde_json::Value, to: serde_json::Value| json!({ "path": path, "from": from, "to": to });
+    let null = serde_json::Value::Null;
+    assert_eq!(
+        seen[0]["changes"],
+        json!([differs("policy.max_running", null.clone(), json!(3)), differs("priority", json!(true), json!(false))])
+    );
+    assert_eq!(
+        seen[1]["changes"],
+        json!([
+            differs("config.cpus", json!(1), json!(2)),
+            differs("config.env.HF_TOKEN", json!("***"), json!("secret:HF"))
+        ])
+    );
+    assert_eq!(
+        seen[2]["changes"],
+        json!([
+            differs("config.cpus", null.clone(), json!(1)),
+            differs("config.env", null.clone(), json!({ "HF_TOKEN": "***", "MODE": "fast" }))
+        ])
+    );
+    assert_eq!(history.last().map(|line| line.event.verb.as_str()), Some("created"));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The audit trail: who did what to which object.
 
-use lanza_model::{clock::Time, id::EntityId};
+use lanza_model::{clock::Time, config::Difference, id::EntityId};
 use sqlx::any::AnyRow;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One line of the trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// Position; the order of positions is the order of the commits.
     pub seq: i64,
@@ -26,6 +26,8 @@ pub struct Event {
     pub kind: String,
     /// Its id or name.
     pub object: String,
+    /// What was changed about it, where the trail keeps that: of queues.
+    pub changes: Vec<Difference>,
 }
 
 /// A line that the transaction under way will write.
@@ -37,6 +39,23 @@ pub(crate) struct NewEvent {
     verb: String,
     kind: &'static str,
     object: String,
+    changes: Option<String>,
+}
+
+/// Adds a line that says what was changed.
+pub(crate) fn change_insert_in_tx(
+    tx: &mut Tx,
+    time: Time,
+    entity: &str,
+    actor: &str,
+    verb: &str,
+    object: (&'static str, &str),
+    changes: &[Difference],
+) {
+    event_insert_in_tx(tx, time, entity, actor, verb, object);
+    if let (Some(line), false) = (tx.trail.last_mut(), changes.is_empty()) {
+        line.changes = Some(serde_json::to_string(changes).expect("JSON values serialize"));
+    }
 }
 
 /// Adds a line to the transaction that does the deed.
@@ -55,6 +74,7 @@ pub(crate) fn event_insert_in_tx(
         verb: verb.to_owned(),
         kind,
         object: object.to_owned(),
+        changes: None,
     });
 }
 
@@ -75,8 +95,8 @@ impl Tx {
         };
         for batch in batches(&lines) {
             let statement = format!(
-                "INSERT INTO events (seq, time, entity_id, actor, verb, kind, object) VALUES {}",
-                rows_of(batch.len(), 7)
+                "INSERT INTO events (seq, time, entity_id, actor, verb, kind, object, changes) VALUES {}",
+                rows_of(batch.len(), 8)
             );
             let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
             for line in batch {
@@ -88,7 +108,8 @@ impl Tx {
                     .bind(&line.actor)
                     .bind(&line.verb)
                     .bind(line.kind)
-                    .bind(&line.object);
+                    .bind(&line.object)
+                    .bind(line.changes.as_deref());
             }
             query.execute(self.connection()).await.map_err(|e| match Error::from(e) {
                 // Another server was faster with the same positions.
@@ -110,21 +131,24 @@ fn event(row: &AnyRow) -> Result<Event> {
         verb: row.text("verb")?,
         kind: row.text("kind")?,
         object: row.text("object")?,
+        changes: Vec::new(),
     })
 }
 
 impl Store {
     /// Lists the trail after position `after`, over all entities, oldest first.
     pub async fn event_list(&self, after: i64, limit: i64) -> Result<Vec<Event>> {
-        let rows = sqlx::query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
-            .bind(after)
-            .bind(limit)
-            .fetch_all(self.read_pool())
-            .await?;
+        let rows = sqlx::query(
+            "SELECT seq, time, entity_id, actor, verb, kind, object FROM events WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.read_pool())
+        .await?;
         rows.iter().map(event).collect()
     }
 
-    /// Lists what happened to one object, newest first, before position `before`.
+    /// Lists what happened to one object and what it changed, newest first, before position `before`.
     pub async fn event_of(
         &self,
         entity: &EntityId,
@@ -142,7 +166,9 @@ impl Store {
         .bind(limit)
         .fetch_all(self.read_pool())
         .await?;
-        rows.iter().map(event).collect()
+        rows.iter()
+            .map(|row| Ok(Event { changes: row.maybe_json("changes")?.unwrap_or_default(), ..event(row)? }))
+            .collect()
     }
 
     /// Returns the position of the newest line; 0 when the trail is empty.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use lanza_model::{
     Target,
     clock::Time,
+    config::{self, Difference},
     id::{EntityId, QueueId},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sqlx::any::AnyRow;
 
 use crate::{
     Error, Result, Store,
-    events::event_insert_in_tx,
+    events::{change_insert_in_tx, event_insert_in_tx},
     items::Item,
     lookups::Area,
     row::{Columns, rows_of},
@@ -51,6 +52,44 @@ pub struct Queue {
     pub created_at: Time,
 }
 
+impl Queue {
+    /// The queue with the keys and values of a file that describes it.
+    pub fn as_written(&self) -> Map<String, Value> {
+        let mut policy = self.policy.clone();
+        if self.paused {
+            policy.insert("paused".into(), Value::Bool(true));
+        }
+        // Said or not said, it means the same.
+        if policy.get("draining") == Some(&Value::Bool(false)) {
+            policy.remove("draining");
+        }
+        let written = json!({
+            "target": self.target,
+            "config": self.config,
+            "templates": self.templates,
+            "priority": self.prioritised,
+            "external_links": self.external_links,
+            "policy": policy,
+        });
+        match written {
+            Value::Object(written) => written,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// What a change changes, for the trail. The trail outlives what was taken out of a queue, so it keeps no value whose
+/// name says that it is a secret; a reference to one is none.
+fn changes_for_trail(from: &Queue, to: &Queue) -> Vec<Difference> {
+    let mut changes = config::differences(&from.as_written(), &to.as_written());
+    for change in &mut changes {
+        let name = change.path.clone();
+        config::hide_secrets(&name, &mut change.from);
+        config::hide_secrets(&name, &mut change.to);
+    }
+    changes
+}
+
 /// What the client's `createDefaultResourceConfig` stores.
 #[derive(Debug, Clone)]
 pub struct ResourceConfig {
@@ -66,7 +105,7 @@ pub struct ResourceConfig {
     pub templates: Map<String, Value>,
 }
 
-fn queue(row: &AnyRow) -> Result<Queue> {
+fn queue_of(row: &AnyRow) -> Result<Queue> {
     let target = row.maybe_text("target")?;
     Ok(Queue {
         id: row.parsed("id")?,
@@ -86,7 +125,7 @@ fn queue(row: &AnyRow) -> Result<Queue> {
     })
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+fn text_of(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("JSON values serialize")
 }
 
@@ -108,11 +147,12 @@ impl Store {
                 } else {
                     ""
                 };
-                let old = sqlx::query("SELECT id FROM queues WHERE entity_id = $1 AND name = $2")
+                let old = sqlx::query("SELECT * FROM queues WHERE entity_id = $1 AND name = $2")
                     .bind(queue.entity_id.as_str())
                     .bind(&queue.name)
                     .fetch_optional(tx.connection())
                     .await?;
+                let old = old.as_ref().map(queue_of).transpose()?;
                 let statement = sqlx::AssertSqlSafe(format!(
                     "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
                      paused, access, resource_config_id, created_by, created_at, updated_at) VALUES {} {taken}",
@@ -123,11 +163,11 @@ impl Store {
                     .bind(queue.entity_id.as_str())
                     .bind(&queue.name)
                     .bind(queue.target.map(Target::as_str))
-                    .bind(json(&queue.config))
-                    .bind(json(&queue.templates))
+                    .bind(text_of(&queue.config))
+                    .bind(text_of(&queue.templates))
                     .bind(i16::from(queue.prioritised))
-                    .bind(json(&queue.external_links))
-                    .bind(json(&queue.policy))
+                    .bind(text_of(&queue.external_links))
+                    .bind(text_of(&queue.policy))
                     .bind(i16::from(queue.paused))
                     .bind(&queue.access)
                     .bind(queue.resource_config_id.as_deref())
@@ -138,7 +178,9 @@ impl Store {
                     .await?;
                 let new = old.is_none();
                 let verb = if new { "created" } else { "changed" };
-                event_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, ("queue", &queue.name));
+                let changes = old.map(|old| changes_for_trail(&old, &queue)).unwrap_or_default();
+                let object = ("queue", queue.name.as_str());
+                change_insert_in_tx(tx, now, queue.entity_id.as_str(), &actor, verb, object, &changes);
                 Ok(new)
             })
         })
@@ -155,7 +197,7 @@ impl Store {
                 sqlx::query("UPDATE queues SET paused = $2, policy = $3, updated_at = $4 WHERE id = $1")
                     .bind(queue.id.as_str())
                     .bind(i16::from(queue.paused))
-                    .bind(json(&queue.policy))
+                    .bind(text_of(&queue.policy))
                     .bind(now.0)
                     .execute(tx.connection())
                     .await?;
@@ -174,7 +216,7 @@ impl Store {
                 .bind(name)
                 .fetch_optional(self.read_pool())
                 .await?;
-            row.as_ref().map(queue).transpose()
+            row.as_ref().map(queue_of).transpose()
         })
         .await
     }
@@ -186,7 +228,7 @@ impl Store {
                 .bind(id.as_str())
                 .fetch_optional(self.read_pool())
                 .await?;
-            row.as_ref().map(queue).transpose()
+            row.as_ref().map(queue_of).transpose()
         })
         .await
     }
@@ -199,7 +241,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.read_pool())
             .await?;
-        rows.iter().map(queue).collect()
+        rows.iter().map(queue_of).collect()
     }
 
     /// Counts a queue's items by state.
@@ -222,7 +264,7 @@ impl Store {
         )
         .fetch_all(self.read_pool())
         .await?;
-        rows.iter().map(queue).collect()
+        rows.iter().map(queue_of).collect()
     }
 
     /// Deletes a queue that has no item with an agent; its waiting items end as stopped. Returns those.
@@ -281,8 +323,8 @@ impl Store {
                 .bind(&config.id)
                 .bind(config.entity_id.as_str())
                 .bind(&config.resource)
-                .bind(json(&config.config))
-                .bind(json(&config.templates))
+                .bind(text_of(&config.config))
+                .bind(text_of(&config.templates))
                 .bind(now.0)
                 .execute(tx.connection())
                 .await?;

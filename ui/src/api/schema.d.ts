@@ -969,7 +969,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists who changed a queue and when, newest first. */
+        /** Lists who changed a queue, when, and which of its values, newest first. */
         get: operations["queue_history"];
         put?: never;
         post?: never;
@@ -2618,6 +2618,19 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list, whatever its noun. */
+        List_QueueHistoryLine: {
+            /** @description The objects. */
+            items: (components["schemas"]["Event"] & {
+                /**
+                 * @description Every value that it changed, by dotted path, as a file of queues has them; `from` and `to` are null where there
+                 *     was or is none. A value whose name says that it is a secret is `***`.
+                 */
+                changes: Record<string, never>[];
+            })[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
         List_Run: {
             /** @description The objects. */
             items: {
@@ -3179,6 +3192,14 @@ export interface components {
         QueueChanges: {
             /** @description A line per queue, in the order of the body, then those that are deleted. */
             changes: components["schemas"]["QueueChange"][];
+        };
+        /** @description A line of a queue's history. */
+        QueueHistoryLine: components["schemas"]["Event"] & {
+            /**
+             * @description Every value that it changed, by dotted path, as a file of queues has them; `from` and `to` are null where there
+             *     was or is none. A value whose name says that it is a secret is `***`.
+             */
+            changes: Record<string, never>[];
         };
         /** @description How a queue did in a window of time. */
         QueueStats: {
@@ -5727,7 +5748,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_Event"];
+                    "application/json": components["schemas"]["List_QueueHistoryLine"];
                 };
             };
             404: {

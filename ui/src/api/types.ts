@@ -20,6 +20,7 @@ export type Plan = Schemas["Plan"];
 export type Project = Schemas["Project"];
 export type Queue = Schemas["Queue"];
 export type QueueEvent = Schemas["Event"];
+export type QueueHistoryLine = Schemas["QueueHistoryLine"];
 export type QueueStats = Schemas["QueueStats"];
 export type RunGroup = Schemas["RunGroup"];
 export type RunKey = Schemas["RunKey"];

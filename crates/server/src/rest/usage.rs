@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use lanza_api::{
     List,
-    item::Event,
+    queue::QueueHistoryLine,
     usage::{AttemptSpan, JobLoad, QueueStatsAnswer, Usage},
 };
 use lanza_service::Error;
@@ -108,16 +108,16 @@ async fn queue_jobs(
     Ok(Json(List::whole(state.service.queue_jobs(&actor, (&entity, &queue), window).await?)))
 }
 
-/// Lists who changed a queue and when, newest first.
+/// Lists who changed a queue, when, and which of its values, newest first.
 #[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/history",
     params(("entity" = String, Path), ("queue" = String, Path)),
-    responses((status = 200, body = List<Event>), (status = 404)))]
+    responses((status = 200, body = List<QueueHistoryLine>), (status = 404)))]
 async fn queue_history(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path((entity, queue)): Path<(String, String)>,
     Query(query): Query<Page>,
-) -> Answer<Json<List<Event>>> {
+) -> Answer<Json<List<QueueHistoryLine>>> {
     let limit = query.limit()?;
     let before = match query.after.as_deref().map(str::parse) {
         None => None,
@@ -125,5 +125,5 @@ async fn queue_history(
         Some(Err(_)) => return Err(Error::invalid("after", "is not a cursor of this list").into()),
     };
     let found = state.service.queue_history(&actor, &entity, &queue, before, limit).await?;
-    Ok(Json(page(found, limit, |e| e.id.to_string())))
+    Ok(Json(page(found, limit, |line| line.event.id.to_string())))
 }

@@ -3,7 +3,7 @@
 use lanza_api::queue::{ApplyQueues, NewQueue, QueueAction, QueueChange};
 use lanza_model::{config, policy::unknown_key};
 use lanza_store::{accounts::Entity, queues::Queue};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::queue_busy;
 use crate::{Actor, Error, Result, Service};
@@ -83,7 +83,7 @@ impl Service {
         let given = new.policy.clone().unwrap_or_default();
         let mut queue = self.queue_of(entity, &name, new, None, actor).map_err(below)?;
         let Some(old) = old else {
-            let differences = config::differences(&Map::new(), &as_written(&queue));
+            let differences = config::differences(&Map::new(), &queue.as_written());
             return Ok((QueueChange { name, action: QueueAction::Create, differences }, queue));
         };
         queue.id = old.id.clone();
@@ -98,7 +98,7 @@ impl Service {
         if let (false, Some(draining)) = (given.contains_key("draining"), old.policy.get("draining")) {
             queue.policy.insert("draining".into(), draining.clone());
         }
-        let differences = config::differences(&as_written(&old), &as_written(&queue));
+        let differences = config::differences(&old.as_written(), &queue.as_written());
         let action = if differences.is_empty() { QueueAction::Keep } else { QueueAction::Change };
         Ok((QueueChange { name, action, differences }, queue))
     }
@@ -120,7 +120,7 @@ impl Service {
                 if ["leased", "running"].iter().any(|state| counts.get(*state).is_some_and(|n| *n > 0)) {
                     return Err(queue_busy(&queue.name));
                 }
-                let differences = config::differences(&as_written(&queue), &Map::new());
+                let differences = config::differences(&queue.as_written(), &Map::new());
                 let change = QueueChange { name: queue.name.clone(), action: QueueAction::Delete, differences };
                 unnamed.push((change, queue));
             }
@@ -162,28 +162,4 @@ fn read(value: Value) -> Result<(NewQueue, bool)> {
         policy: map("policy")?,
     };
     Ok((new, object.contains_key("target")))
-}
-
-/// A queue with the keys and values of a file.
-fn as_written(queue: &Queue) -> Map<String, Value> {
-    let mut policy = queue.policy.clone();
-    if queue.paused {
-        policy.insert("paused".into(), Value::Bool(true));
-    }
-    // Said or not said, it means the same.
-    if policy.get("draining") == Some(&Value::Bool(false)) {
-        policy.remove("draining");
-    }
-    let written = json!({
-        "target": queue.target,
-        "config": queue.config,
-        "templates": queue.templates,
-        "priority": queue.prioritised,
-        "external_links": queue.external_links,
-        "policy": policy,
-    });
-    match written {
-        Value::Object(written) => written,
-        _ => Map::new(),
-    }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { differences, languageOf, readConfig, writeConfig } from "./config-text";
+import { languageOf, readConfig, writeConfig } from "./config-text";
 
 test("a configuration is read in both languages, with template variables bare or quoted", async () => {
   const wanted = { config: { cpus: "{{cpus}}", env: ["A=1"], nested: { n: 2 } } };
@@ -21,12 +21,4 @@ test("written and read again it is the same", async () => {
   const config = { cpus: "{{cpus}}", text: "yes", list: [1, "2"], when: "2026-01-01" };
   for (const language of ["JSON", "YAML"] as const) expect(await readConfig(await writeConfig(config, language))).toEqual({ config });
   expect(languageOf(await writeConfig(config, "YAML"))).toBe("YAML");
-});
-
-test("differences", () => {
-  expect(differences({ a: 1, b: { c: 1, d: [1] } }, { b: { c: 2, d: [1] }, e: null })).toEqual([
-    { path: "a", from: 1 },
-    { path: "b.c", from: 1, to: 2 },
-    { path: "e", to: null },
-  ]);
 });

@@ -39,14 +39,3 @@ function quoted(text: string): string {
 function plain(value: unknown): Json {
   return JSON.parse(JSON.stringify(value)) as Json;
 }
-
-/** Differences of two documents by dotted key, in the order of keys. */
-export function differences(before: unknown, after: unknown, path = ""): { path: string; from?: Json; to?: Json }[] {
-  if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  const isMap = (value: unknown): value is Record<string, unknown> => value !== null && typeof value === "object" && !Array.isArray(value);
-  if (isMap(before) && isMap(after)) {
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    return keys.flatMap((key) => differences(before[key], after[key], path ? `${path}.${key}` : key));
-  }
-  return [{ path, ...(before === undefined ? {} : { from: before as Json }), ...(after === undefined ? {} : { to: after as Json }) }];
-}

@@ -1,13 +1,13 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { api } from "../../api/client";
-import { queueHistoryQuery } from "../../api/queries";
 import type { Json, JsonObject, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
-import { Ago, Confirm, Field } from "../../components/parts";
-import { Failure, View } from "../../components/view";
+import { Confirm, Field } from "../../components/parts";
+import { Failure } from "../../components/view";
 import { ConfigField, useConfig } from "./config-field";
+import { QueueHistory } from "./queue-history";
 import type { Template } from "./templates";
 
 const numbers: [string, string, string][] = [
@@ -23,7 +23,7 @@ export function QueueConfig({ queue }: { queue: Queue }) {
   return (
     <div className="columns">
       <Editor key={queue.id} queue={queue} />
-      <History queue={queue} />
+      <QueueHistory queue={queue} />
     </div>
   );
 }
@@ -115,32 +115,5 @@ function Editor({ queue }: { queue: Queue }) {
         </Confirm>
       )}
     </form>
-  );
-}
-
-function History({ queue }: { queue: Queue }) {
-  const history = useQuery(queueHistoryQuery(queue.entity, queue.name));
-  return (
-    <section className="stack">
-      <h2>Changes</h2>
-      <p className="quiet">
-        Made <Ago time={queue.created_at} /> by {queue.created_by}
-      </p>
-      <View query={history} height={120}>
-        {(events) =>
-          events.length === 0 ? (
-            <p className="quiet">Nothing has changed since.</p>
-          ) : (
-            <ol className="stack" style={{ gap: 6 }}>
-              {[...events].reverse().map((event) => (
-                <li key={event.id} className="row">
-                  <Ago time={event.time} /> <strong style={{ fontWeight: 550 }}>{event.actor}</strong> {event.verb}
-                </li>
-              ))}
-            </ol>
-          )
-        }
-      </View>
-    </section>
   );
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { isLive } from "./queue-state";
 import { outputsOf } from "../job/job";
 import { tableOf } from "../run/run-files";
-import { metricKeys } from "../project/run-columns";
+import { metricKeys } from "../project/run-keys";
 
 test("who takes items", () => {
   expect(["polling", "running", "draining", "killed", "not_polling"].filter(isLive)).toEqual(["polling", "running"]);
