@@ -315,7 +315,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
     onSuccess: refresh,
   });
   const retry = useMutation({
-    mutationFn: async () => (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: {} }))).item,
+    mutationFn: async (rebuild: boolean) => (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: { rebuild } }))).item,
     onSuccess: async (made) => {
       await refresh();
       onShow(made.id);
@@ -334,8 +334,13 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
           Clone…
         </button>
       )}
+      {may && !live && item.job && (
+        <button type="button" className="button" disabled={retry.isPending} title="Retry, with its environment built anew" onClick={() => retry.mutate(true)}>
+          Rebuild
+        </button>
+      )}
       {may && (
-        <button type="button" className="button" disabled={live || retry.isPending} onClick={() => retry.mutate()}>
+        <button type="button" className="button" disabled={live || retry.isPending} onClick={() => retry.mutate(false)}>
           Retry
         </button>
       )}

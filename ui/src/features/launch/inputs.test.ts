@@ -79,6 +79,13 @@ describe("a launch", () => {
     );
   });
 
+  test("built anew, on both ways", () => {
+    const anew = { ...spec, rebuild: true };
+    expect(launchBody(anew).rebuild).toBe(true);
+    expect(launchCommand(anew)).toContain(" --rebuild --args ");
+    expect(launchBody(spec)).not.toHaveProperty("rebuild");
+  });
+
   test("shell words", () => {
     expect(shellWords(`python -c 'print("a")' "" x\\ y`)).toEqual(["python", "-c", 'print("a")', "", "x y"]);
   });

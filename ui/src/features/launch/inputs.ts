@@ -202,6 +202,8 @@ export interface LaunchSpec {
   args: string;
   resources: JsonObject;
   resource: string | null;
+  /** The environment is built anew, whatever is kept. */
+  rebuild?: boolean;
 }
 
 /** Splits a command line as a POSIX shell would, without expansions. */
@@ -242,6 +244,7 @@ export function launchBody(spec: LaunchSpec): JsonObject {
   if (spec.priority) body.priority = spec.priority;
   if (Object.keys(spec.templates).length > 0) body.template_variables = spec.templates;
   if (spec.resource && Object.keys(spec.resources).length > 0) body.resource_args = { [spec.resource]: spec.resources };
+  if (spec.rebuild) body.rebuild = true;
   return body;
 }
 
@@ -257,6 +260,7 @@ export function launchCommand(spec: LaunchSpec): string {
   if (spec.priority && spec.priority !== "medium") words.push("-P", spec.priority);
   if (Object.keys(spec.resources).length > 0) words.push("-R", JSON.stringify(spec.resources));
   if (spec.entryPoint.trim()) words.push("-E", spec.entryPoint.trim());
+  if (spec.rebuild) words.push("--rebuild");
   const args = shellWords(spec.args);
   if (args.length > 0) words.push("--args", ...args);
   return words.map(shellWord).join(" ");

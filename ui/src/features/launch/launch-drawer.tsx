@@ -152,6 +152,7 @@ function Form(props: FormProps & { job: JobName | null }) {
   const [args, setArgs] = useState((overridden.args ?? []).join(" "));
   const [resources, setResources] = useState(() => (from && Object.keys(from.config.item).length > 0 ? JSON.stringify(from.config.item, null, 2) : ""));
   const [env, setEnv] = useState("");
+  const [rebuild, setRebuild] = useState(false);
   const [shown, setShown] = useState(false);
 
   const templates = (queue?.templates ?? {}) as Record<string, Template>;
@@ -194,6 +195,7 @@ function Form(props: FormProps & { job: JobName | null }) {
     args,
     resources: envRead.env ? { ...extra.config, env: envRead.env } : (extra.config ?? {}),
     resource: queue?.target ?? from?.target ?? null,
+    rebuild,
   };
   const wrong = Object.keys(errors).length + Object.keys(templateErrors).length > 0 || Boolean(rawParsed.error ?? wholeParsed?.error ?? extra.error ?? envRead.error) || !queue;
   const body = launchBody(spec);
@@ -368,7 +370,7 @@ function Form(props: FormProps & { job: JobName | null }) {
         </div>
 
         <details>
-          <summary>Overrides: entry point, arguments, environment, resources</summary>
+          <summary>Overrides: entry point, arguments, environment, resources, build</summary>
           <div className="stack" style={{ paddingTop: 8 }}>
             <Field label="Entry point" note={version ? `The job's: ${version.entrypoint.join(" ") || "its image's"}` : undefined}>
               {(tie) => <input {...tie} className="input mono" value={entryPoint} onChange={(event) => setEntryPoint(event.target.value)} />}
@@ -384,6 +386,12 @@ function Form(props: FormProps & { job: JobName | null }) {
             <Field label="Resource configuration" error={extra.error ?? null} note={`JSON, merged over the queue's: what stands below resource_args.${spec.resource ?? "…"}`}>
               {(tie) => <textarea {...tie} className="area" rows={4} spellCheck={false} value={resources} onChange={(event) => setResources(event.target.value)} />}
             </Field>
+            {job && (
+              <label className="row wrap">
+                <input type="checkbox" checked={rebuild} onChange={(event) => setRebuild(event.target.checked)} />
+                Build anew <span className="quiet small">Its environment is made again, and packages without a version are resolved again.</span>
+              </label>
+            )}
           </div>
         </details>
 
