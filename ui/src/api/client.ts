@@ -39,7 +39,8 @@ export function problemOf(error: unknown): Problem {
   return new Problem(0, { code: "page_error", message: error instanceof Error ? error.message : String(error) });
 }
 
-async function refusal(response: Response): Promise<Problem> {
+/** What an answer that is no success says. */
+export async function refusal(response: Response): Promise<Problem> {
   const text = await response.text();
   try {
     return new Problem(response.status, JSON.parse(text) as ProblemBody);
@@ -71,28 +72,14 @@ export async function got<T>(request: Promise<{ data?: T }>): Promise<T> {
   return data;
 }
 
-/** Reads a text route, from `start` bytes before its end when it is long. */
+/** Asks a route whose address is made at run time: those of logs. */
+export const ask = async (path: string, signal?: AbortSignal): Promise<Response> => fetch(path, { credentials: "same-origin", headers: fromApp, signal: signal ?? null });
+
+/** Reads a text route. */
 export async function readText(path: string, signal?: AbortSignal): Promise<string> {
-  const response = await fetch(path, { credentials: "same-origin", headers: fromApp, signal: signal ?? null });
+  const response = await ask(path, signal);
   if (!response.ok) throw await refusal(response);
   return response.text();
-}
-
-/** A part of a log: its text, the number of its first line, and how many lines the log has now. */
-export interface LogPart {
-  text: string;
-  first: number;
-  lines: number;
-}
-
-/** Reads a part of a log route: `tail`, or `lines` lines from `from_line` on. */
-export async function readLog(path: string, part: { tail?: number; from_line?: number; lines?: number }, signal?: AbortSignal): Promise<LogPart> {
-  const response = await fetch(withQuery(path, part), { credentials: "same-origin", headers: fromApp, signal: signal ?? null });
-  if (!response.ok) throw await refusal(response);
-  const text = await response.text();
-  const own = text === "" ? 0 : text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
-  const first = Number(response.headers.get("x-log-first-line") ?? part.from_line ?? 1);
-  return { text, first, lines: Number(response.headers.get("x-log-lines") ?? first - 1 + own) };
 }
 
 /** Adds parameters to a path that may have some. */
@@ -101,7 +88,7 @@ export function withQuery(path: string, params: Record<string, string | number |
   return words.length === 0 ? path : `${path}${path.includes("?") ? "&" : "?"}${words.join("&")}`;
 }
 
-/** Asks a route whose address is made at run time: those of logs. */
+/** Reads a route that answers JSON. */
 export async function readJson<T>(path: string, signal?: AbortSignal): Promise<T> {
   return JSON.parse(await readText(path, signal)) as T;
 }

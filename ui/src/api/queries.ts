@@ -210,6 +210,14 @@ export const runsQuery = (entity: string, project: string, filter: RunFilter, li
     getNextPageParam: (page) => page.next ?? undefined,
   });
 
+/** The first runs of a list with all that they have. */
+export const firstRunsQuery = (entity: string, project: string, which: { order: string; filter?: string }, limit: number) =>
+  queryOptions({
+    queryKey: ["runs", entity, project, "first", which, limit],
+    queryFn: async () => (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query: { ...which, limit } } }))).items,
+    staleTime: 5_000,
+  });
+
 /** Some runs with all that they have, at most a hundred. */
 export const wholeRunsQuery = (entity: string, project: string, ids: string[]) =>
   queryOptions({

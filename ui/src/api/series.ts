@@ -16,6 +16,12 @@ export interface Range {
   to: number;
 }
 
+/** Lines of a chart up to which each has its band, and a point for each pixel of a chart in the wall. */
+export const BANDS = 6;
+
+/** Points to ask for when a chart has so many lines: what lies close together needs fewer. */
+export const pointsFor = (lines: number) => (lines > BANDS ? 250 : 400);
+
 interface Wish {
   run: RunName;
   key: string;
@@ -106,4 +112,6 @@ export const seriesQuery = (run: RunName, stream: Stream, key: string, points: n
     queryFn: async () => load(run, stream, key, points, range),
     refetchInterval: isEnded(run.state) ? false : 3_000,
     staleTime: isEnded(run.state) ? 300_000 : 1_500,
+    // Comparing thousands of points with those of before costs more than drawing them.
+    structuralSharing: false,
   });

@@ -2,6 +2,7 @@
 import { useSuspenseQuery } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { meQuery } from "../api/queries";
+import type { Me } from "../api/types";
 
 const key = "lanza.entity";
 const watchers = new Set<() => void>();
@@ -16,19 +17,36 @@ export function useMe() {
   return useSuspenseQuery(meQuery).data;
 }
 
-/** `chosen` is empty for all entities; `entities` are those that lists show. */
-export function useScope(): { chosen: string; entities: string[]; one: string } {
+export interface Scope {
+  /** Empty for all entities. */
+  chosen: string;
+  /** Those that lists show. */
+  entities: string[];
+  /** One that lists show. */
+  one: string;
+}
+
+const stored = () => localStorage.getItem(key) ?? "";
+
+function scopeFor(me: Me, wanted: string): Scope {
+  const all = me.entities.map((entity) => entity.name);
+  const chosen = all.includes(wanted) ? wanted : "";
+  return { chosen, entities: chosen ? [chosen] : all, one: chosen || me.entity };
+}
+
+/** What is chosen now, for who reads outside React. */
+export const scopeOf = (me: Me): Scope => scopeFor(me, stored());
+
+export function useScope(): Scope {
   const me = useMe();
   const text = useSyncExternalStore(
     (watch) => {
       watchers.add(watch);
       return () => watchers.delete(watch);
     },
-    () => localStorage.getItem(key) ?? "",
+    stored,
   );
-  const all = me.entities.map((entity) => entity.name);
-  const chosen = all.includes(text) ? text : "";
-  return { chosen, entities: chosen ? [chosen] : all, one: chosen || me.entity };
+  return scopeFor(me, text);
 }
 
 /** Whether the caller may do what needs this role in an entity. The server decides; this hides what it would refuse. */

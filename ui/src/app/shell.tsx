@@ -9,6 +9,7 @@ import { meQuery, projectsQuery, queuesQuery, readyQuery } from "../api/queries"
 import { Icon } from "../components/icons";
 import { Dialog, IconButton } from "../components/parts";
 import { Failure, Loading } from "../components/view";
+import { watchLinks } from "./ahead";
 import { Palette } from "./palette";
 import { chooseEntity, useScope } from "./scope";
 import { setTheme, useDrawnTheme } from "./theme";
@@ -50,6 +51,7 @@ function Shell() {
   const [side, setSide] = useState(false);
 
   useEffect(() => follow(queries), [queries]);
+  useEffect(watchLinks, []);
   // The menu of a phone closes when it was used.
   const [seen, setSeen] = useState(pathname);
   if (seen !== pathname) {

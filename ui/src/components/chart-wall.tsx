@@ -2,7 +2,7 @@ import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import type { Stream } from "../api/series";
 import { Chart, type ChartRun } from "./chart";
 import { type ChartLook, useLook } from "./look";
-import { grouped } from "./plot";
+import { grouped, keysThatFit } from "./plot";
 import { Empty } from "./view";
 
 /** Charts of a group that are laid out before somebody asks for more. */
@@ -23,17 +23,6 @@ function useSettled<T>(value: T, settle: (value: T) => void): [T, (next: T) => v
     return () => clearTimeout(timer);
   }, [now, value, settle]);
   return [now, setNow];
-}
-
-/** The keys that a search finds: a regular expression where it is one, a part of the name otherwise. */
-export function keysThatFit(keys: string[], text: string): string[] {
-  if (text === "") return keys;
-  try {
-    const pattern = new RegExp(text, "i");
-    return keys.filter((key) => pattern.test(key));
-  } catch {
-    return keys.filter((key) => key.includes(text));
-  }
 }
 
 /** Charts of many metrics, grouped by prefix, searched by name; each draws itself when it comes near. */

@@ -1,7 +1,7 @@
 /** A chart of one metric for some runs: asks for what is near the screen, draws it, shows the drawn points as a table. */
 import { keepPreviousData, useQueries } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { type Range, type RunName, seriesQuery, type Stream } from "../api/series";
+import { pointsFor, type Range, type RunName, seriesQuery, type Stream } from "../api/series";
 import { isEnded } from "../api/queries";
 import type { Series } from "../api/types";
 import { exact, metric, duration } from "../format/text";
@@ -17,8 +17,6 @@ export interface ChartRun extends RunName {
   dash: number[];
 }
 
-/** Points asked for: about one per pixel of a chart in the wall. */
-const POINTS = 400;
 /** The series that holds the seconds of an axis of time. */
 const clockKeys: Record<Exclude<XAxis, "step">, string> = { time: "_runtime", clock: "_timestamp" };
 
@@ -56,11 +54,12 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
   const [table, setTable] = useState(false);
   const axis = stream === "system" ? "step" : look.axis;
   const clock = axis === "step" ? null : clockKeys[axis];
-  const clocks = useQueries({ queries: runs.map((run) => ({ ...seriesQuery(run, stream, clock ?? "_step", POINTS), enabled: seen && clock !== null })) });
+  const points = pointsFor(runs.length);
+  const clocks = useQueries({ queries: runs.map((run) => ({ ...seriesQuery(run, stream, clock ?? "_step", points), enabled: seen && clock !== null })) });
   const found = useQueries({
     queries: runs.map((run, index) => {
       const times = clock ? clocks[index]?.data : undefined;
-      return { ...seriesQuery(run, stream, name, POINTS, stepsOf(look.zoom, times)), enabled: seen && (clock === null || times !== undefined), placeholderData: keepPreviousData };
+      return { ...seriesQuery(run, stream, name, points, stepsOf(look.zoom, times)), enabled: seen && (clock === null || times !== undefined), placeholderData: keepPreviousData };
     }),
   });
   const failed = found.find((query) => query.isError);

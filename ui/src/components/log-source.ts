@@ -1,7 +1,8 @@
 /** The lines of a log, outside React: opened at its end, read in blocks where one looks, followed live. A log of a million
     lines costs what is looked at. */
-import { type LogPart, readJson, readLog, withQuery } from "../api/client";
+import { readJson, withQuery } from "../api/client";
 import { followLog } from "../api/live";
+import { type LogPart, readLog, TAIL } from "../api/log";
 
 export interface LogLine {
   text: string;
@@ -24,8 +25,6 @@ export interface LogHit {
 export const BLOCK = 500;
 /** Blocks that are kept; others are read again when one looks at them. */
 const KEPT = 240;
-/** How many lines from the end a log is opened with. */
-const TAIL = 1_000;
 
 /** Where the lines come from. Tests hand in their own. */
 export interface LogDoor {

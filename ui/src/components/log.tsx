@@ -89,6 +89,8 @@ function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
     return () => observer.disconnect();
   }, []);
   useEffect(() => {
+    // Not what is seen for an instant before it scrolls to the end.
+    if (box.current && Math.abs(box.current.scrollTop - view.top) > ROW) return;
     source.need(before + from + 1, before + to);
   });
   useLayoutEffect(() => {

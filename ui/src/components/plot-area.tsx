@@ -2,13 +2,11 @@
 import "uplot/dist/uPlot.min.css";
 import { useEffect, useMemo, useRef, useState } from "react";
 import uPlot from "uplot";
-import type { Range } from "../api/series";
+import { BANDS, type Range } from "../api/series";
 import { useDrawnTheme } from "../app/theme";
 import { metric } from "../format/text";
 import { type Columns, type Line, valueNear } from "./plot";
 
-/** Lines of which the band is drawn too. */
-const BANDS = 6;
 /** Lines that the tip names; those with the largest values. */
 const NAMED = 12;
 

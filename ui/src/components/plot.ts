@@ -118,3 +118,14 @@ export function grouped(keys: string[]): [string, string[]][] {
   }
   return [...groups].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
 }
+
+/** The keys that a search finds: a regular expression where it is one, a part of the name otherwise. */
+export function keysThatFit(keys: string[], text: string): string[] {
+  if (text === "") return keys;
+  try {
+    const pattern = new RegExp(text, "i");
+    return keys.filter((key) => pattern.test(key));
+  } catch {
+    return keys.filter((key) => key.includes(text));
+  }
+}

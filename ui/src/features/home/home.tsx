@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
-import { agentsQuery, itemsQuery, jobsQuery, projectsQuery, queuesQuery, runsQuery } from "../../api/queries";
+import { agentsQuery, jobsQuery, projectsQuery, queuesQuery } from "../../api/queries";
 import type { Item, Queue, Run } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe, useScope } from "../../app/scope";
@@ -14,25 +14,25 @@ import { metric } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
 import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
-import { byWeight, metricKeys } from "../project/run-columns";
+import { byWeight, metricKeys } from "../project/run-keys";
 import { isLive, queueState } from "../queue/queue-state";
+import { myItemsQuery, myRunsQuery, RECENT } from "./home-data";
 
 /** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
 export function Component() {
   const me = useMe();
-  const { chosen, entities, one } = useScope();
+  const scope = useScope();
+  const { entities, one } = scope;
   const [search, change] = useAddress();
-  const filter = { author: me.username, ...(chosen ? { entity: chosen } : {}) };
-  const items = useInfiniteQuery(itemsQuery(filter, 20));
+  const items = useInfiniteQuery(myItemsQuery(me, scope));
   const queues = useQuery(queuesQuery(entities));
   const projects = useQuery(projectsQuery(one));
   const newest = (projects.data?.items ?? []).slice(0, 4);
-  const runs = useQueries({ queries: newest.map((project) => runsPage(project.entity, project.name)) });
+  const runs = useQueries({ queries: newest.map((project) => myRunsQuery(me, project.entity, project.name)) });
   const mine = runs
-    .flatMap((query) => query.data?.items ?? [])
-    .filter((run) => run.author === me.username)
+    .flatMap((query) => query.data ?? [])
     .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
-    .slice(0, 12);
+    .slice(0, RECENT);
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
   const show = (id: string | null) => change((params) => put(params, "item", id));
@@ -73,16 +73,6 @@ export function Component() {
       {open && <ItemDrawer id={open} ids={list.map((item) => item.id)} onShow={show} />}
     </>
   );
-}
-
-/** One page of runs, not an endless list: the home page never shows more. */
-function runsPage(entity: string, project: string) {
-  const { queryFn, queryKey } = runsQuery(entity, project, {}, 20);
-  return {
-    queryKey: [...queryKey, "page"],
-    queryFn: async (context: { signal: AbortSignal }) =>
-      (queryFn as unknown as (c: object) => Promise<{ items: Run[] }>)({ ...context, pageParam: "" }),
-  };
 }
 
 function HomeQueues({ queues }: { queues: Queue[] }) {

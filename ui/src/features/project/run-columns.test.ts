@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../api/types";
-import { byWeight, defaultColumns, keysToAsk, projectKeys, tellingKeys } from "./run-columns";
+import { defaultColumns, tellingKeys } from "./run-columns";
+import { byWeight, keysToAsk, projectKeys } from "./run-keys";
 
 const keys = projectKeys([
   { key: "summary.grad/norm", kinds: ["number"] },

@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { pollEvery, useRunChanges } from "../../api/live";
-import { runKeysQuery, runsQuery, wholeRunsQuery } from "../../api/queries";
+import { firstRunsQuery, runKeysQuery, wholeRunsQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
 import { type ChangeAddress, put, useAddress } from "../../app/address";
 import type { ChartRun } from "../../components/chart";
@@ -13,16 +13,29 @@ import { Empty, Loading, View } from "../../components/view";
 import { count } from "../../format/text";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
-import { ColumnPicker, defaultColumns, keysToAsk, metricKeys, type ProjectKeys, projectKeys, tellingKeys } from "./run-columns";
-import { type Chip, chipKey, chipsFrom, filterOf, ownKeys } from "./run-filter";
+import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
+import { type Chip, chipKey, chipsFrom, ownKeys } from "./run-filter";
 import { Groups } from "./run-groups";
+import { metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
+import { columnsOf, DRAWN, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
 import { columnOf, RunsTable } from "./runs-table";
-import { Scatter, type ScatterKeys } from "./scatter";
+import { Scatter } from "./scatter";
 
-/** Runs whose lines are drawn at most. */
-const DRAWN = 20;
 /** Ids that an address holds at most; a longer choice stays in the page. */
 const IN_ADDRESS = 60;
+
+/** How long rows wait for the keys of their columns, in milliseconds. */
+const PATIENCE = 400;
+
+function useLate(waiting: boolean): boolean {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    if (!waiting) return;
+    const timer = setTimeout(() => setLate(true), PATIENCE);
+    return () => clearTimeout(timer);
+  }, [waiting]);
+  return late && waiting;
+}
 
 /** Ids under a key of the address: what is hidden, what is selected. */
 function useIds(key: string, params: URLSearchParams, set: ChangeAddress) {
@@ -34,35 +47,26 @@ function useIds(key: string, params: URLSearchParams, set: ChangeAddress) {
   return { ids, change, toggle: (id: string) => change(ids.has(id) ? new Set([...ids].filter((one) => one !== id)) : new Set([...ids, id])) };
 }
 
-/** What the address says about the scatter; null when it is closed. */
-function scatterOf(params: URLSearchParams): ScatterKeys | null {
-  const [x, y] = [params.get("sx"), params.get("sy")];
-  const log = params.get("slog") ?? "";
-  return x && y ? { x, y, logX: log.includes("x"), logY: log.includes("y") } : null;
-}
-
 /** The runs of a project beside their charts. Filters, order, columns, choice and look are in the address. */
 export function Runs({ entity, project }: { entity: string; project: string }) {
   const [search, set] = useAddress();
   useRunChanges(entity, project);
   const chips = chipsFrom(search.getAll("f"));
-  const order = search.get("order") ?? "-created_at";
-  const filter = filterOf(chips);
-  const scatter = scatterOf(search);
-  const chosenColumns = search.get("columns")?.split(",").filter(Boolean) ?? null;
+  const which = whichOf(search);
+  const chosenColumns = columnsOf(search);
   const keyList = useQuery(runKeysQuery(entity, project));
   const keys = useMemo(() => projectKeys(keyList.data ?? []), [keyList.data]);
-  const asked = keysToAsk(chosenColumns, keys, scatter ? [scatter.x, scatter.y] : []);
+  // After its start a server reads every document for the keys: rows come without metrics until then.
+  const late = useLate(keyList.isPending);
   const query = useInfiniteQuery({
-    // Runs have a thousand keys and tables show ten: the server sends what is shown.
-    ...runsQuery(entity, project, { order, keys: JSON.stringify(asked), ...(filter ? { filter } : {}) }),
-    enabled: !keyList.isPending,
+    ...rowsQuery(entity, project, search, keys),
+    enabled: !keyList.isPending || late,
     placeholderData: keepPreviousData,
     refetchInterval: (state) => (state.state.data?.pages.length === 1 ? pollEvery() : false),
   });
   const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const [busy, setBusy] = useState(false);
-  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy, `${order} ${filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
+  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy, `${which.order} ${which.filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
   const hidden = useIds("hide", search, set);
   const picked = useIds("pick", search, set);
   const charts = search.get("view") !== "table";
@@ -84,7 +88,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         project={project}
         by={by}
         metrics={columnKeys.filter((key) => key.startsWith("summary.")).slice(0, 6)}
-        filter={filter}
+        filter={which.filter}
         onOpen={(more) =>
           set((params) => {
             params.delete("group");
@@ -101,7 +105,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           project={`${entity}/${project}`}
           runs={runs}
           columns={columnKeys.map(columnOf)}
-          order={order}
+          order={which.order}
           onOrder={(next) => set((params) => params.set("order", next))}
           hidden={hidden.ids}
           onHide={hidden.toggle}
@@ -233,7 +237,11 @@ function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked:
   );
   // The rows have the columns' keys only; those of the charts are in the whole runs.
   const ids = drawn.map((run) => run.id).sort();
-  const whole = useQuery({ ...wholeRunsQuery(scope.entity, scope.project, ids), enabled: ids.length > 0, placeholderData: keepPreviousData });
+  // Without a choice they are the first of the list, which needs not wait for the rows.
+  const isFirst = !picked && hidden.size === 0;
+  const first = useQuery({ ...firstRunsQuery(scope.entity, scope.project, whichOf(search), DRAWN), enabled: isFirst, placeholderData: keepPreviousData });
+  const some = useQuery({ ...wholeRunsQuery(scope.entity, scope.project, ids), enabled: !isFirst && ids.length > 0, placeholderData: keepPreviousData });
+  const whole = isFirst ? first : some;
   const metrics = useMemo(() => metricKeys(whole.data ?? []), [whole.data]);
   const scatter = scatterOf(search);
   const write = (keys: ScatterKeys | null) =>

@@ -6,14 +6,8 @@ import { Dialog } from "../../components/parts";
 import { colourOf } from "../../components/plot";
 import { metric, shortJson } from "../../format/text";
 import { atPath } from "../launch/inputs";
+import type { ScatterKeys } from "./runs-data";
 import { axisOf, type ScatterAxis } from "./scatter-axis";
-
-export interface ScatterKeys {
-  x: string;
-  y: string;
-  logX: boolean;
-  logY: boolean;
-}
 
 const WIDTH = 640;
 const HEIGHT = 260;

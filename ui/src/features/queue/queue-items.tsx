@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api } from "../../api/client";
-import { isEnded, itemsQuery } from "../../api/queries";
+import { isEnded } from "../../api/queries";
 import type { Item, Queue } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
@@ -12,6 +12,7 @@ import { count } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
 import { useWhys } from "../item/whys";
 import { ItemDrawer } from "../item/item-drawer";
+import { itemFilters, queueItemsQuery } from "./queue-data";
 
 const states: [string, string][] = [
   ["", "All"],
@@ -45,9 +46,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
   const author = search.get("author") ?? "";
   const job = search.get("job") ?? "";
   const open = search.get("item");
-  const items = useInfiniteQuery(
-    itemsQuery({ entity: queue.entity, queue: queue.name, ...(state ? { state } : {}), ...(author ? { author } : {}), ...(job ? { job } : {}) }),
-  );
+  const items = useInfiniteQuery(queueItemsQuery(queue.entity, queue.name, search));
   const [busy, setBusy] = useState(false);
   const all = useWhys(inOrder(items.data?.pages.flatMap((page) => page.items) ?? []));
   const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open, `${state} ${author} ${job} ${items.data?.pages.length ?? 0}`);
@@ -70,7 +69,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
         <FilterText name="Author" value={author} onValue={(value) => set("author", value)} />
         <FilterText name="Job" value={job} onValue={(value) => set("job", value)} />
         {filtered && (
-          <button type="button" className="link" onClick={() => change((params) => ["state", "author", "job"].forEach((key) => params.delete(key)))}>
+          <button type="button" className="link" onClick={() => change((params) => itemFilters.forEach((key) => params.delete(key)))}>
             Clear filters
           </button>
         )}

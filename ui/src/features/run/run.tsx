@@ -17,7 +17,8 @@ import { State } from "../../components/state";
 import { Empty, Failure, View } from "../../components/view";
 import { LaunchDrawer } from "../launch/launch-drawer";
 import { ArtifactRows } from "../project/project";
-import { metricKeys } from "../project/run-columns";
+import { metricKeys } from "../project/run-keys";
+import { logPath } from "./run-data";
 import { RunFiles } from "./run-files";
 import { Overview } from "./run-overview";
 import { systemKeysQuery } from "./system";
@@ -54,7 +55,7 @@ export function Component() {
             tabs={[
               { key: "charts", name: "Charts", body: () => <Charts run={data} /> },
               { key: "overview", name: "Overview", body: () => <Overview run={data} /> },
-              { key: "log", name: "Log", body: () => <Log path={`/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}/runs/${encodeURIComponent(data.id)}/log`} file={`${data.id}.log`} height="calc(100dvh - 170px)" /> },
+              { key: "log", name: "Log", body: () => <Log path={logPath(entity, project, data.id)} file={`${data.id}.log`} height="calc(100dvh - 170px)" /> },
               { key: "system", name: "System", body: () => <System run={data} /> },
               { key: "files", name: "Files", body: () => <RunFiles run={data} /> },
               { key: "artifacts", name: "Artifacts", body: () => <Artifacts run={data} /> },

@@ -1,0 +1,45 @@
+/** The keys that runs have: which are metrics, which tell most, which a table asks for. Pure. */
+import type { Run, RunKey } from "../../api/types";
+
+/** The numbers that runs logged, as their summaries name them. */
+export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
+  const keys = new Set<string>();
+  for (const run of runs) for (const [key, value] of Object.entries(run.summary)) if (!key.startsWith("_") && (typeof value === "number" || value === "NaN" || value === "Infinity")) keys.add(key);
+  return [...keys];
+}
+
+/** How much a metric says about a run at first sight: results on data that was held back, then losses and rates of success. */
+const weight = (key: string) => (/val|eval|test/i.test(key) ? 0 : 4) + (/acc|score|f1|auc|bleu|map|reward|return/i.test(key) ? 0 : /loss|error|perplexity/i.test(key) ? 1 : 8);
+
+/** Metrics with the telling ones first. */
+export function byWeight(keys: string[]): string[] {
+  return [...keys].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b, "en", { numeric: true }));
+}
+
+/** The keys of a project's runs, as columns and charts name them. */
+export interface ProjectKeys {
+  /** Numbers of summaries, `summary.KEY`, the telling ones first. */
+  metrics: string[];
+  /** All of summaries and configs. */
+  all: string[];
+  /** `config.KEY`. */
+  settings: string[];
+}
+
+/** Sorts the server's list of keys. What the client keeps for itself is left out. */
+export function projectKeys(keys: RunKey[]): ProjectKeys {
+  const own = keys.filter(({ key }) => !/^(config|summary)\._/.test(key));
+  const summary = own.filter(({ key }) => key.startsWith("summary."));
+  const settings = own.filter(({ key }) => key.startsWith("config.")).map(({ key }) => key);
+  const numbers = summary.filter(({ kinds }) => kinds.includes("number")).map(({ key }) => key.slice("summary.".length));
+  return { metrics: byWeight(numbers).map((key) => `summary.${key}`), settings, all: [...summary.map(({ key }) => key), ...settings] };
+}
+
+/** Settings that are asked for before one knows which of them differ. */
+const SETTINGS = 12;
+
+/** The keys that a page of runs is asked for: those of the columns, else those that the default columns are chosen from. */
+export function keysToAsk(columns: string[] | null, keys: ProjectKeys, more: string[]): string[] {
+  const base = columns ?? [...keys.metrics.slice(0, 4), ...keys.settings.slice(0, SETTINGS)];
+  return [...new Set([...base, ...more])].filter((key) => /^(config|summary)\./.test(key));
+}
