@@ -322,6 +322,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_first_look_at_the_keys_is_a_look_at_the_runs() {
+        for desk in Desk::all().await {
+            for (name, summary) in [("a", r#"{"loss":3}"#), ("b", r#"{"acc":1}"#), ("c", r#"{"loss":1}"#)] {
+                desk.put(name, &json!(0.1), summary).await;
+            }
+            let project = desk.project().await;
+            let keys = desk.service.run_keys(&project).await.expect("keys");
+            let names: Vec<&str> = keys.iter().map(|k| k.key.as_str()).filter(|k| k.starts_with("summary.")).collect();
+            assert_eq!(names, ["summary.acc", "summary.loss"]);
+            assert_eq!(desk.names(&json!({}), "+summary.loss", None).await, ["c", "a", "b"]);
+        }
+    }
+
+    #[tokio::test]
     async fn groups_count_runs_and_sum_up_metrics() {
         for desk in Desk::all().await {
             desk.put("a", &json!(0.1), r#"{"loss":3}"#).await;

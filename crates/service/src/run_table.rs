@@ -31,8 +31,8 @@ const RUNS_MOST: usize = 200_000;
 /// Cells that are kept for a project, and projects that are kept.
 const CELLS_MOST: usize = 4_000_000;
 const TABLES_MOST: usize = 16;
-/// Runs that are read at once.
-const PAGE: i64 = 500;
+/// Runs that are read at once; in tests a few runs are several pages.
+const PAGE: i64 = if cfg!(test) { 2 } else { 500 };
 /// How far the clocks of servers, and a request's begin and its commit, may be apart.
 const SKEW_MS: i64 = 60_000;
 /// Different keys that are noticed, and how deep they are nested.
@@ -64,6 +64,18 @@ pub(crate) struct Table {
     newest: i64,
     /// Every key of the documents, once somebody asked.
     keys: Option<SeenKeys>,
+    /// The first reading of them, while it is under way. Who asked may go away; who asks next goes on.
+    reading: Option<Reading>,
+}
+
+/// A reading of all documents.
+#[derive(Debug, Default)]
+struct Reading {
+    keys: SeenKeys,
+    after: Option<Stamp>,
+    seen: usize,
+    /// Whether the rows come from it, too.
+    rows: bool,
 }
 
 /// One run.
@@ -221,13 +233,39 @@ impl Service {
     pub(crate) async fn run_table_keys<T>(&self, project: &Project, look: impl FnOnce(&Table) -> T) -> Result<T> {
         let table = self.run_tables.of(&project.id);
         let mut table = table.lock().await;
-        if table.keys.is_none() {
-            let mut keys = SeenKeys::default();
-            self.table_read(project, Which { config: true, summary: true }, |_, run| keys.see(run)).await?;
-            table.keys = Some(keys);
-        }
+        self.table_keys(project, &mut table).await?;
         self.table_refresh(project, &mut table).await?;
         Ok(look(&table))
+    }
+
+    /// Reads all documents once, for the keys that they have.
+    async fn table_keys(&self, project: &Project, table: &mut Table) -> Result<()> {
+        let wanted = table.wanted();
+        while table.keys.is_none() {
+            let rows = table.rows.is_empty();
+            let after = table.reading.get_or_insert_with(|| Reading { rows, ..Reading::default() }).after.clone();
+            let both = Which { config: true, summary: true };
+            let page = self.store.runs_after(&project.id, after.as_ref(), both, PAGE).await?;
+            let mut reading = table.reading.take().unwrap_or_default();
+            for (stamp, run) in &page {
+                reading.keys.see(run);
+                if reading.rows {
+                    table.put(run, stamp.changed_at, &wanted);
+                }
+            }
+            reading.seen += page.len();
+            if (page.len() as i64) < PAGE {
+                table.keys = Some(reading.keys);
+                return Ok(());
+            }
+            if reading.seen >= RUNS_MOST {
+                return Err(too_many());
+            }
+            reading.after = page.into_iter().next_back().map(|(stamp, _)| stamp);
+            table.reading = Some(reading);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Reads the columns that are not there yet.
@@ -295,7 +333,7 @@ impl Service {
                 return Ok(());
             }
             if seen >= RUNS_MOST {
-                return Err(Error::invalid("filters", format!("would look at more than {RUNS_MOST} runs")));
+                return Err(too_many());
             }
             after = page.into_iter().next_back().map(|(stamp, _)| stamp);
             tokio::task::yield_now().await;
@@ -334,6 +372,10 @@ impl Service {
         }
         Ok(())
     }
+}
+
+fn too_many() -> Error {
+    Error::invalid("filters", format!("would look at more than {RUNS_MOST} runs"))
 }
 
 /// Picks some keys of a document for an answer, under their dotted names.
