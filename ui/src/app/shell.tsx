@@ -7,6 +7,7 @@ import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
 import { meQuery, projectsQuery, queuesQuery, readyQuery } from "../api/queries";
 import { Icon } from "../components/icons";
+import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
 import { Failure, Loading } from "../components/view";
 import { watchLinks } from "./ahead";
@@ -125,6 +126,7 @@ function Shell() {
           </Suspense>
         </main>
       </div>
+      <Notices />
       {palette && <Palette onClose={() => setPalette(false)} signOut={signOut} />}
       {help && (
         <Dialog title="Keyboard" name="Keyboard" onClose={() => setHelp(false)}>

@@ -4,6 +4,7 @@ import { useNavigate } from "react-router";
 import { api } from "../../api/client";
 import type { Json, JsonObject, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
+import { say } from "../../components/notice";
 import { Confirm, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 import { ConfigField, useConfig } from "./config-field";
@@ -20,15 +21,17 @@ const numbers: [string, string, string][] = [
 
 /** The queue's layer of the configuration, its templates, limits and retries, and who changed them. */
 export function QueueConfig({ queue }: { queue: Queue }) {
+  // An undone change is another queue to the form.
+  const [undone, setUndone] = useState(0);
   return (
     <div className="columns">
-      <Editor key={queue.id} queue={queue} />
+      <Editor key={`${queue.id} ${undone}`} queue={queue} onUndone={() => setUndone((n) => n + 1)} />
       <QueueHistory queue={queue} />
     </div>
   );
 }
 
-function Editor({ queue }: { queue: Queue }) {
+function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const may = useMay(queue.entity, "admin");
@@ -38,12 +41,19 @@ function Editor({ queue }: { queue: Queue }) {
   const [deleting, setDeleting] = useState(false);
   const path = { entity: queue.entity, queue: queue.name };
 
+  const put = async ({ config, templates, policy, priority }: Pick<Queue, "config" | "templates" | "policy" | "priority">) => {
+    await api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config, templates, policy, priority } });
+    await queries.invalidateQueries({ queryKey: ["queue"] });
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+  };
   const save = useMutation({
-    mutationFn: async (body: { config: JsonObject; templates: object }) =>
-      api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config: body.config as never, templates: body.templates as never, policy: policy as never, priority } }),
-    onSuccess: async () => {
-      await queries.invalidateQueries({ queryKey: ["queue"] });
-      await queries.invalidateQueries({ queryKey: ["queues"] });
+    mutationFn: async (body: { config: JsonObject; templates: object }) => {
+      const before = queue;
+      await put({ config: body.config as never, templates: body.templates as never, policy: policy as never, priority });
+      say(`Saved ${queue.name}. Items that are pushed from now on get it.`, async () => {
+        await put(before);
+        onUndone();
+      });
     },
   });
   const remove = useMutation({
@@ -70,11 +80,6 @@ function Editor({ queue }: { queue: Queue }) {
       }}
     >
       {save.isError && <Failure error={save.error} />}
-      {save.isSuccess && (
-        <div className="banner" data-tone="green" role="status">
-          Saved. Items that are pushed from now on get it.
-        </div>
-      )}
       {!may && <p className="quiet">Only admins of {queue.entity} change a queue.</p>}
       <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
         <ConfigField state={config} target={queue.target} />

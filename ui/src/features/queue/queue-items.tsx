@@ -6,8 +6,10 @@ import type { Item, Queue } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm } from "../../components/parts";
+import { say } from "../../components/notice";
 import { type Column, Rows, useQuietRows, useSelection } from "../../components/rows";
 import { Empty, Failure, More, View } from "../../components/view";
+import { each } from "../../app/each";
 import { count } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
 import { useWhys } from "../item/whys";
@@ -144,6 +146,13 @@ function Bulk({ items, entity, onDone }: { items: Item[]; entity: string; onDone
       );
       const refused = results.find((result) => result.status === "rejected");
       if (refused) throw refused.reason;
+      // What ran has lost what it did; what only waited can be put back.
+      const waited = chosen.filter((item) => item.state === "queued");
+      if (verb === "stop")
+        say(`Stopped ${count(chosen.length, "item")}.`, waited.length === chosen.length ? async () => {
+          await each(waited, async ({ id }) => api.POST("/api/v1/items/{id}/retry", { params: { path: { id } }, body: {} }));
+          await queries.invalidateQueries({ queryKey: ["items"] });
+        } : null);
     },
     onSuccess: onDone,
     onSettled: () => queries.invalidateQueries({ queryKey: ["items"] }),

@@ -9,6 +9,7 @@ import { useCommands } from "../../app/commands";
 import { useMay } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Command, Tabs } from "../../components/parts";
+import { say } from "../../components/notice";
 import { State } from "../../components/state";
 import { Failure, View } from "../../components/view";
 import { LaunchDrawer } from "../launch/launch-drawer";
@@ -93,12 +94,20 @@ function PauseButton({ queue }: { queue: Queue }) {
   const may = useMay(queue.entity, "admin");
   const paused = queue.policy.paused === true || queue.policy.draining === true;
   const path = { entity: queue.entity, queue: queue.name };
+  const refresh = async () => {
+    await queries.invalidateQueries({ queryKey: ["queue"] });
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+  };
   const change = useMutation({
     mutationFn: async () =>
       paused ? api.POST("/api/v1/entities/{entity}/queues/{queue}/resume", { params: { path } }) : api.POST("/api/v1/entities/{entity}/queues/{queue}/pause", { params: { path } }),
     onSuccess: async () => {
-      await queries.invalidateQueries({ queryKey: ["queue"] });
-      await queries.invalidateQueries({ queryKey: ["queues"] });
+      if (!paused)
+        say(`${queue.name} is paused: nothing is handed out, what runs goes on.`, async () => {
+          await api.POST("/api/v1/entities/{entity}/queues/{queue}/resume", { params: { path } });
+          await refresh();
+        });
+      await refresh();
     },
   });
   if (!may) return null;

@@ -5,6 +5,7 @@ import { api } from "../../api/client";
 import { entityQuery } from "../../api/queries";
 import type { Member } from "../../api/types";
 import { useMe } from "../../app/scope";
+import { say } from "../../components/notice";
 import { Rows } from "../../components/rows";
 import { Empty, Failure, View } from "../../components/view";
 import { NewMember, NewService } from "../admin/forms";
@@ -30,10 +31,17 @@ function Team({ name, role }: { name: string; role: string }) {
   const queries = useQueryClient();
   const team = useQuery(entityQuery(name));
   const [making, setMaking] = useState<"member" | "service" | null>(null);
+  const put = async (username: string, next: string) => api.PUT("/api/v1/admin/teams/{team}/members/{username}", { params: { path: { team: name, username } }, body: { role: next as never } });
+  const refresh = async () => queries.invalidateQueries({ queryKey: ["entity", name] });
   const change = useMutation({
-    mutationFn: async ({ username, role: next }: { username: string; role: string }) =>
-      api.PUT("/api/v1/admin/teams/{team}/members/{username}", { params: { path: { team: name, username } }, body: { role: next as never } }),
-    onSettled: () => queries.invalidateQueries({ queryKey: ["entity", name] }),
+    mutationFn: async ({ member, role: next }: { member: Member; role: string }) => {
+      await put(member.username, next);
+      say(`${member.username} is ${next} of ${name} now.`, async () => {
+        await put(member.username, member.role);
+        await refresh();
+      });
+    },
+    onSettled: refresh,
   });
   return (
     <section className="stack" aria-label={name}>
@@ -65,7 +73,7 @@ function Team({ name, role }: { name: string; role: string }) {
                 name: "Role",
                 cell: (member) =>
                   admin ? (
-                    <select className="select" style={{ width: 110 }} aria-label={`Role of ${member.username}`} value={member.role} disabled={change.isPending} onChange={(event) => change.mutate({ username: member.username, role: event.target.value })}>
+                    <select className="select" style={{ width: 110 }} aria-label={`Role of ${member.username}`} value={member.role} disabled={change.isPending} onChange={(event) => change.mutate({ member, role: event.target.value })}>
                       {roles.map((word) => (
                         <option key={word}>{word}</option>
                       ))}
