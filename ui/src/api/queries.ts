@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got, readJson } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Queue, Run, Usage } from "./types";
+import type { Item, Project, Queue, Run, Usage } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -39,6 +39,17 @@ export const projectsQuery = (entity: string) =>
     queryFn: async () =>
       got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query: { limit: 1000 } } })),
     enabled: entity !== "",
+  });
+
+/** The projects of several entities, the newest first. */
+export const projectsOfQuery = (entities: string[]) =>
+  queryOptions({
+    queryKey: ["projects", "of", ...entities],
+    queryFn: async (): Promise<Project[]> => {
+      const pages = await Promise.all(entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query: { limit: 1000 } } }))));
+      return pages.flatMap((page) => page.items).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+    },
+    enabled: entities.length > 0,
   });
 
 /** The queues of several entities, in the order of their names. */

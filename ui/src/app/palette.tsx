@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useNavigate } from "react-router";
-import { projectsQuery, queuesQuery } from "../api/queries";
+import { projectsOfQuery, queuesQuery } from "../api/queries";
 import { copyText } from "../components/parts";
 import { type CommandEntry, rank, useAllCommands } from "./commands";
 import { useScope } from "./scope";
@@ -10,10 +10,10 @@ import { setTheme } from "./theme";
 /** Everything that can be gone to or done, by typing (Ctrl-K). */
 export function Palette({ onClose, signOut }: { onClose: () => void; signOut: () => void }) {
   const navigate = useNavigate();
-  const { entities, one } = useScope();
+  const { entities } = useScope();
   const ofScreen = useAllCommands();
   const queues = useQuery(queuesQuery(entities));
-  const projects = useQuery(projectsQuery(one));
+  const projects = useQuery(projectsOfQuery(entities));
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
   const box = useRef<HTMLDialogElement>(null);
@@ -26,7 +26,7 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
         ([name, to]) => go(name!, to!),
       ),
       ...(queues.data ?? []).map((q) => go(`${q.entity} / ${q.name}`, `/launch/${q.entity}/${q.name}/items`, "Queue")),
-      ...(projects.data?.items ?? []).map((p) => go(`${p.entity} / ${p.name}`, `/${p.entity}/${p.name}`, "Project")),
+      ...(projects.data ?? []).map((p) => go(`${p.entity} / ${p.name}`, `/${p.entity}/${p.name}`, "Project")),
       { name: "Copy link to this page", run: () => void copyText(location.href) },
       { name: "Theme: light", run: () => setTheme("light") },
       { name: "Theme: dark", run: () => setTheme("dark") },

@@ -5,7 +5,7 @@ import { type ReactNode, Suspense, useCallback, useEffect, useState } from "reac
 import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
 import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
-import { meQuery, projectsQuery, queuesQuery, readyQuery } from "../api/queries";
+import { meQuery, projectsOfQuery, queuesQuery, readyQuery } from "../api/queries";
 import { Icon } from "../components/icons";
 import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
@@ -148,9 +148,9 @@ function Shell() {
 
 function Side({ open }: { open: boolean }) {
   const me = useSuspenseQuery(meQuery).data;
-  const { chosen, entities, one } = useScope();
+  const { chosen, entities } = useScope();
   const queues = useQuery(queuesQuery(entities));
-  const projects = useQuery(projectsQuery(one));
+  const projects = useQuery(projectsOfQuery(entities));
   const liveness = useLiveness();
   const ready = useQuery(readyQuery);
   // Queues where something waits and nobody takes it.
@@ -180,8 +180,8 @@ function Side({ open }: { open: boolean }) {
         </NavLink>
         <NavLink to="/projects">Projects</NavLink>
         <div className="sub">
-          {(projects.data?.items ?? []).slice(0, 6).map((project) => (
-            <NavLink key={project.id} to={`/${project.entity}/${project.name}`}>
+          {(projects.data ?? []).slice(0, 6).map((project) => (
+            <NavLink key={project.id} to={`/${project.entity}/${project.name}`} title={`${project.entity}/${project.name}`}>
               <span className="cut">{project.name}</span>
             </NavLink>
           ))}

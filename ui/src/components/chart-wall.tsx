@@ -26,7 +26,7 @@ function useSettled<T>(value: T, settle: (value: T) => void): [T, (next: T) => v
 }
 
 /** Charts of many metrics, grouped by prefix, searched by name; each draws itself when it comes near. */
-export function ChartWall({ keys, runs, stream = "history", first = [] }: { keys: string[]; runs: ChartRun[]; stream?: Stream; first?: React.ReactNode }) {
+export function ChartWall({ keys, runs, stream = "history", tool, first }: { keys: string[]; runs: ChartRun[]; stream?: Stream; tool?: React.ReactNode; first?: React.ReactNode }) {
   const [look, change] = useLook();
   const [all, setAll] = useState<string[]>([]);
   const [text, setText] = useSettled(look.search, (search) => change({ search }));
@@ -63,6 +63,7 @@ export function ChartWall({ keys, runs, stream = "history", first = [] }: { keys
             Whole range
           </button>
         )}
+        {tool}
       </div>
       {first}
       {groups.length === 0 && <p className="quiet">No chart is called that.</p>}

@@ -5,7 +5,7 @@ import { Rows } from "../../components/rows";
 import { State } from "../../components/state";
 import { View } from "../../components/view";
 import { metric } from "../../format/text";
-import { type Metric, metricsOf } from "./metrics";
+import { type Answers, answersOf, type Metric, metricsOf } from "./metrics";
 
 const metricsQuery = queryOptions({
   queryKey: ["metrics"],
@@ -16,6 +16,8 @@ const metricsQuery = queryOptions({
   },
   refetchInterval: 10_000,
 });
+
+const seconds = (value: number | null) => (value === null ? "–" : `${metric(value * 1000)} ms`);
 
 /** Whether the server is well, and what it counts. */
 export function Health() {
@@ -33,16 +35,35 @@ export function Health() {
       </dl>
       <View query={metrics} height={240}>
         {(data) => (
-          <Rows<Metric>
-            name="Metrics"
-            rows={data.metrics.slice(0, 200)}
-            id={(row) => `${row.name}${row.labels}`}
-            columns={[
-              { name: "Metric", cell: (row) => <code>{row.name}</code> },
-              { name: "Of", cell: (row) => <code className="quiet">{row.labels}</code> },
-              { name: "Value", num: true, cell: (row) => metric(row.value) },
-            ]}
-          />
+          <>
+            <h2>Requests</h2>
+            <Rows<Answers>
+              name="Requests"
+              rows={answersOf(data.metrics)}
+              id={(row) => row.status}
+              columns={[
+                { name: "Status", cell: (row) => row.status },
+                { name: "Answered", num: true, cell: (row) => row.count.toLocaleString("en-US") },
+                { name: "Half within", num: true, cell: (row) => seconds(row.median) },
+                { name: "95 % within", num: true, cell: (row) => seconds(row.slow) },
+              ]}
+            />
+            <details>
+              <summary>All that it counts</summary>
+              <div style={{ paddingTop: 8 }}>
+                <Rows<Metric>
+                  name="Metrics"
+                  rows={data.metrics.slice(0, 200)}
+                  id={(row) => `${row.name}${row.labels}`}
+                  columns={[
+                    { name: "Metric", cell: (row) => <code>{row.name}</code> },
+                    { name: "Of", cell: (row) => <code className="quiet">{row.labels}</code> },
+                    { name: "Value", num: true, cell: (row) => metric(row.value) },
+                  ]}
+                />
+              </div>
+            </details>
+          </>
         )}
       </View>
     </>

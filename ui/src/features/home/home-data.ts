@@ -1,6 +1,6 @@
 /** What the home page asks first. */
 import { cache } from "../../api/cache";
-import { firstRunsQuery, itemsQuery, meQuery, projectsQuery, queuesQuery } from "../../api/queries";
+import { firstRunsQuery, itemsQuery, meQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
 import type { Me } from "../../api/types";
 import { type Scope, scopeOf } from "../../app/scope";
 
@@ -10,11 +10,11 @@ export const myItemsQuery = (me: Me, { chosen }: Scope) => itemsQuery({ author: 
 /** How many runs the home page shows. */
 export const RECENT = 12;
 
-/** The caller's newest runs of a project. */
-export const myRunsQuery = (me: Me, entity: string, project: string) => firstRunsQuery(entity, project, { order: "-created_at", filter: JSON.stringify({ username: me.username }) }, RECENT);
+/** The newest runs of a project: the caller's, or everybody's. */
+export const recentRunsQuery = (me: Me | null, entity: string, project: string) => firstRunsQuery(entity, project, { order: "-created_at", ...(me ? { filter: JSON.stringify({ username: me.username }) } : {}) }, RECENT);
 
 export async function homeAhead() {
   const me = await cache.fetchQuery(meQuery);
   const scope = scopeOf(me);
-  await Promise.all([cache.prefetchQuery(queuesQuery(scope.entities)), cache.prefetchInfiniteQuery(myItemsQuery(me, scope)), cache.prefetchQuery(projectsQuery(scope.one))]);
+  await Promise.all([cache.prefetchQuery(queuesQuery(scope.entities)), cache.prefetchInfiniteQuery(myItemsQuery(me, scope)), cache.prefetchQuery(projectsOfQuery(scope.entities))]);
 }

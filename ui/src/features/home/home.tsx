@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
-import { agentsQuery, jobsQuery, projectsQuery, queuesQuery } from "../../api/queries";
-import type { Item, Queue, Run } from "../../api/types";
+import { agentsQuery, jobsQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
+import type { Item, Me, Project, Queue, Run } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
@@ -9,35 +9,35 @@ import { Ago, Command } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
-import { Empty, View } from "../../components/view";
+import { Empty, Loading, View } from "../../components/view";
 import { metric } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
 import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
 import { byWeight, metricKeys } from "../project/run-keys";
 import { isLive, queueState } from "../queue/queue-state";
-import { myItemsQuery, myRunsQuery, RECENT } from "./home-data";
+import { myItemsQuery, RECENT, recentRunsQuery } from "./home-data";
 
 /** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
 export function Component() {
   const me = useMe();
   const scope = useScope();
-  const { entities, one } = scope;
+  const { entities } = scope;
   const [search, change] = useAddress();
   const items = useInfiniteQuery(myItemsQuery(me, scope));
   const queues = useQuery(queuesQuery(entities));
-  const projects = useQuery(projectsQuery(one));
-  const newest = (projects.data?.items ?? []).slice(0, 4);
-  const runs = useQueries({ queries: newest.map((project) => myRunsQuery(me, project.entity, project.name)) });
-  const mine = runs
-    .flatMap((query) => query.data ?? [])
-    .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
-    .slice(0, RECENT);
+  const projects = useQuery(projectsOfQuery(entities));
+  const newest = (projects.data ?? []).filter((project) => project.runs > 0).slice(0, 5);
+  const own = useRecentRuns(me, newest);
+  // Who has none sees what the others did.
+  const others = useRecentRuns(null, own.done && own.runs.length === 0 ? newest : []);
+  const recent = own.runs.length > 0 ? own.runs : others.runs;
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
   const show = (id: string | null) => change((params) => put(params, "item", id));
   // The steps stay until the last one is done: something was launched.
-  const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && mine.length < 3 && runs.every((query) => !query.isPending);
+  const runs = (projects.data ?? []).reduce((sum, project) => sum + project.runs, 0);
+  const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && runs < 3;
 
   return (
     <>
@@ -59,8 +59,8 @@ export function Component() {
                 />
               )}
             </View>
-            <h2>My recent runs</h2>
-            {mine.length === 0 ? <Empty>No run of yours is in {one}&apos;s newest projects.</Empty> : <RecentRuns runs={mine} />}
+            <h2>{own.runs.length > 0 || recent.length === 0 ? "My recent runs" : "Recent runs"}</h2>
+            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recent} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
           </div>
           <div className="stack">
             <h2>Queues</h2>
@@ -93,15 +93,22 @@ function HomeQueues({ queues }: { queues: Queue[] }) {
   );
 }
 
-function RecentRuns({ runs }: { runs: Run[] }) {
+/** The newest runs of some projects, the newest first. */
+function useRecentRuns(me: Me | null, projects: Project[]): { runs: Run[]; done: boolean } {
+  const found = useQueries({ queries: projects.map((project) => recentRunsQuery(me, project.entity, project.name)) });
+  const runs = found.flatMap((query) => query.data ?? []).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+  return { runs: runs.slice(0, RECENT), done: found.every((query) => !query.isPending) };
+}
+
+function RecentRuns({ name, runs }: { name: string; runs: Run[] }) {
   return (
     <Rows<Run>
-      name="My recent runs"
+      name={name}
       rows={runs}
       id={(run) => `${run.project}/${run.id}`}
       columns={[
         { name: "State", cell: (run) => <State state={run.state} /> },
-        { name: "Run", cell: (run) => <Link to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
+        { name: "Run", cell: (run) => <Link className="nowrap" to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
         { name: "Project", cell: (run) => <Link to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
         { name: "Result", num: true, wide: true, cell: (run) => <MainMetric run={run} /> },
         { name: "Began", wide: true, cell: (run) => <Ago time={run.created_at} /> },
@@ -128,10 +135,10 @@ function MainMetric({ run }: { run: Run }) {
 /** Four steps on a new server; each ticks itself off when the server sees it happen. */
 function FirstSteps() {
   const { entities, one } = useScope();
-  const projects = useQuery(projectsQuery(one));
+  const projects = useQuery(projectsOfQuery(entities));
   const agents = useQuery(agentsQuery(entities));
-  const project = projects.data?.items.find((p) => p.runs > 0);
-  const jobs = useQueries({ queries: (projects.data?.items ?? []).slice(0, 4).map((p) => jobsQuery(p.entity, p.name)) });
+  const project = projects.data?.find((p) => p.runs > 0);
+  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, 4).map((p) => jobsQuery(p.entity, p.name)) });
   const job = jobs.flatMap((query) => query.data ?? [])[0];
   const polled = agents.data?.some((agent) => agent.status === "polling");
   const steps: { name: string; done: boolean; command: string }[] = [

@@ -3,10 +3,11 @@ import { type KeyboardEvent, useMemo, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, got, Problem } from "../../api/client";
 import { jobQuery, jobsQuery, jobVersionQuery, jobVersionsQuery, projectsQuery, queuesQuery } from "../../api/queries";
-import type { Item, JobVersion, Json, JsonObject, Plan } from "../../api/types";
+import type { Item, JobVersion, Json, JsonObject, Plan, Queue } from "../../api/types";
 import { useScope } from "../../app/scope";
 import { Copy, Dialog, Field } from "../../components/parts";
 import { Failure, Loading } from "../../components/view";
+import { isLive } from "../queue/queue-state";
 import { parseConfig, type Template, typedValue } from "../queue/templates";
 import { begin, configOf, fieldsOf, launchBody, launchCommand, type LaunchSpec, leaves, partsOf, readEnv, shownValue, wholeOf, withPath } from "./inputs";
 import { InputRow, PasteFrom, PlanView, ProjectField, QueueNote, TemplateRow } from "./launch-fields";
@@ -108,6 +109,13 @@ function OfJob(props: Omit<LaunchProps, "job"> & { title: string; job: JobName }
   return <Form key={one.data.id} {...props} job={job} image={null} version={one.data} versions={versions.data} onVersion={setVersion} draft={draft} onDraft={setDraft} />;
 }
 
+/** The queue that one probably means: of the same entity, and one that an agent serves. */
+function likely(queues: Queue[], owner: string): Queue | undefined {
+  const own = queues.filter((queue) => queue.entity === owner);
+  const served = (queue: Queue) => queue.agents.some((agent) => isLive(agent.status));
+  return own.find(served) ?? own[0] ?? queues.find(served) ?? queues[0];
+}
+
 interface FormProps extends Omit<LaunchProps, "job"> {
   title: string;
   image: string | null;
@@ -142,7 +150,7 @@ function Form(props: FormProps & { job: JobName | null }) {
   const all = useQuery(queuesQuery(entities.includes(owner) ? [...new Set([owner, ...entities])] : entities));
   const [queueKey, setQueueKey] = useState(props.queue ? `${props.queue.entity}/${props.queue.name}` : from ? `${from.entity}/${from.queue}` : "");
   const mine = all.data ?? [];
-  const queue = mine.find((known) => `${known.entity}/${known.name}` === queueKey) ?? (queueKey === "" ? (mine.find((known) => known.entity === owner) ?? mine[0]) : undefined);
+  const queue = mine.find((known) => `${known.entity}/${known.name}` === queueKey) ?? (queueKey === "" ? likely(mine, owner) : undefined);
   const [priority, setPriority] = useState(from?.priority ?? "medium");
   const [project, setProject] = useState(from?.project ?? job?.project ?? "");
   const [name, setName] = useState(from?.name ?? "");

@@ -55,7 +55,7 @@ export function Groups({ entity, project, by, metrics, filter, onOpen }: { entit
                   const found = group.metrics[key];
                   if (!found || found.mean === null || found.mean === undefined) return <span className="quiet">–</span>;
                   return (
-                    <span title={`of ${count(found.count, "run")}`}>
+                    <span className="nowrap" title={`of ${count(found.count, "run")}`}>
                       {metric(found.mean)}{" "}
                       <span className="quiet small">
                         {metric(found.min)} … {metric(found.max)}

@@ -270,19 +270,14 @@ function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked:
         <ChartWall
           keys={metrics}
           runs={lines}
-          first={
-            scatter ? (
-              <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} />
-            ) : (
-              results.length > 0 && (
-                <div>
-                  <button type="button" className="button" onClick={() => write({ x: settings[0] ?? results[0]!, y: results[0]!, logX: false, logY: false })}>
-                    Scatter
-                  </button>
-                </div>
-              )
+          tool={
+            results.length > 0 && (
+              <button type="button" className="button" aria-pressed={scatter !== null} onClick={() => write(scatter ? null : { x: settings[0] ?? results[0]!, y: results[0]!, logX: false, logY: false })}>
+                Scatter
+              </button>
             )
           }
+          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} />}
         />
       )}
     </section>

@@ -20,16 +20,13 @@ export function QueueHistory({ queue }: { queue: Queue }) {
       <View query={history} height={120}>
         {(lines) => <HistoryLines lines={lines} />}
       </View>
-      <p className="quiet small">
-        Made <Ago time={queue.created_at} /> by {queue.created_by}
-      </p>
     </section>
   );
 }
 
 /** Newest first; the newest change is open. */
 export function HistoryLines({ lines }: { lines: QueueHistoryLine[] }) {
-  if (lines.length === 0) return <p className="quiet">Nothing has changed since.</p>;
+  if (lines.length === 0) return <p className="quiet">Nothing is known of its changes.</p>;
   const newest = lines.find((line) => line.changes.length > 0)?.id;
   return (
     <ol className="stack history">

@@ -94,7 +94,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
               name="Items"
               rows={rows}
               id={(item) => item.id}
-              columns={[itemColumns.state, position, starts, itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
+              columns={[itemColumns.state, ...[position, starts].filter((column) => rows.some((item) => column.cell(item) !== "")), itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
               onOpen={(item) => set("item", item.id)}
               open={open}
               selection={selection}

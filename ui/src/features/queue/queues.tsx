@@ -57,12 +57,12 @@ export function Component() {
               id={(queue) => queue.id}
               columns={[
                 { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
-                { name: "Entity", cell: (queue) => queue.entity },
+                { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
                 { name: "Target", wide: true, cell: (queue) => queue.target ?? <span className="quiet">per item</span> },
                 { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
                 { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
                 { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
-                { name: "Agents", wide: true, cell: (queue) => agentsLine(queue) },
+                { name: "Agents", wide: true, cell: (queue) => <span className="nowrap">{agentsLine(queue)}</span> },
                 { name: "Policy", wide: true, cell: (queue) => <span className="quiet small">{policyLine(queue.policy)}</span> },
                 {
                   name: "Open",

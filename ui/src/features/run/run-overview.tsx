@@ -165,7 +165,7 @@ function Attempts({ item: id, onOpen }: { item: string; onOpen: (id: string) => 
               { name: "State", cell: (attempt) => <State state={attempt.state} note={attempt.exit_code ? `exit ${attempt.exit_code}` : null} /> },
               { name: "Agent", wide: true, cell: (attempt) => (attempt.agent ? <Id id={attempt.agent} length={12} /> : "–") },
               { name: "Leased", wide: true, cell: (attempt) => <Ago time={attempt.leased_at} /> },
-              { name: "Phases", cell: (attempt) => <span className="small">{attempt.phases.map((phase) => `${phase.name} ${phase.ended_at ? duration(Date.parse(phase.ended_at) - Date.parse(phase.started_at)) : "…"}`).join(" · ")}</span> },
+              { name: "Phases", cell: (attempt) => <span className="small nowrap">{attempt.phases.map((phase) => `${phase.name} ${phase.ended_at ? duration(Date.parse(phase.ended_at) - Date.parse(phase.started_at)) : "…"}`).join(" · ")}</span> },
               { name: "Cause", wide: true, grow: true, cell: (attempt) => <span className="cut small">{(attempt.reason as { message?: string } | null | undefined)?.message ?? ""}</span> },
             ]}
           />

@@ -75,7 +75,7 @@ function Keys() {
   return (
     <>
       <div className="row">
-        <p className="quiet grow">A key lets a program act as you. Its text is shown once, when it is made.</p>
+        <p className="quiet grow">A key lets a program do all that you may, until it expires or you revoke it. Its text is shown once, when it is made.</p>
         <button type="button" className="button primary" onClick={() => setMaking(true)}>
           New key
         </button>
@@ -89,6 +89,7 @@ function Keys() {
                 <tr>
                   <th>Description</th>
                   <th>Begins with</th>
+                  <th>May</th>
                   <th>Made</th>
                   <th>Expires</th>
                   <th>
@@ -103,6 +104,7 @@ function Keys() {
                     <td>
                       <code>{key.prefix}…</code>
                     </td>
+                    <td title="A key of a person has no scope of its own. The tokens of jobs do: they reach their run, their queue and what the item names.">what you may</td>
                     <td>
                       <Ago time={key.created_at} />
                     </td>
