@@ -264,6 +264,24 @@ describe("queues", () => {
     await visible(page.getByRole("button", { name: "Resume" }));
     await page.getByRole("button", { name: "Resume" }).click();
     await visible(page.getByRole("button", { name: "Pause" }));
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("status", { name: "Notices" }).getByRole("button", { name: "Undo" }).last().click();
+    await visible(page.getByRole("button", { name: "Pause" }));
+  });
+
+  test("a change of a queue is kept with its values and its author, and can be taken back", async () => {
+    await page.goto(`${w.url}/launch/dev/limited/config`);
+    const limit = page.getByRole("spinbutton", { name: "Running at most" });
+    await limit.fill("3");
+    await page.getByRole("button", { name: "Save" }).click();
+    const changes = page.getByRole("region", { name: "Changes" });
+    await visible(changes.getByText("+ policy.max_running = 3"));
+    await visible(changes.getByRole("listitem").filter({ hasText: "dev changed" }).first());
+    await shot(page, "queue-history");
+    expect.soft(await axe(page)).toEqual([]);
+    await page.getByRole("status", { name: "Notices" }).getByRole("button", { name: "Undo" }).click();
+    await visible(changes.getByText("- policy.max_running = 3"));
+    await expect.poll(async () => limit.inputValue(), { timeout: PATIENCE }).toBe("");
   });
 });
 
