@@ -1,4 +1,5 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 import { Link } from "react-router";
 import { agentsQuery, jobsQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
 import type { Item, Me, Project, Queue, Run } from "../../api/types";
@@ -34,6 +35,8 @@ export function Component() {
   const recent = own.runs.length > 0 ? own.runs : others.runs;
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
+  const [text, setText] = useState("");
+  const fits = (...words: (string | null | undefined)[]) => words.join(" ").toLowerCase().includes(text.toLowerCase());
   const show = (id: string | null) => change((params) => put(params, "item", id));
   // The steps stay until the last one is done: something was launched.
   const runs = (projects.data ?? []).reduce((sum, project) => sum + project.runs, 0);
@@ -41,7 +44,9 @@ export function Component() {
 
   return (
     <>
-      <PageHead title="Home" action={<Link className="button primary" to="/launch">Queues</Link>} />
+      <PageHead title="Home" action={<Link className="button primary" to="/launch">Queues</Link>}>
+        <input className="input" style={{ width: 220 }} type="search" data-filter aria-label="Filter" placeholder="Filter  /" value={text} onChange={(event) => setText(event.target.value)} />
+      </PageHead>
       <div className="page-body">
         {isNew && <FirstSteps />}
         <div className="columns">
@@ -51,7 +56,7 @@ export function Component() {
               {() => (
                 <Rows<Item>
                   name="My items"
-                  rows={list}
+                  rows={list.filter((item) => fits(item.job, item.queue, item.state, item.run, item.name))}
                   id={(item) => item.id}
                   columns={[itemColumns.state, itemColumns.job, itemColumns.queue, itemColumns.when, itemColumns.cause]}
                   onOpen={(item) => show(item.id)}
@@ -60,12 +65,12 @@ export function Component() {
               )}
             </View>
             <h2>{own.runs.length > 0 || recent.length === 0 ? "My recent runs" : "Recent runs"}</h2>
-            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recent} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
+            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recent.filter((run) => fits(run.name, run.project, run.state, run.tags.join(" ")))} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
           </div>
           <div className="stack">
             <h2>Queues</h2>
             <View query={queues} height={180} empty={(all) => (all.length === 0 ? <Empty>There is no queue. <Link to="/launch">Create one</Link></Empty> : null)}>
-              {(all) => <HomeQueues queues={all} />}
+              {(all) => <HomeQueues queues={all.filter((queue) => fits(queue.entity, queue.name, queue.target, queueState(queue)))} />}
             </View>
           </div>
         </div>

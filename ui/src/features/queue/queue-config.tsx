@@ -19,6 +19,12 @@ const numbers: [string, string, string][] = [
   ["lost_after_seconds", "Lost after", "seconds of silence of its agent"],
 ];
 
+/** Words between commas; `none` when there is not one. */
+function words<T>(text: string, none: T): string[] | T {
+  const found = text.split(",").map((word) => word.trim()).filter(Boolean);
+  return found.length > 0 ? found : none;
+}
+
 /** The queue's layer of the configuration, its templates, limits and retries, and who changed them. */
 export function QueueConfig({ queue }: { queue: Queue }) {
   // An undone change is another queue to the form.
@@ -93,9 +99,12 @@ function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
           <Field label="Retries" note="attempts after the first">
             {(tie) => <input {...tie} className="input" type="number" min={0} value={retry.max ?? ""} onChange={(event) => setRetry({ max: asNumber(event.target.value) })} />}
           </Field>
+          <Field label="Submitters may set" note="paths of the configuration, such as memory, env; empty: what the target allows">
+            {(tie) => <input {...tie} className="input" defaultValue={((policy.submitter_fields ?? []) as string[]).join(", ")} onBlur={(event) => event.target.value !== event.target.defaultValue && set("submitter_fields", words(event.target.value, undefined))} />}
+          </Field>
           <Field label="Retry on" note="lost, preempted, infrastructure, exit:<code>">
             {(tie) => (
-              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => setRetry({ on: event.target.value.split(",").map((word) => word.trim()).filter(Boolean) })} />
+              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => setRetry({ on: words(event.target.value, []) })} />
             )}
           </Field>
         </div>
