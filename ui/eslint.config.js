@@ -14,6 +14,7 @@ export default ts.config(
       ...hooks.configs["recommended-latest"].rules,
       // Only `src/api` talks to the server.
       "no-restricted-globals": ["error", { name: "fetch", message: "use src/api" }, { name: "EventSource", message: "use src/api" }],
+      "no-restricted-syntax": ["error", { selector: "CallExpression[callee.property.name='localeCompare']", message: "use byName of src/format/text: this makes a collator at each call" }],
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
     },
   },

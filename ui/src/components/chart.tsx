@@ -34,10 +34,12 @@ function useSeen() {
   return { ref, seen };
 }
 
+const clockText = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
 /** How a place on the axis is written. */
 export function xTextOf(axis: XAxis, stream: Stream): (x: number) => string {
   if (stream === "system" || axis === "time") return (x) => duration(x * 1000);
-  if (axis === "clock") return (x) => new Date(x * 1000).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  if (axis === "clock") return (x) => clockText.format(x * 1000);
   return (x) => x.toLocaleString("en-US");
 }
 

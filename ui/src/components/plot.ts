@@ -1,5 +1,6 @@
 /** Series to what is drawn: smoothing, axes, one table of columns. Pure. */
 import type { Series } from "../api/types";
+import { byName } from "../format/text";
 
 /** Steps, seconds since the run began, or the clock on the wall. */
 export type XAxis = "step" | "time" | "clock";
@@ -111,12 +112,12 @@ export function colourOf(project: string, run: string): { colour: string; dash: 
 /** Groups keys by what stands before their first slash; keys without one come first. */
 export function grouped(keys: string[]): [string, string[]][] {
   const groups = new Map<string, string[]>();
-  for (const key of [...keys].sort((a, b) => a.localeCompare(b, "en", { numeric: true }))) {
+  for (const key of [...keys].sort(byName)) {
     const at = key.indexOf("/");
     const group = at > 0 ? key.slice(0, at) : "";
     groups.set(group, [...(groups.get(group) ?? []), key]);
   }
-  return [...groups].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
+  return [...groups].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : byName(a, b)));
 }
 
 /** The keys that a search finds: a regular expression where it is one, a part of the name otherwise. */

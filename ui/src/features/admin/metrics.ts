@@ -1,4 +1,6 @@
 /** The text of `/metrics` as rows, and what a person wants to know of it. Pure. */
+import { byName } from "../../format/text";
+
 export interface Metric {
   name: string;
   labels: string;
@@ -44,5 +46,5 @@ export function answersOf(metrics: Metric[]): Answers[] {
     else if (quantile === "0.5") one.median = value;
     else if (quantile === "0.95") one.slow = value;
   }
-  return [...found.values()].sort((a, b) => a.status.localeCompare(b.status));
+  return [...found.values()].sort((a, b) => byName(a.status, b.status));
 }

@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Link } from "react-router";
 import { agentsQuery, jobsQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
 import type { Item, Me, Project, Queue, Run } from "../../api/types";
@@ -15,7 +15,7 @@ import { metric } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
 import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
-import { byWeight, metricKeys } from "../project/run-keys";
+import { metricKeys, mostTelling } from "../project/run-keys";
 import { isLive, queueState } from "../queue/queue-state";
 import { myItemsQuery, RECENT, recentRunsQuery } from "./home-data";
 
@@ -124,7 +124,7 @@ function RecentRuns({ name, runs }: { name: string; runs: Run[] }) {
 
 /** The most telling number of a summary, with its course. */
 function MainMetric({ run }: { run: Run }) {
-  const name = byWeight(metricKeys([run]))[0];
+  const name = useMemo(() => mostTelling(metricKeys([run])), [run]);
   if (!name) return <span className="quiet">–</span>;
   return (
     <span className="row" style={{ justifyContent: "flex-end" }} title={name}>

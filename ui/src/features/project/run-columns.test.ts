@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../api/types";
 import { defaultColumns, tellingKeys } from "./run-columns";
-import { byWeight, keysToAsk, projectKeys } from "./run-keys";
+import { byWeight, keysToAsk, mostTelling, projectKeys } from "./run-keys";
 
 const keys = projectKeys([
   { key: "summary.grad/norm", kinds: ["number"] },
@@ -15,6 +15,8 @@ const keys = projectKeys([
 
 test("results on held-back data come first", () => {
   expect(byWeight(["grad/norm", "train/loss", "val/loss", "val/accuracy", "layer10", "layer2"])).toEqual(["val/accuracy", "val/loss", "train/loss", "grad/norm", "layer2", "layer10"]);
+  expect(mostTelling(["train/loss", "val/loss", "val/accuracy2", "val/accuracy"])).toBe("val/accuracy");
+  expect(mostTelling([])).toBeUndefined();
   expect(keys.metrics).toEqual(["summary.val/accuracy", "summary.val/loss", "summary.grad/norm"]);
   expect(keys.all).not.toContain("summary._step");
 });

@@ -1,5 +1,6 @@
 /** The keys that runs have: which are metrics, which tell most, which a table asks for. Pure. */
 import type { Run, RunKey } from "../../api/types";
+import { byName } from "../../format/text";
 
 /** The numbers that runs logged, as their summaries name them. */
 export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
@@ -13,7 +14,20 @@ const weight = (key: string) => (/val|eval|test/i.test(key) ? 0 : 4) + (/acc|sco
 
 /** Metrics with the telling ones first. */
 export function byWeight(keys: string[]): string[] {
-  return [...keys].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b, "en", { numeric: true }));
+  return keys
+    .map((key) => ({ key, weight: weight(key) }))
+    .sort((a, b) => a.weight - b.weight || byName(a.key, b.key))
+    .map(({ key }) => key);
+}
+
+/** The metric that tells most. */
+export function mostTelling(keys: string[]): string | undefined {
+  let best: { key: string; weight: number } | undefined;
+  for (const key of keys) {
+    const one = { key, weight: weight(key) };
+    if (!best || one.weight < best.weight || (one.weight === best.weight && byName(key, best.key) < 0)) best = one;
+  }
+  return best?.key;
 }
 
 /** The keys of a project's runs, as columns and charts name them. */

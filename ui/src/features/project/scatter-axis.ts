@@ -1,6 +1,6 @@
 /** The axis of a scatter: numbers on a scale, words side by side. Pure. */
 import { roundTicks } from "../../components/ticks";
-import { metric } from "../../format/text";
+import { byName, metric } from "../../format/text";
 
 export interface ScatterAxis {
   /** Where a value stands; null when it has no place. */
@@ -39,7 +39,7 @@ export function axisOf(values: unknown[], log: boolean, [from, to]: [number, num
 
 function wordAxis(values: unknown[], from: number, to: number): ScatterAxis {
   const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
-  const words = [...new Set(values.map(text))].sort((a, b) => a.localeCompare(b, "en", { numeric: true })).slice(0, WORDS);
+  const words = [...new Set(values.map(text))].sort(byName).slice(0, WORDS);
   const pixel = (index: number) => from + ((index + 0.5) / words.length) * (to - from);
   return {
     place: (value) => {

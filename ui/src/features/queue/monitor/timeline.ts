@@ -1,5 +1,6 @@
 /** Attempts to lanes of a timeline: a lane per agent or GPU, as many rows in it as run at once. Pure. */
 import type { AttemptSpan } from "../../../api/types";
+import { byName } from "../../../format/text";
 
 export interface Placed {
   span: AttemptSpan;
@@ -28,7 +29,7 @@ export function lanesOf(spans: AttemptSpan[], by: LaneBy, now: number): Lane[] {
     for (const name of laneNames(span, by)) found.set(name, [...(found.get(name) ?? []), placed]);
   }
   return [...found]
-    .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
+    .sort(([a], [b]) => byName(a, b))
     .map(([name, all]) => {
       const rows: Placed[][] = [];
       for (const one of all.sort((a, b) => a.begin - b.begin)) {
