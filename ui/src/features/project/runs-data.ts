@@ -35,18 +35,51 @@ export function whichOf(params: URLSearchParams): { order: string; filter?: stri
 /** The columns that somebody chose. */
 export const columnsOf = (params: URLSearchParams): string[] | null => params.get("columns")?.split(",").filter(Boolean) ?? null;
 
-/** The rows of the table. Runs have a thousand keys and tables show ten: the server sends what is shown. */
-export function rowsQuery(entity: string, project: string, params: URLSearchParams, keys: ProjectKeys) {
+/** What the rows of a table are asked for. Without the project's keys: what the columns in the address need, or what was asked
+    for at the last visit; null when neither is there. */
+export function asksOf(name: string, params: URLSearchParams, keys: ProjectKeys | null): string[] | null {
   const scatter = scatterOf(params);
-  const asked = keysToAsk(columnsOf(params), keys, scatter ? [scatter.x, scatter.y] : []);
-  return runsQuery(entity, project, { ...whichOf(params), keys: JSON.stringify(asked) });
+  const more = scatter ? [scatter.x, scatter.y] : [];
+  const columns = columnsOf(params);
+  if (columns || keys) return keysToAsk(columns, keys ?? NONE, more);
+  const last = lastAsked(name);
+  return last && keysToAsk(last, NONE, more);
+}
+
+const NONE: ProjectKeys = { metrics: [], all: [], settings: [] };
+
+/** The rows of the table. Runs have a thousand keys and tables show ten: the server sends what is shown. */
+export const rowsQuery = (entity: string, project: string, params: URLSearchParams, asked: string[]) => runsQuery(entity, project, { ...whichOf(params), keys: JSON.stringify(asked) });
+
+const PLACE = "lanza.asked";
+/** Projects of which it is remembered. */
+const REMEMBERED = 40;
+
+function allAsked(): [name: string, keys: string[]][] {
+  try {
+    const found: unknown = JSON.parse(localStorage.getItem(PLACE) ?? "[]");
+    return Array.isArray(found) ? (found as [string, string[]][]) : [];
+  } catch {
+    return [];
+  }
+}
+
+const lastAsked = (name: string): string[] | null => allAsked().find(([known]) => known === name)?.[1] ?? null;
+
+/** Remembers what a project's default columns need, so that the next visit asks for rows at once. */
+export function rememberAsked(name: string, keys: ProjectKeys) {
+  const asked = keysToAsk(null, keys, []);
+  const others = allAsked().filter(([known]) => known !== name);
+  localStorage.setItem(PLACE, JSON.stringify([[name, asked], ...others].slice(0, REMEMBERED)));
 }
 
 /** Begins a project's runs: rows as soon as the keys are known, and beside them what the first charts draw. */
 export async function runsAhead({ entity = "", project = "" }: Readonly<Record<string, string | undefined>>, params: URLSearchParams) {
   const rows = async () => {
-    const keys = projectKeys(await cache.fetchQuery(runKeysQuery(entity, project)));
-    await cache.prefetchInfiniteQuery(rowsQuery(entity, project, params, keys));
+    const all = cache.fetchQuery(runKeysQuery(entity, project));
+    const name = `${entity}/${project}`;
+    const asked = asksOf(name, params, null) ?? asksOf(name, params, projectKeys(await all)) ?? [];
+    await Promise.all([all, cache.prefetchInfiniteQuery(rowsQuery(entity, project, params, asked))]);
   };
   await Promise.all([params.has("group") ? null : rows(), params.get("view") === "table" ? null : chartsAhead(entity, project, params)]);
 }

@@ -17,7 +17,7 @@ import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, ownKeys } from "./run-filter";
 import { Groups } from "./run-groups";
 import { metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
-import { columnsOf, DRAWN, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
+import { asksOf, columnsOf, DRAWN, rememberAsked, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
 import { columnOf, RunsTable } from "./runs-table";
 import { Scatter } from "./scatter";
 
@@ -58,9 +58,14 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   const keys = useMemo(() => projectKeys(keyList.data ?? []), [keyList.data]);
   // After its start a server reads every document for the keys: rows come without metrics until then.
   const late = useLate(keyList.isPending);
+  const known = keyList.isPending ? null : keys;
+  const asked = asksOf(`${entity}/${project}`, search, known);
+  useEffect(() => {
+    if (known && known.all.length > 0) rememberAsked(`${entity}/${project}`, known);
+  }, [entity, project, known]);
   const query = useInfiniteQuery({
-    ...rowsQuery(entity, project, search, keys),
-    enabled: !keyList.isPending || late,
+    ...rowsQuery(entity, project, search, asked ?? []),
+    enabled: asked !== null || late,
     placeholderData: keepPreviousData,
     refetchInterval: (state) => (state.state.data?.pages.length === 1 ? pollEvery() : false),
   });
@@ -77,7 +82,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
     });
   const chosen = useMemo(() => new Set(runs.filter((run) => picked.ids.has(run.id)).map((run) => run.id)), [runs, picked.ids]);
   const columnKeys = chosenColumns ?? defaultColumns(runs, keys);
-  const known = useMemo(() => suggested(runs, keys), [runs, keys]);
+  const hints = useMemo(() => suggested(runs, keys), [runs, keys]);
   const selected = runs.filter((run) => chosen.has(run.id));
   const by = search.get("group")?.split(",").filter(Boolean) ?? [];
 
@@ -133,14 +138,14 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   return (
     <>
       <div className="row wrap">
-        <FilterBar chips={chips} onChips={setChips} keys={known.keys} values={known.values} />
+        <FilterBar chips={chips} onChips={setChips} keys={hints.keys} values={hints.values} />
         <span className="grow" />
         {fresh > 0 && (
           <button type="button" className="button" onClick={show}>
             {fresh} new
           </button>
         )}
-        <GroupBy by={by} keys={known.settings} onBy={(next) => set((params) => put(params, "group", next.join(",")))} />
+        <GroupBy by={by} keys={hints.settings} onBy={(next) => set((params) => put(params, "group", next.join(",")))} />
         <Bulk runs={selected} entity={entity} onDone={() => picked.change(new Set())} />
         <ColumnPicker
           keys={keys.all}
@@ -152,9 +157,14 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           Charts
         </button>
       </div>
-      <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
-        {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} />} /> : <div className="pane-alone">{table}</div>)}
-      </View>
+      {/* Columns come from the keys: a table that is drawn before them would jump. */}
+      {known === null && !late ? (
+        <Loading height={320} />
+      ) : (
+        <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
+          {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} />} /> : <div className="pane-alone">{table}</div>)}
+        </View>
+      )}
     </>
   );
 }
