@@ -21,6 +21,8 @@ use super::{
 pub(super) struct Known {
     /// Whether the engine was ever asked to make the container.
     asked: HashMap<Handle, bool>,
+    /// Those that the engine may have been asked to start, in this life of the agent or before it.
+    started: HashSet<Handle>,
     /// Those whose processes can be seen from here.
     visible: HashSet<Handle>,
 }
@@ -29,6 +31,19 @@ impl Known {
     /// A start begins; `fresh` when none was tried before this agent began.
     pub(super) fn begin(&mut self, handle: &Handle, fresh: bool) {
         self.asked.entry(handle.clone()).or_insert(!fresh);
+        if !fresh {
+            self.started.insert(handle.clone());
+        }
+    }
+
+    /// The engine is about to be asked to start the container.
+    pub(super) fn ask_to_start(&mut self, handle: &Handle) {
+        self.started.insert(handle.clone());
+    }
+
+    /// Whether the engine may have been asked to start the container before.
+    pub(super) fn may_be_started(&self, handle: &Handle) -> bool {
+        self.started.contains(handle)
     }
 
     /// The engine is about to be asked to make the container.
@@ -46,6 +61,7 @@ impl Known {
     /// Nothing of it is left.
     pub(super) fn forget(&mut self, handle: &Handle) {
         self.asked.remove(handle);
+        self.started.remove(handle);
         self.visible.remove(handle);
     }
 }
