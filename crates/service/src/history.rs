@@ -21,6 +21,8 @@ const BATCH: usize = 16;
 const MOST_SAMPLES: usize = 100_000;
 /// Bytes of console output that one search reads before it answers what it has.
 const SEARCH_BYTES: usize = 32 << 20;
+/// Among how many lines the last one that can be read is looked for.
+const LAST_LINES: usize = 100;
 /// Longest text of a line that a search answers, in characters.
 const MATCH_CHARS: usize = 1_000;
 
@@ -98,7 +100,9 @@ impl Service {
                 let body = String::from_utf8_lossy(body);
                 let skip = part.segment.first_line - part.chunk.first_line;
                 for line in body.split('\n').skip(skip as usize).take(part.segment.line_count as usize) {
-                    if !see(place, line) {
+                    // A line that could not be read when it came keeps its place, and nothing else.
+                    let left_out = line.is_empty() && stream != Stream::Console;
+                    if !left_out && !see(place, line) {
                         return Ok(());
                     }
                     place += 1;
@@ -175,7 +179,9 @@ impl Service {
             return Ok(None);
         }
         let mut last = None;
-        self.read(run, stream, &narrowed(&parts, &[total as usize - 1]), |_, line| {
+        let total = total as usize;
+        let picks: Vec<usize> = (total.saturating_sub(LAST_LINES)..total).collect();
+        self.read(run, stream, &narrowed(&parts, &picks), |_, line| {
             last = Some(line.to_owned());
             true
         })

@@ -29,6 +29,20 @@ pub fn object(text: &str) -> serde_json::Map<String, Value> {
     parse(text).unwrap_or_default()
 }
 
+/// Whether a text is one object as clients write them, which every reader can read.
+pub fn is_object(text: &str) -> bool {
+    /// Nesting that a parser with a stack takes.
+    const DEEPEST: usize = 127;
+    if !text.trim_start().starts_with('{') {
+        return false;
+    }
+    // Only the parser of values minds how deep a document goes, and it is the slower one.
+    if text.bytes().filter(|b| matches!(b, b'{' | b'[')).count() > DEEPEST {
+        return parse::<Value>(text).is_ok();
+    }
+    parse::<IgnoredAny>(text).is_ok()
+}
+
 /// Parses an object and keeps only some of its outermost keys; the values of the others are skipped.
 pub(crate) fn some_of(text: &str, wanted: &HashSet<String>) -> serde_json::Map<String, Value> {
     #[derive(Deserialize)]
@@ -168,6 +182,19 @@ mod tests {
         );
         assert!(parse::<Value>("{").is_err());
         assert!(matches!(quoted(r#"{"c":"NaN"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn an_object_is_told_from_what_no_reader_could_read() {
+        for good in ["{}", r#" {"a":NaN,"b":[{"c":-Infinity}],"d":"{bad"} "#, r#"{"a":"\"NaN"}"#] {
+            assert!(is_object(good), "{good}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+        let wide = format!("{{\"a\":[{}]}}", vec!["[]"; 500].join(","));
+        for bad in ["", "{bad", "{bad}", "[1]", "3", "null", "{} {}", r#"{"a":nan}"#, r#"{"a":1"#, &deep] {
+            assert!(!is_object(bad), "{bad:.20}");
+        }
+        assert!(is_object(&wide));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `POST /files/{entity}/{project}/{run}/file_stream`: metrics, console, summary, liveness, end.
 //!
-//! Bodies are large and frequent. Lines are copied from the request into the chunk that is stored, one after the other,
-//! without being parsed; only their `_step` is looked for.
+//! Bodies are large and frequent. Lines are copied from the request into the chunk that is stored, one after the other;
+//! nothing is built of them, only their `_step` is looked for. A row of metrics that is no JSON object would break every
+//! reader of the run: it is left out, its number stays, and the rows around it are kept.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -23,6 +24,9 @@ use serde_json::json;
 
 use super::{Door, asker::Client, errors::Failed, too_large};
 
+/// Greatest number of a line, which leaves room to count on.
+const LAST_LINE: i64 = u32::MAX as i64 * 1024;
+
 /// The body. What is not named here is of no use to us.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -37,6 +41,20 @@ struct Body {
 struct Files {
     chunks: Vec<NewChunk>,
     summary: Option<String>,
+    /// Rows that cannot be read.
+    left_out: i64,
+}
+
+/// What the lines of a file are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// Texts.
+    #[default]
+    Text,
+    /// JSON objects.
+    Rows,
+    /// JSON objects with a step.
+    Steps,
 }
 
 /// Lines joined by newlines, as they are stored.
@@ -47,7 +65,9 @@ struct Lines {
     steps: Option<(i64, i64)>,
     /// A line has no step that is easy to read.
     stepless: bool,
-    look_for_steps: bool,
+    /// Rows that cannot be read.
+    left_out: i64,
+    kind: Kind,
 }
 
 /// Takes one request of a run's file stream; it is durable when this answers.
@@ -84,6 +104,11 @@ pub(super) async fn file_stream(
     };
     let shared = headers.get("x-wandb-use-async-filestream").is_some_and(|v| v == "true");
     let writer = headers.get("x-wandb-async-client-id").filter(|_| shared).and_then(|v| v.to_str().ok());
+    let left_out = parsed.files.left_out;
+    if left_out > 0 {
+        metrics::counter!("lanza_file_stream_lines_unreadable_total").increment(left_out.unsigned_abs());
+        tracing::warn!(entity, project, run, "{left_out} lines of metrics are no JSON objects and are left out");
+    }
     let post = Post {
         writer: writer.unwrap_or_default().chars().take(128).collect(),
         chunks: parsed.files.chunks,
@@ -92,6 +117,9 @@ pub(super) async fn file_stream(
     };
     let posted = door.service.run_post(&client.actor, (&entity, &project, &run), post).await?;
     let mut answer = json!({ "limits": {} });
+    if left_out > 0 {
+        answer["unreadable_lines"] = json!(left_out);
+    }
     if let Some(code) = exit_code {
         answer["exitcode"] = json!(code);
     }
@@ -136,12 +164,11 @@ impl<'de> Visitor<'de> for FilesVisitor {
                 "wandb-events.jsonl" => Stream::Events,
                 "output.log" => Stream::Console,
                 "wandb-summary.json" => {
-                    let (_, lines) = map.next_value_seed(FileSeed { look_for_steps: false })?;
+                    let (_, lines) = map.next_value_seed(FileSeed { kind: Kind::Rows })?;
                     // The last line is the whole summary.
-                    let start = lines.body.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-                    if lines.count > 0 {
-                        files.summary = Some(String::from_utf8_lossy(&lines.body[start..]).into_owned());
-                    }
+                    files.left_out += lines.left_out;
+                    let last = lines.body.split(|b| *b == b'\n').rfind(|l| !l.is_empty());
+                    files.summary = last.map(|l| String::from_utf8_lossy(l).into_owned());
                     continue;
                 }
                 _ => {
@@ -149,7 +176,13 @@ impl<'de> Visitor<'de> for FilesVisitor {
                     continue;
                 }
             };
-            let (first_line, lines) = map.next_value_seed(FileSeed { look_for_steps: stream == Stream::History })?;
+            let kind = match stream {
+                Stream::History => Kind::Steps,
+                Stream::Events => Kind::Rows,
+                Stream::Console => Kind::Text,
+            };
+            let (first_line, lines) = map.next_value_seed(FileSeed { kind })?;
+            files.left_out += lines.left_out;
             if lines.count > 0 {
                 files.chunks.push(NewChunk {
                     stream,
@@ -166,7 +199,7 @@ impl<'de> Visitor<'de> for FilesVisitor {
 
 /// Reads `{"offset": n, "content": [lines]}`.
 struct FileSeed {
-    look_for_steps: bool,
+    kind: Kind,
 }
 
 impl<'de> DeserializeSeed<'de> for FileSeed {
@@ -186,7 +219,7 @@ impl<'de> Visitor<'de> for FileSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut offset = 0_i64;
-        let mut lines = Lines { look_for_steps: self.look_for_steps, ..Lines::default() };
+        let mut lines = Lines { kind: self.kind, ..Lines::default() };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match key.as_ref() {
                 "offset" => offset = map.next_value()?,
@@ -196,8 +229,9 @@ impl<'de> Visitor<'de> for FileSeed {
                 }
             }
         }
-        if !(0..i64::from(u32::MAX) * 1024).contains(&offset) {
-            return Err(serde::de::Error::custom("offset is a line number"));
+        if !(0..=LAST_LINE).contains(&offset) {
+            let why = format!("offset is the number of a line, from 0 to {LAST_LINE}, and not {offset}");
+            return Err(serde::de::Error::custom(why));
         }
         Ok((offset, lines))
     }
@@ -257,6 +291,10 @@ impl Lines {
             self.body.push(b'\n');
         }
         self.count += 1;
+        if self.kind != Kind::Text && !lenient::is_object(line) {
+            self.left_out += 1;
+            return;
+        }
         let from = self.body.len();
         self.body.extend_from_slice(line.as_bytes());
         // A newline inside of a line would make two of it.
@@ -265,7 +303,7 @@ impl Lines {
                 *byte = b' ';
             }
         }
-        if !self.look_for_steps {
+        if self.kind != Kind::Steps {
             return;
         }
         match lenient::step_of(line) {
@@ -297,6 +335,24 @@ mod tests {
         assert_eq!((history.first_line, history.line_count, history.steps), (7, 2, Some((3, 5))));
         assert_eq!(history.body, b"{\"_step\":3,\"x\":NaN}\n{\"_step\":5}");
         assert_eq!((console.first_line, console.body.as_slice()), (2, &b"a b\nc"[..]));
+    }
+
+    #[test]
+    fn a_row_that_nobody_could_read_leaves_its_place_and_takes_nothing_with_it() {
+        let body: Body = serde_json::from_str(
+            r#"{"files":{"wandb-history.jsonl":{"offset":0,"content":["{\"_step\":1}","{bad","{\"_step\":4}","3",""]},
+                "wandb-events.jsonl":{"offset":0,"content":["{bad}"]},
+                "output.log":{"offset":0,"content":["{bad"]},
+                "wandb-summary.json":{"offset":0,"content":["{\"x\":1}","{bad"]}}}"#,
+        )
+        .expect("a body");
+        assert_eq!(body.files.left_out, 5);
+        assert_eq!(body.files.summary.as_deref(), Some(r#"{"x":1}"#));
+        let [history, events, console] = &body.files.chunks[..] else { panic!("{:?}", body.files.chunks) };
+        assert_eq!(history.body, b"{\"_step\":1}\n\n{\"_step\":4}\n\n");
+        assert_eq!((history.line_count, history.steps), (5, Some((1, 4))));
+        assert_eq!((events.line_count, events.body.as_slice()), (1, &b""[..]));
+        assert_eq!(console.body, b"{bad");
     }
 
     #[test]

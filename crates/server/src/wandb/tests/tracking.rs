@@ -96,6 +96,57 @@ async fn a_run_is_made_streamed_and_read_back() {
 }
 
 #[tokio::test]
+async fn rows_that_nobody_can_read_are_left_out_and_counted() {
+    let home = Home::new().await;
+    home.upsert(json!({ "name": "r1", "project": "p" })).await;
+    let good = [line(0, "\"loss\":0.5"), line(1, "\"loss\":NaN")];
+    let body = json!({ "files": {
+        "wandb-history.jsonl": { "offset": 0, "content": [good[0], "{bad", good[1], "{\"_step\":2,", "7"] },
+        "wandb-summary.json": { "offset": 0, "content": ["{bad"] },
+    } });
+    let (status, answer) = home.stream("r1", &body).await;
+    assert_eq!((status, &answer["unreadable_lines"]), (StatusCode::OK, &json!(4)));
+    let run = home
+        .run(
+            "r1",
+            "history(samples: 9) historyTail historyLineCount summaryMetrics window: history(minStep: 0, maxStep: 9)",
+        )
+        .await;
+    assert_eq!(run["history"], json!(good));
+    assert_eq!(run["window"], json!(good));
+    assert_eq!(run["historyTail"], json!([good[1]]).to_string());
+    // The client goes on where it is.
+    assert_eq!((&run["historyLineCount"], &run["summaryMetrics"]), (&json!(5), &json!("{}")));
+    let (_, answer) = home
+        .stream("r1", &json!({ "files": { "wandb-history.jsonl": { "offset": 5, "content": [line(2, "\"x\":1")] } } }))
+        .await;
+    assert!(answer.get("unreadable_lines").is_none(), "{answer}");
+    assert_eq!(home.run("r1", "history(samples: 9)").await["history"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn a_row_far_behind_the_others_costs_no_more_than_a_row() {
+    let home = Home::new().await;
+    home.upsert(json!({ "name": "r1", "project": "p" })).await;
+    for (offset, row) in [(0, line(0, "\"loss\":1")), (5_000_000, line(7, "\"loss\":2"))] {
+        home.stream("r1", &json!({ "files": { "wandb-history.jsonl": { "offset": offset, "content": [row] } } })).await;
+    }
+    home.stream("r1", &json!({ "complete": true, "exitcode": 0 })).await;
+    let began = std::time::Instant::now();
+    let run = home.run("r1", "history(samples: 9) historyTail historyLineCount historyKeys").await;
+    assert_eq!(run["history"].as_array().map(Vec::len), Some(2), "{run}");
+    assert_eq!(run["historyTail"], json!([line(7, "\"loss\":2")]).to_string());
+    assert_eq!((&run["historyLineCount"], &run["historyKeys"]["lastStep"]), (&json!(5_000_001), &json!(7)));
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    for wrong in [-1_i64, i64::MAX] {
+        let body = json!({ "files": { "wandb-history.jsonl": { "offset": wrong, "content": ["{}"] } } });
+        let (status, answer) = home.stream("r1", &body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer.to_string().contains("offset is the number of a line, from 0 to"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_is_stopped_falls_silent_speaks_again_and_is_deleted() {
     let home = Home::new().await;
     let id = home.upsert(json!({ "name": "r1", "project": "p" })).await["bucket"]["id"].clone();
