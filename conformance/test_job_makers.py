@@ -100,6 +100,22 @@ def test_an_image_is_enough(account, project, script, makes_jobs):
     assert sorted(found["job-host.example_team_tool"]["aliases"]) == ["dev", "latest"]
 
 
+@pytest.mark.parametrize("kind", ["image", "code"])
+def test_the_same_once_more_is_no_new_version_whoever_makes_the_job(
+    account, project, script, environment, makes_jobs, kind
+):
+    """The client's maker, and the server for a run whose client makes none, say the same in different words."""
+    extra = {"WANDB_DISABLE_GIT": "true", **({"WANDB_DOCKER": "host.example/team/tool:dev"} if kind == "image" else {})}
+    text = source(project, body='run.log_code(".", name="mycode")' if kind == "code" else "").replace('id="maker", ', "")
+    script(text, env={**makes_jobs, **extra})
+    (name,) = made(account, project)
+    script(text, env={**environment, **extra, "WANDB_RUN_ID": "again"})
+    reference = wait_until("the second run's job", lambda: account.run(project, "again")["job"], 30)
+    assert reference == f"{account.name}/{project}/{name}:v0"
+    versions = account.rest.items(f"/entities/{account.name}/projects/{project}/jobs/{name}/versions")
+    assert [v["version"] for v in versions] == ["v0"], [v["source"] for v in versions]
+
+
 def test_a_job_of_the_client_runs_on_our_agent(account, project, script, makes_jobs, agent, wandb_cli, tmp_path):
     """Its malformed entry point and runtime are put right on the way."""
     (tmp_path / "requirements.txt").write_text("wandb==0.31.0\n")

@@ -102,21 +102,26 @@ impl Service {
     pub(super) async fn job_write(
         &self,
         actor: &Actor,
-        request: ArtifactRequest,
+        mut request: ArtifactRequest,
         files: Vec<(String, Bytes)>,
     ) -> Result<Made> {
         let (entity, project, name) = (request.entity.clone(), request.project.clone(), request.collection.clone());
-        let before = match self.artifact_project(actor, &entity, &project).await? {
-            Some(found) => match self.collection_find(actor, &found, &name).await? {
-                Some(collection) => {
-                    let newest = self.store.membership_list(&collection.id, None, 1).await?.pop();
-                    newest.map(|m| m.version)
-                }
-                None => None,
-            },
-            None => None,
+        let (mut before, mut equal) = (None, None);
+        if let Some(found) = self.artifact_project(actor, &entity, &project).await?
+            && let Some(collection) = self.collection_find(actor, &found, &name).await?
+        {
+            let newest = self.store.membership_list(&collection.id, None, 1).await?.pop();
+            before = newest.map(|m| m.version);
+            equal = self.job_equal(&collection, &files).await?;
+        }
+        let artifact = match equal {
+            // Announced as what is there, so that aliases and lineage follow as with any repeat.
+            Some(equal) => {
+                (request.digest, request.digest_algorithm) = (equal.digest, equal.digest_algorithm);
+                self.artifact_create(actor, request).await?.artifact
+            }
+            None => self.artifact_write(actor, request, files).await?,
         };
-        let artifact = self.artifact_write(actor, request, files).await?;
         let outcome = match (before, artifact.version) {
             (None, _) => Outcome::Created,
             (Some(before), Some(now)) if now <= before => Outcome::Unchanged,

@@ -3,6 +3,7 @@
 mod code;
 mod create;
 mod diff;
+mod equal;
 mod from_run;
 mod inputs;
 mod learn;
