@@ -19,7 +19,7 @@ use lanza_api::item::Outcome;
 use lanza_model::{Phase, Reason, Target, clock::Time, code, item::Ending};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -106,6 +106,8 @@ pub(crate) struct Attempt {
     resumed: bool,
     /// Set once the server knows that this agent works on the item.
     acknowledged: Arc<AtomicBool>,
+    /// Since when this agent waits for the workload to run.
+    starting_since: Instant,
 }
 
 impl Attempt {
@@ -127,7 +129,8 @@ impl Attempt {
         let (client, agent) = (ctx.client.clone(), state.agent.clone());
         let courier = Courier::new(client, agent, state.lease.clone(), &handle.dir, redactor, !resumed);
         let progress = Progress::new(journal, courier, ctx.clock.clone());
-        Self { ctx, served, handle, intent, progress, predecessors, resumed, acknowledged }
+        let starting_since = Instant::now();
+        Self { ctx, served, handle, intent, progress, predecessors, resumed, acknowledged, starting_since }
     }
 
     /// Carries the attempt to its end.
@@ -247,10 +250,12 @@ impl Attempt {
     /// Starts what was prepared, which may have been tried before, and follows it to its end.
     async fn start_and_follow(&mut self, launch: &Launch) -> Result<Outcome, Cut> {
         self.progress.begin(Phase::Start).await;
+        self.starting_since = Instant::now();
         let mut intent = self.intent.clone();
         let started = tokio::select! {
             biased;
             started = self.start(launch) => started,
+            () = until(self.start_deadline()) => Err(self.too_slow()),
             // A target that is away is tried for a while, which nobody who wants a stop waits for.
             grace = stop_wanted(&mut intent, Duration::MAX) => return self.stop(grace).await,
         };
@@ -326,6 +331,11 @@ impl Attempt {
                 biased;
                 _ = watched.changed() => None,
                 grace = stop_wanted(&mut intent, Duration::MAX) => Some(grace),
+                () = until(self.start_deadline()) => {
+                    let reason = self.too_slow();
+                    self.stop_for_sure(Duration::ZERO).await;
+                    return Ok(self.failed(reason));
+                }
             };
             if let Some(grace) = grace {
                 return self.stop(grace).await;
@@ -374,8 +384,28 @@ impl Attempt {
         }
     }
 
+    /// When a workload that does not run yet has been starting for too long; none once it runs, and without a limit. Times
+    /// of the journal would follow a clock that is set, so an agent that takes a start up gives it the whole time again.
+    fn start_deadline(&self) -> Option<Instant> {
+        let limit = self.ctx.options.start_timeout?;
+        (!self.has_run()).then(|| self.starting_since + limit)
+    }
+
+    fn too_slow(&self) -> Reason {
+        let limit = self.ctx.options.start_timeout.unwrap_or_default().as_secs();
+        let text = format!(
+            "the job was still starting after {limit} s, and its agent waits no longer (`WANDB_LAUNCH_START_TIMEOUT`)"
+        );
+        Reason::new(code::START_TIMEOUT, text)
+    }
+
+    /// Whether the workload has begun to run.
+    fn has_run(&self) -> bool {
+        self.progress.journal.state.phases.iter().any(|p| p.name == Phase::Run)
+    }
+
     async fn running_since(&mut self, since: Time) {
-        if self.progress.journal.state.phases.iter().all(|p| p.name != Phase::Run) {
+        if !self.has_run() {
             self.progress.begin_at(Phase::Run, since).await;
         }
     }
@@ -529,6 +559,14 @@ async fn prepare_patiently(ctx: &Context, progress: &mut Progress, handle: &Hand
             }
             other => return other,
         }
+    }
+}
+
+/// Waits for an instant; for ever without one.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

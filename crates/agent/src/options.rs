@@ -6,6 +6,9 @@ use lanza_model::clock::{Clock, SystemClock};
 
 use crate::launch_config::LaunchConfig;
 
+/// How long a workload may be starting unless somebody says otherwise.
+const START_TIMEOUT: Duration = Duration::from_secs(1800);
+
 /// How many items an agent holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slots {
@@ -83,6 +86,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// Time between TERM and KILL when an item is stopped and nobody said otherwise.
     pub stopped_run_timeout: Duration,
+    /// How long a target may take from being asked for a workload until that runs; none for no limit.
+    pub start_timeout: Option<Duration>,
     /// What it may hand out.
     pub resources: Declared,
     /// How often it says how it goes.
@@ -137,6 +142,7 @@ impl Options {
             max_schedulers: Slots::AtMost(1),
             state_dir: state_dir.into(),
             stopped_run_timeout: Duration::from_secs(60),
+            start_timeout: Some(START_TIMEOUT),
             resources: Declared::default(),
             status_every: Duration::from_secs(300),
             config: LaunchConfig::default(),

@@ -16,6 +16,8 @@ pub(crate) const WANDB_PROJECT: &str = "WANDB_PROJECT";
 pub(crate) const WANDB_CONFIG_DIR: &str = "WANDB_CONFIG_DIR";
 /// How many items an agent runs at once; -1 for no limit. `-j` wins, the config file loses.
 pub(crate) const WANDB_LAUNCH_MAX_JOBS: &str = "WANDB_LAUNCH_MAX_JOBS";
+/// How many seconds an agent gives a job from being started to running, 1800 unless it is set; 0 or less is no limit.
+pub(crate) const WANDB_LAUNCH_START_TIMEOUT: &str = "WANDB_LAUNCH_START_TIMEOUT";
 /// Token that may use the admin API of `lanza server`, before and after there is an admin.
 pub(crate) const LANZA_ADMIN_TOKEN: &str = "LANZA_ADMIN_TOKEN";
 /// What is logged, for instance `info`, `debug` or `lanza_service=debug`. `warn,lanza=info` unless it is set.
@@ -46,6 +48,7 @@ pub(crate) const ALL: &[&str] = &[
     WANDB_PROJECT,
     WANDB_CONFIG_DIR,
     WANDB_LAUNCH_MAX_JOBS,
+    WANDB_LAUNCH_START_TIMEOUT,
     LANZA_ADMIN_TOKEN,
     LANZA_LOG,
     NETRC,

@@ -6,7 +6,7 @@ use lanza_api::{
     Problem,
     agent::{Lease, StopRequest},
 };
-use lanza_model::item::Ending as Ended;
+use lanza_model::{Phase, item::Ending as Ended};
 use serde_json::json;
 
 use super::*;
@@ -181,6 +181,30 @@ fn gated(options: &mut Options, gate: &Path) {
     let mut command = vec!["/bin/sh".to_owned(), "-c".into(), script, "sh".into()];
     command.append(&mut options.supervisor);
     options.supervisor = command;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_that_never_begins_to_run_has_failed_when_its_time_is_up() {
+    let server = FakeServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let (gate, witness) = (state.path().join("gate"), state.path().join("witness"));
+    let mut options = options(&server, state.path());
+    gated(&mut options, &gate);
+    options.start_timeout = Some(Duration::from_secs(1));
+    let agent = Running::start(options);
+    let item = own("slow");
+    server.push(lease(&item, &format!("touch {}", witness.display())));
+    let (outcome, _) = server.outcome(&item).await;
+    let reason = outcome.reason.unwrap();
+    assert_eq!(
+        (outcome.ending, outcome.phase, reason.code.as_str()),
+        (Ended::Failed, Some(Phase::Start), "start_timeout")
+    );
+    assert!(reason.message.contains("1 s"), "{}", reason.message);
+    // What is let go now must not run any more.
+    fs::write(&gate, "").unwrap();
+    agent.end(Control::Drain).await;
+    assert!(!witness.exists() && marked(&item) == 0);
 }
 
 async fn there_is(path: &Path) {

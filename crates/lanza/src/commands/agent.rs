@@ -11,7 +11,7 @@ use super::signals::{Signals, Wish};
 use crate::{
     args,
     config::Config,
-    environment::{WANDB_ENTITY, WANDB_LAUNCH_MAX_JOBS},
+    environment::{WANDB_ENTITY, WANDB_LAUNCH_MAX_JOBS, WANDB_LAUNCH_START_TIMEOUT},
     exit::{self, Failure, Outcome},
     log, output, paths,
 };
@@ -85,7 +85,11 @@ pub(crate) fn options(config: &Config, url: String, key: String, state: PathBuf)
         .and_then(|p| p.to_str().map(str::to_owned))
         .ok_or_else(|| Failure::failed("cannot find the path of this program, which supervises jobs"))?;
     let supervisor = vec![program, "supervise".to_owned()];
-    Ok(Options::new(url, key, state, config.environment.all().clone(), supervisor))
+    let mut options = Options::new(url, key, state, config.environment.all().clone(), supervisor);
+    if let Some(limit) = start_timeout(config)? {
+        options.start_timeout = limit;
+    }
+    Ok(options)
 }
 
 /// Reads the file that is named, or the default one if it is there.
@@ -112,6 +116,16 @@ fn declared(cpus: Option<f64>, memory: Option<&str>, gpus: Option<&str>) -> Resu
         })?),
     };
     Ok(Declared { cpus: cpus.map(|_| read.cpus), memory_bytes: memory.map(|_| read.memory_bytes), gpus })
+}
+
+/// The limit that the variable sets, if it sets one.
+fn start_timeout(config: &Config) -> Result<Option<Option<Duration>>, Failure> {
+    let Some(text) = config.environment.get(WANDB_LAUNCH_START_TIMEOUT) else { return Ok(None) };
+    let seconds: i64 = text.trim().parse().map_err(|_| {
+        let name = WANDB_LAUNCH_START_TIMEOUT;
+        Failure::usage(format!("{name} takes a whole number of seconds, or 0 for no limit, not `{text}`"))
+    })?;
+    Ok(Some(u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs)))
 }
 
 /// The number of jobs at once: the flag, else the variable.
@@ -150,6 +164,14 @@ mod tests {
         let wrong = Config::new(Environment::from([("WANDB_LAUNCH_MAX_JOBS", "many")]));
         assert_eq!(slots(None, &wrong).expect_err("refused").exit, exit::USAGE);
         assert_eq!(slots(Some(-2), &config).expect_err("refused").exit, exit::USAGE);
+    }
+
+    #[test]
+    fn the_start_may_have_another_limit_or_none() {
+        let of = |text: &str| start_timeout(&Config::new(Environment::from([("WANDB_LAUNCH_START_TIMEOUT", text)])));
+        assert_eq!(of("90"), Ok(Some(Some(Duration::from_secs(90)))));
+        assert_eq!((of("0"), of("-5"), of("")), (Ok(Some(None)), Ok(Some(None)), Ok(None)));
+        assert_eq!(of("soon").expect_err("refused").exit, exit::USAGE);
     }
 
     #[test]
