@@ -59,9 +59,21 @@ fn check(what: &str, name: &str, most: usize, extra: &str) -> Result<(), Refused
     Ok(())
 }
 
-/// Checks the name of a user or team: 1 to 64 of letters, digits, `-`, `_`, not a route of the server.
+/// A name that looks like an option could not be typed at a command line.
+fn check_no_option(what: &str, name: &str) -> Result<(), Refused> {
+    if name.starts_with('-') {
+        let name = name.escape_debug();
+        return Err(Refused(format!(
+            "{what} `{name}` begins with `-`, so commands would take it for an option; begin it with a letter or a digit"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the name of a user or team: 1 to 64 of letters, digits, `-`, `_`, the first no `-`, not a route of the server.
 pub fn check_entity(name: &str) -> Result<(), Refused> {
     check("an entity name", name, 64, "-_")?;
+    check_no_option("the entity name", name)?;
     if RESERVED_ENTITIES.contains(&name.to_ascii_lowercase().as_str()) {
         return Err(Refused(format!("`{name}` is reserved, choose another name")));
     }
@@ -82,7 +94,7 @@ pub fn check_project(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Checks the name of a queue: 1 to 64 characters without `/`, `?`, `#`, `%` and control characters.
+/// Checks the name of a queue: 1 to 64 characters without `/`, `?`, `#`, `%` and control characters, the first no `-`.
 pub fn check_queue(name: &str) -> Result<(), Refused> {
     let length = name.chars().count();
     if !(1..=64).contains(&length) || name.trim().is_empty() {
@@ -94,7 +106,7 @@ pub fn check_queue(name: &str) -> Result<(), Refused> {
     if let Some(bad) = name.chars().find(|c| "/\\#?%".contains(*c) || c.is_control()) {
         return Err(Refused(format!("the queue name `{}` contains `{}`", name.escape_debug(), bad.escape_debug())));
     }
-    Ok(())
+    check_no_option("the queue name", name)
 }
 
 /// Checks a run's id: 1 to 128 characters, none of `/ \ # ? % :` (the client refuses the same).
@@ -209,6 +221,10 @@ mod tests {
         assert!(check_entity("ana-maria_2").is_ok());
         assert!(check_entity("a/b").is_err());
         assert!(check_entity("").is_err());
+        for refused in [check_entity("-x"), check_queue("--all")] {
+            assert!(refused.expect_err("an option").to_string().contains("begin it with a letter or a digit"));
+        }
+        assert!(check_entity("x-").is_ok() && check_queue("a -b").is_ok());
     }
 
     #[test]

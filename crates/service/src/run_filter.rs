@@ -425,6 +425,21 @@ pub fn order(text: Option<&str>) -> (Key, bool) {
     }
 }
 
+/// Refuses an order by a key that runs do not have. The wire takes any: clients of other versions may know more keys.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_order(text: Option<&str>) -> Result<()> {
+    for key in text.unwrap_or_default().split(',').map(|k| k.trim().trim_start_matches(['-', '+'])) {
+        if !key.is_empty() && Key::parse(key) == Key::Unknown {
+            let known = "created_at, updated_at, heartbeat_at, duration, name, display_name, state, user, group, job_type, \
+                         sweep, host, commit, tags, notes, `config.KEY` and `summary.KEY`";
+            return Err(Error::invalid("order", format!("`{key}` is no key of runs; the keys are {known}")));
+        }
+    }
+    Ok(())
+}
+
 /// Orders values: numbers before texts, what is missing last in both directions.
 pub fn arrange(a: Option<&Value>, b: Option<&Value>, descending: bool) -> Ordering {
     let missing = |v: Option<&Value>| v.is_none_or(Value::is_null);

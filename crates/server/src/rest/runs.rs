@@ -9,7 +9,9 @@ use lanza_api::{
     List,
     run::{HistoryAnswer, Run, RunAnswer, RunChange, RunFile, RunGroup, RunKey, RunSeriesAnswer},
 };
-use lanza_service::{Actor, Error, run_files::mimetype, run_list::RunQuery, series::SeriesQuery as Wanted};
+use lanza_service::{
+    Actor, Error, run_files::mimetype, run_filter::check_order, run_list::RunQuery, series::SeriesQuery as Wanted,
+};
 use lanza_store::{
     chunks::Stream,
     runs::{Column, Comparison, Condition, Run as Found, RunFields},
@@ -97,6 +99,7 @@ async fn run_list(
 ) -> Answer<Json<List<Run>>> {
     let limit = limit_of(query.limit)?;
     let keys = query.keys.as_deref().map(|k| key_list("keys", Some(k))).transpose()?;
+    check_order(query.order.as_deref())?;
     let project = state.service.project_find(&actor, Some(&entity), &project).await?;
     let wanted = RunQuery {
         order: Some(query.order.unwrap_or_else(|| "-created_at".to_owned())),
