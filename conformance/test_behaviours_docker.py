@@ -112,11 +112,17 @@ def test_options_of_docker_run_reach_the_engine(account, project, agent, push, d
 
 
 def test_an_option_that_docker_run_does_not_have_is_named(account, project, agent, push, docker):
+    """At the launch where it is there to be seen, by the agent where one of its own variables says it."""
     account.queue(project, "docker", config={"volumme": ["/a:/b"]})
+    refused = push(look(), expect=422)
+    assert refused["code"] == "config_refused" and "did you mean `volume`" in refused["message"], refused
+    account.rest.call(
+        "PATCH", f"/api/v1/entities/{account.name}/queues/{project}", expect=200, json={"config": {"memory": "${HOME}"}}
+    )
     agent(project)
     ended = account.ended(push(look()))
     assert (ended["state"], ended["reason"]["code"]) == ("failed", "config_refused")
-    assert "volumme" in ended["reason"]["message"]
+    assert "memory" in ended["reason"]["message"]
 
 
 def test_a_local_image_will_do_where_the_pull_fails(account, project, agent, push, docker):

@@ -292,6 +292,27 @@ def test_an_agent_without_the_docker_command_builds_nothing(
     assert images(docker) == made
 
 
+def test_a_launch_chooses_its_build_among_what_its_agent_allows(account, project, agent, push, docker, config):
+    account.queue(project, "docker")
+    agent(project, options=config(builder={"type": "docker", "base_image": "lanza-test-never-there:1"}))
+    files = {"job.py": "print('as it is')\n", "requirements.txt": f"pebble=={time.time_ns()}\n"}
+    made = images(docker)
+    body = {"builder": {"type": "noop", "base_image": BASE}}
+    item = good(account, push(files, body=body))
+    assert "as it is" in log(account, item["id"]) and "build" not in phases(item) and images(docker) == made
+    assert "the launch wants nothing built" in str(item["warnings"])
+    # Where images go is not a submitter's choice.
+    for block in ({"builder": {"destination": "evil.example/x"}}, {"registry": {"url": "https://evil.example/x"}}):
+        reason = account.ended(push(files, body=block))["reason"]
+        assert reason["code"] == "builder_refused" and "evil.example/x" in reason["message"], reason
+    refused = account.rest.refused(
+        "POST", f"/entities/{account.name}/queues/{project}/items", 422,
+        json={"job": "x", "project": project, "builder": {"credentials": {"username": "u"}}},
+    )  # fmt: skip
+    assert refused["code"] == "builder_refused" and "launch-config.yaml" in refused["message"], refused
+    assert images(docker) == made
+
+
 def free_port(address: str) -> int:
     with socket.socket() as probe:
         probe.bind((address, 0))

@@ -1,5 +1,6 @@
 //! From a lease to something that a target can start: phases `fetch` and `build`.
 
+mod builder;
 mod docker;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,10 @@ use std::{
 };
 
 use lanza_api::{Client, item::Replay};
-use lanza_model::Reason;
+use lanza_model::{
+    Reason,
+    config::{EnvEntry, env_entries},
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -26,7 +29,6 @@ use crate::{
     redact::Redactor,
     state_dir::StateDir,
     target::{Container, Handle, docker::Engine},
-    workload_env::{EnvEntry, entries},
 };
 
 /// Variables of an attempt that another run must not have.
@@ -133,7 +135,7 @@ pub async fn replay(mut options: Options, item: Replay) -> Result<Replayed, Repl
 fn secrets_of(options: &mut Options, layers: [&Map<String, Value>; 2]) -> Vec<String> {
     let mut missing = Vec::new();
     for layer in layers {
-        for entry in entries(layer.get("env").unwrap_or(&Value::Null)).unwrap_or_default() {
+        for entry in env_entries(layer.get("env").unwrap_or(&Value::Null)).unwrap_or_default() {
             let EnvEntry::Value(_, value) = entry else { continue };
             let Some(name) = value.strip_prefix("secret:") else { continue };
             if options.config.lanza.secrets.contains_key(name) {

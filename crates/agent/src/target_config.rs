@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use lanza_api::agent::Lease;
-use lanza_model::{Reason, code, config};
+use lanza_model::{
+    Reason, code,
+    config::{self, EnvEntry, env_entries},
+};
 use serde_json::{Map, Value};
 
-use crate::{
-    launch_config::NamedSecret,
-    workload_env::{EnvEntry, entries},
-};
+use crate::launch_config::NamedSecret;
 
 /// Begins a reference to a secret, `secret:NAME`.
 const SECRET: &str = "secret:";
@@ -59,7 +59,8 @@ pub(crate) fn effective(
     let mut secrets = Vec::new();
     let from_item = item.contains_key("env");
     let layer_env = if from_item { &item } else { &admin };
-    for entry in entries(layer_env.get("env").unwrap_or(&Value::Null)).map_err(|e| refused(format!("env: {e}")))? {
+    let written = layer_env.get("env").unwrap_or(&Value::Null);
+    for entry in env_entries(written).map_err(|why| refused(format!("env: {why}")))? {
         match entry {
             EnvEntry::Value(name, value) => match value.strip_prefix(SECRET) {
                 Some(secret) => {
@@ -114,16 +115,7 @@ fn read(
 
 /// Normalises the option names of a layer and expands its macros.
 fn layer(config: &Map<String, Value>, lookup: &dyn Fn(&str) -> Option<String>) -> Map<String, Value> {
-    config
-        .iter()
-        .map(|(key, value)| {
-            let name = match config::docker_option(key).as_str() {
-                "e" => "env".to_owned(),
-                other => other.to_owned(),
-            };
-            (name, config::expand_macros(value, lookup))
-        })
-        .collect()
+    config.iter().map(|(key, value)| (config::option_name(key), config::expand_macros(value, lookup))).collect()
 }
 
 #[cfg(test)]

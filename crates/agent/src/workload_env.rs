@@ -110,42 +110,6 @@ fn in_chunks(env: &mut BTreeMap<String, String>, name: &str, text: &str) {
     }
 }
 
-/// An entry of a target's `env` option: `NAME=value`, or a name whose value the agent has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EnvEntry {
-    /// Name and value.
-    Value(String, String),
-    /// The agent's own value.
-    FromAgent(String),
-}
-
-/// Reads the `env` option of a target's configuration: a text, a list of texts, or an object.
-pub(crate) fn entries(value: &Value) -> Result<Vec<EnvEntry>, String> {
-    let one = |text: &str| match text.split_once('=') {
-        Some(("", _)) => Err(format!("`{text}` has no name")),
-        Some((name, value)) => Ok(EnvEntry::Value(name.to_owned(), value.to_owned())),
-        None if text.is_empty() => Err("an entry is empty".into()),
-        None => Ok(EnvEntry::FromAgent(text.to_owned())),
-    };
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::String(text) => Ok(vec![one(text)?]),
-        Value::Array(list) => {
-            list.iter().map(|v| v.as_str().ok_or_else(|| format!("`{v}` is not a text")).and_then(one)).collect()
-        }
-        Value::Object(object) => object
-            .iter()
-            .map(|(name, value)| match value {
-                Value::Null => Ok(EnvEntry::FromAgent(name.clone())),
-                Value::String(s) => Ok(EnvEntry::Value(name.clone(), s.clone())),
-                Value::Number(_) | Value::Bool(_) => Ok(EnvEntry::Value(name.clone(), value.to_string())),
-                _ => Err(format!("the value of `{name}` is not a text")),
-            })
-            .collect(),
-        other => Err(format!("takes NAME=VALUE texts, not `{other}`")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -215,15 +179,5 @@ mod tests {
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .into();
         assert_eq!(safe(&agent).into_keys().collect::<Vec<_>>(), ["PATH", "http_proxy"]);
-    }
-
-    #[test]
-    fn env_entries_of_every_spelling() {
-        assert_eq!(
-            entries(&json!(["A=1=2", "B"])).unwrap(),
-            [EnvEntry::Value("A".into(), "1=2".into()), EnvEntry::FromAgent("B".into())]
-        );
-        assert_eq!(entries(&json!({"A": 1})).unwrap(), [EnvEntry::Value("A".into(), "1".into())]);
-        assert!(entries(&json!(["=x"])).is_err() && entries(&json!(3)).is_err());
     }
 }

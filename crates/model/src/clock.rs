@@ -29,6 +29,23 @@ impl Time {
         self.0 - earlier.0
     }
 
+    /// Parses as [`Time::parse`] does.
+    ///
+    /// # Errors
+    /// Why it is no time, a clause that tells what is malformed from what is too late or too early to be kept.
+    pub fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).ok_or_else(|| {
+            // A year that is certainly there shows whether the rest is a time.
+            let elsewhen = text.get(..4).filter(|y| y.bytes().all(|b| b.is_ascii_digit())).and(text.get(4..));
+            if elsewhen.is_some_and(|rest| Self::parse(&format!("2000{rest}")).is_some()) {
+                let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+                format!("`{text}` is out of range: times are from {first:.0} to {last:.0}")
+            } else {
+                format!("`{text}` is not an RFC 3339 time, such as 2026-11-21T22:13:21Z")
+            }
+        })
+    }
+
     /// Parses RFC 3339, or the zone-less form (`2026-11-21T22:13:21.16`, read as UTC) that wandb clients write.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(t) = text.parse::<jiff::Timestamp>() {
@@ -129,5 +146,10 @@ mod tests {
         assert_eq!(Time::parse("2025-11-21T22:13:21.160Z"), Some(t));
         assert_eq!(Time::parse("2025-11-21T22:13:21.16"), Some(t));
         assert_eq!(Time::parse("yesterday"), None);
+        assert_eq!(Time::read("2025-11-21T22:13:21.16"), Ok(t));
+        let why = |text: &str| Time::read(text).expect_err(text);
+        assert!(why("yesterday").contains("is not an RFC 3339 time"));
+        assert!(why("9999-13-01T00:00:00Z").contains("is not an RFC 3339 time"));
+        assert!(why("9999-12-31T23:59:59Z").contains("to 9999-12-30T22:00:00Z"), "{}", why("9999-12-31T23:59:59Z"));
     }
 }

@@ -143,6 +143,14 @@ pub const FIELD_NOT_ALLOWED: Code = Code {
     page: include_str!("../../../docs/errors/LZ0016.md"),
 };
 
+/// A launch asks for a build that it may not choose.
+pub const BUILDER_REFUSED: Code = Code {
+    word: "builder_refused",
+    help: "LZ0169",
+    hint: "Leave the field out, or launch on a queue whose agent builds that way.",
+    page: include_str!("../../../docs/errors/LZ0169.md"),
+};
+
 /// A template variable is wrong.
 pub const TEMPLATE_INVALID: Code = Code {
     word: "template_invalid",
@@ -709,6 +717,7 @@ pub const ALL: &[Code] = &[
     GPU_FAILED,
     DOWNLOAD_REFUSED,
     TOO_MANY_FILES,
+    BUILDER_REFUSED,
 ];
 
 /// Finds a code by its word or by the number of its page, whatever their case.

@@ -4,10 +4,18 @@
 //! submitter's layer: template values and the fields of an allow-list. Both are kept apart; the effective config is the
 //! second merged over the first.
 
+mod env;
+mod submitter;
+mod values;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::target::Target;
+pub use self::{
+    env::{EnvEntry, env_entries},
+    submitter::{check_services, check_submitter_within},
+    values::{NotAllowed, Unusable, check_layers},
+};
 
 /// Merges `over` into `base`: objects by key, lists and scalars replace, null removes nothing and changes nothing.
 pub fn merge(base: &Value, over: &Value) -> Value {
@@ -185,255 +193,16 @@ fn leaves(path: &mut Vec<String>, value: &Value, paths: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Options of `docker run` that a submitter may set, as the stock agent allows them (0.28.2 and later).
-pub const DOCKER_FIELDS: &[&str] = &[
-    "command",
-    "cpu",
-    "cpu-period",
-    "cpu-quota",
-    "cpu-shares",
-    "cpus",
-    "cpuset-cpus",
-    "cpuset-mems",
-    "e",
-    "env",
-    "gpus",
-    "m",
-    "memory",
-    "memory-reservation",
-    "memory-swap",
-    "name",
-    "pids-limit",
-    "platform",
-    "shm-size",
-    "ulimit",
-    "w",
-    "workdir",
-    "builder",
-];
-
-/// Fields and annotations that a submitter's manifest may not hold at any depth.
-const KUBERNETES_REFUSED: &[&str] = &[
-    "securitycontext",
-    "hostpath",
-    "serviceaccounttoken",
-    "hostpid",
-    "hostipc",
-    "hostnetwork",
-    "shareprocessnamespace",
-    "hostusers",
-    "automountserviceaccounttoken",
-    "hostport",
-    "serviceaccount",
-    "serviceaccountname",
-    "mountpropagation",
-    "privileged",
-    "capabilities",
-];
-
-/// A submitter set what only the queue's admin may set.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
-pub struct NotAllowed {
-    /// Dotted path below the target's config.
-    pub field: String,
-    /// Why, as a clause.
-    pub why: String,
-}
-
 /// Returns the spelling under which an option of `docker run` is compared: no leading dashes, lower case, `-` for `_`.
 pub fn docker_option(name: &str) -> String {
     name.trim_start_matches('-').to_ascii_lowercase().replace('_', "-")
 }
 
-/// Checks the submitter's layer against the allow-list of `target`.
-///
-/// # Errors
-/// Every field that is refused.
-pub fn check_submitter(target: Target, args: &Map<String, Value>) -> Result<(), Vec<NotAllowed>> {
-    let mut refused = Vec::new();
-    match target {
-        Target::Docker => {
-            for (key, value) in args {
-                let option = docker_option(key);
-                if !DOCKER_FIELDS.contains(&option.as_str()) {
-                    refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
-                    continue;
-                }
-                check_docker_value(key, &option, value, &mut refused);
-            }
-        }
-        Target::Process => {
-            for (key, value) in args {
-                match docker_option(key).as_str() {
-                    "env" | "e" => check_env(key, value, &mut refused),
-                    "cpus" | "memory" | "gpus" => {}
-                    _ => refused
-                        .push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() }),
-                }
-            }
-        }
-        Target::Kubernetes => walk_manifest("", &Value::Object(args.clone()), &mut refused),
-        Target::Sagemaker => {
-            for key in
-                args.keys().filter(|k| ["rolearn", "role_arn", "vpcconfig"].contains(&k.to_ascii_lowercase().as_str()))
-            {
-                refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
-            }
-        }
-        Target::Vertex => {
-            if let Some(run) = args.get("run").and_then(Value::as_object) {
-                for key in run.keys().filter(|k| ["service_account", "network"].contains(&k.as_str())) {
-                    refused.push(NotAllowed {
-                        field: format!("run.{key}"),
-                        why: "may only be set by the queue's admin".into(),
-                    });
-                }
-            }
-        }
-        Target::Slurm => {
-            const FIELDS: &[&str] = &[
-                "cpus",
-                "cpus-per-task",
-                "mem",
-                "memory",
-                "time",
-                "gres",
-                "gpus",
-                "nodes",
-                "ntasks",
-                "job-name",
-                "env",
-            ];
-            for key in args.keys().filter(|k| !FIELDS.contains(&docker_option(k).as_str())) {
-                refused.push(NotAllowed { field: key.clone(), why: "may only be set by the queue's admin".into() });
-            }
-        }
-    }
-    find_macros("", &Value::Object(args.clone()), &mut refused);
-    if refused.is_empty() { Ok(()) } else { Err(refused) }
-}
-
-/// Checks the submitter's layer against the queue's own list of fields, where its policy has one (`submitter_fields`),
-/// else against the allow-list of `target`. The agent's environment stays out of reach either way.
-///
-/// # Errors
-/// Every field that is refused.
-pub fn check_submitter_within(
-    target: Target,
-    fields: Option<&[String]>,
-    args: &Map<String, Value>,
-) -> Result<(), Vec<NotAllowed>> {
-    let Some(fields) = fields else { return check_submitter(target, args) };
-    let spelled = |path: &str| -> String { path.split('.').map(docker_option).collect::<Vec<_>>().join(".") };
-    let fields: Vec<String> = fields.iter().map(|f| spelled(f)).collect();
-    let args_value = Value::Object(args.clone());
-    let (mut paths, mut refused) = (Vec::new(), Vec::new());
-    leaves(&mut Vec::new(), &args_value, &mut paths);
-    for path in paths {
-        let (path, plain) = (path.join("."), spelled(&path.join(".")));
-        let within = |f: &String| plain == *f || plain.strip_prefix(f.as_str()).is_some_and(|r| r.starts_with('.'));
-        if !fields.iter().any(within) {
-            let known = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
-            refused.push(NotAllowed {
-                field: path,
-                why: format!("may only be set by the queue's admin, who left to others: {known}"),
-            });
-        }
-    }
-    match target {
-        Target::Docker | Target::Process => {
-            for (key, value) in args.iter().filter(|(k, _)| ["env", "e"].contains(&docker_option(k).as_str())) {
-                check_env(key, value, &mut refused);
-            }
-        }
-        // A list that names a whole block does not mean what reaches the machine from within it.
-        Target::Kubernetes => {
-            let mut dangerous = Vec::new();
-            walk_manifest("", &args_value, &mut dangerous);
-            refused.extend(dangerous.into_iter().filter(|d| !fields.contains(&spelled(&d.field))));
-        }
-        _ => {}
-    }
-    find_macros("", &args_value, &mut refused);
-    if refused.is_empty() { Ok(()) } else { Err(refused) }
-}
-
-fn check_docker_value(key: &str, option: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
-    let mut no = |why: &str| refused.push(NotAllowed { field: key.to_owned(), why: why.into() });
-    match (option, value) {
-        ("env" | "e", _) => check_env(key, value, refused),
-        ("builder", Value::Object(_)) | (_, Value::String(_) | Value::Number(_)) => {}
-        ("ulimit", Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_string) => {}
-        (_, Value::Array(_)) => no("does not take a list"),
-        (_, Value::Bool(_)) => no("does not take true or false"),
-        _ => no("takes a text or a number"),
-    }
-}
-
-/// An `env` without a value would hand over the agent's own environment.
-fn check_env(key: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
-    let entries: Vec<String> = match value {
-        Value::String(s) => vec![s.clone()],
-        Value::Array(list) => list.iter().map(|v| v.as_str().unwrap_or_default().to_owned()).collect(),
-        Value::Object(o) if o.values().all(|v| v.is_string() || v.is_number() || v.is_boolean()) => Vec::new(),
-        _ => vec![String::new()],
-    };
-    for entry in entries {
-        if !entry.contains('=') || entry.starts_with('=') {
-            refused.push(NotAllowed {
-                field: key.to_owned(),
-                why: format!(
-                    "`{entry}` has no value of its own; write NAME=VALUE (the agent's environment is not handed out)"
-                ),
-            });
-        }
-    }
-}
-
-fn walk_manifest(path: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
-    match value {
-        Value::Object(o) => {
-            for (key, inner) in o {
-                let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                if KUBERNETES_REFUSED.contains(&key.to_ascii_lowercase().as_str()) && *inner != Value::Bool(false) {
-                    refused
-                        .push(NotAllowed { field: here.clone(), why: "may only be set by the queue's admin".into() });
-                }
-                walk_manifest(&here, inner, refused);
-            }
-        }
-        Value::Array(list) => {
-            for (i, inner) in list.iter().enumerate() {
-                walk_manifest(&format!("{path}[{i}]"), inner, refused);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The macros that every layer may use; any other `${NAME}` would read the agent's environment.
-pub const MACROS: &[&str] = &["project_name", "entity_name", "run_id", "run_name", "image_uri", "author"];
-
-fn find_macros(path: &str, value: &Value, refused: &mut Vec<NotAllowed>) {
-    match value {
-        Value::String(s) => {
-            for name in macro_names(s).filter(|n| !MACROS.contains(n)) {
-                refused.push(NotAllowed {
-                    field: path.to_owned(),
-                    why: format!(
-                        "`${{{name}}}` would read the agent's environment, which only the queue's admin may do"
-                    ),
-                });
-            }
-        }
-        Value::Array(list) => list.iter().for_each(|v| find_macros(path, v, refused)),
-        Value::Object(o) => {
-            for (key, inner) in o {
-                find_macros(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, inner, refused);
-            }
-        }
-        _ => {}
+/// The same for the options of processes and containers, where `e` is short for `env`.
+pub fn option_name(name: &str) -> String {
+    match docker_option(name).as_str() {
+        "e" => "env".to_owned(),
+        _ => docker_option(name),
     }
 }
 
@@ -536,35 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_submitter_cannot_reach_the_machine() {
-        for bad in [
-            json!({"volume": "/:/host"}),
-            json!({"v": ["/:/host"]}),
-            json!({"privileged": true}),
-            json!({"--network": "host"}),
-            json!({"env": ["AWS_SECRET_ACCESS_KEY"]}),
-            json!({"env": "TOKEN"}),
-            json!({"workdir": "${HOME}"}),
-            json!({"cap_add": "ALL"}),
-            json!({"gpus": true}),
-            json!({"cpus": []}),
-        ] {
-            assert!(check_submitter(Target::Docker, &map(bad.clone())).is_err(), "{bad} was accepted");
-        }
-        assert!(
-            check_submitter(
-                Target::Docker,
-                &map(json!({"env": ["A=1"], "gpus": "all", "shm_size": "1g", "name": "${run_id}"}))
-            )
-            .is_ok()
-        );
-        let e =
-            check_submitter(Target::Kubernetes, &map(json!({"spec": {"template": {"spec": {"hostNetwork": true}}}})));
-        assert_eq!(e.expect_err("host network")[0].field, "spec.template.spec.hostNetwork");
-        assert!(check_submitter(Target::Process, &map(json!({"command": "rm"}))).is_err());
-    }
-
-    #[test]
     fn differences_are_named_by_path() {
         let (from, to) =
             (json!({"a": {"x": 1, "y": [1]}, "b": null, "c": 1}), json!({"a": {"x": 2, "y": [1]}, "d": {"e": 1}}));
@@ -577,25 +317,6 @@ mod tests {
                 ("d".to_owned(), json!(null), json!({"e": 1})),
             ]
         );
-    }
-
-    #[test]
-    fn an_admin_narrows_and_widens_what_submitters_set() {
-        let fields = ["memory".to_owned(), "--shm_size".to_owned(), "volume".to_owned(), "env".to_owned()];
-        let check = |args: Value| check_submitter_within(Target::Docker, Some(&fields), &map(args));
-        assert!(check(json!({"memory": "1g", "shm-size": "1g", "volume": "/data:/data", "env": ["A=1"]})).is_ok());
-        let refused = check(json!({"gpus": "all"})).expect_err("narrowed");
-        assert!(refused[0].to_string().contains("gpus: may only be set by the queue's admin"), "{}", refused[0]);
-        assert!(check(json!({"env": ["SECRET"]})).is_err(), "the agent's environment stays out of reach");
-        assert!(check(json!({"volume": "${HOME}:/home"})).is_err());
-        assert!(check_submitter_within(Target::Docker, None, &map(json!({"gpus": "all"}))).is_ok());
-        let pod = |field: &str| json!({"spec": {"template": {"spec": {field: true}}}});
-        let block = ["spec".to_owned()];
-        let check =
-            |fields: &[String], args: Value| check_submitter_within(Target::Kubernetes, Some(fields), &map(args));
-        assert!(check(&block, pod("activeDeadlineSeconds")).is_ok());
-        assert!(check(&block, pod("hostNetwork")).is_err(), "a block does not mean what is dangerous in it");
-        assert!(check(&["spec.template.spec.hostNetwork".to_owned()], pod("hostNetwork")).is_ok());
     }
 
     #[test]

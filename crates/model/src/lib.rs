@@ -4,9 +4,11 @@
 //! how names are formed, when an item may move, how two layers of queue configuration become one, and what a job
 //! file means; nothing here knows of SQL, HTTP or a process.
 
+pub mod builder;
 pub mod clock;
 pub mod code;
 pub mod config;
+pub mod docker;
 pub mod git;
 pub mod id;
 pub mod input;

@@ -160,8 +160,8 @@ fn gpus(value: &Value) -> Option<GpuRequest> {
         Value::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()).map(GpuRequest::Count),
         Value::String(s) => {
             // Docker wants quotes of its own around a list.
-            let s = s.trim().trim_matches('"');
-            if s == "all" {
+            let s = s.trim().trim_matches(['"', '\'']);
+            if s == "all" || s == "-1" {
                 Some(GpuRequest::All)
             } else if let Some(list) = s.strip_prefix("device=") {
                 let names: Vec<String> = list.split(',').map(|n| n.trim().to_owned()).collect();

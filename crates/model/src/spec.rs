@@ -26,6 +26,7 @@ const CLIENT_KEYS: &[&str] = &[
     "sweep_id",
     "queue_entity",
     "builder",
+    "registry",
     "python_version",
     "image_uri",
     "uri",
@@ -176,9 +177,7 @@ impl LaunchSpec {
         let priority = priority(&raw)?;
         let not_before = match text(&raw, "not_before")? {
             None => None,
-            Some(t) => {
-                Some(Time::parse(&t).ok_or_else(|| invalid("not_before", format!("`{t}` is not an RFC 3339 time")))?)
-            }
+            Some(t) => Some(Time::read(&t).map_err(|why| invalid("not_before", why))?),
         };
         let idempotency_key = text(&raw, "idempotency_key")?;
         if idempotency_key.as_ref().is_some_and(|k| k.is_empty() || k.len() > 256) {
@@ -464,6 +463,7 @@ mod tests {
             (json!({"job": "c", "resource_args": {"docker": 1}}), "resource_args.docker"),
             (json!({"job": "c", "run_id": "a/b"}), "run_id"),
             (json!({"job": "c", "rebuild": "yes"}), "rebuild"),
+            (json!({"job": "c", "not_before": "9999-12-31T23:59:59Z"}), "not_before"),
             (json!({"job": 3}), "job"),
         ] {
             assert_eq!(rest(spec).expect_err(field).field, field);

@@ -127,6 +127,13 @@ impl Service {
         if agent.status == "killed" || agent.command != "none" {
             return Ok(None);
         }
+        // Its queues are what people see of it, and what waiting items are explained by.
+        if !self.store.agent_queues(&agent.id).await?.iter().any(|(id, _)| *id == queue.id) {
+            let (agent, queue) = (&agent.name, &queue.name);
+            return Err(Error::conflict(format!(
+                "the agent `{agent}` is not registered for the queue `{queue}`; start it anew with that queue"
+            )));
+        }
         if !self.store.items_waiting(std::slice::from_ref(&queue.id), self.now()).await? {
             return Ok(None);
         }

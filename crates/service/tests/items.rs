@@ -17,7 +17,9 @@ use lanza_model::{
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{Actor, Error, Supervisor, items::WirePush, queues::QueueMode, runs::RunRequest, tasks};
+use lanza_service::{
+    Actor, Error, Supervisor, items::WirePush, queues::QueueMode, runs::RunRequest, stock_agents::StockRegister, tasks,
+};
 use lanza_store::runs::RunFields;
 use serde_json::{Value, json};
 use world::{START, World, held, job};
@@ -272,6 +274,105 @@ async fn what_a_submitter_may_not_set_is_refused_by_field_in_a_team_only() {
     }
     let own = w.service.item_push(&w.ana, "ana", "q", spec, Door::Rest, WirePush::default()).await;
     assert!(own.is_ok(), "in a personal space both layers are the owner's");
+}
+
+#[tokio::test]
+async fn what_an_agent_would_refuse_is_refused_at_the_launch() {
+    let w = World::new().await;
+    let queue = async |name: &str, config: Value| {
+        let (name, target) = (Some(name.to_owned()), Some("docker".into()));
+        let new = NewQueue { name, target, config: config.as_object().cloned(), ..NewQueue::default() };
+        w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    };
+    queue("good", json!({ "ulimit": [], "command": ["a", "b"], "env": { "A": 1 }, "memory": "${SIZE}" })).await;
+    queue("bad", json!({ "volumme": "/a:/b" })).await;
+    let push = async |queue: &str, args: Value, door: Door| {
+        let spec = json!({ "job": "ana/p/job:v0", "project": "p", "resource_args": { "local-container": args } });
+        w.service.item_push(&w.ana, "ana", queue, spec, door, WirePush::default()).await
+    };
+    for good in [json!({}), json!({ "env": { "B": true } }), json!({ "ulimit": [], "privileged": true, "gpus": "all" })]
+    {
+        push("good", good.clone(), Door::Rest).await.expect("accepted");
+    }
+    for (args, field) in [
+        (json!({ "env": true }), "env"),
+        (json!({ "gpus": "some" }), "gpus"),
+        (json!({ "--volumme": "/a:/b" }), "--volumme"),
+        (json!({ "builder": { "base_image": 3 } }), "builder.base_image"),
+        (json!({ "builder": { "accelerator": { "base_image": [] } } }), "builder.accelerator.base_image"),
+    ] {
+        for door in [Door::Rest, Door::Wire] {
+            let refused = push("good", args.clone(), door).await.expect_err("no agent takes it");
+            assert_eq!(refused.code(), code::CONFIG_REFUSED, "{args}");
+            assert!(refused.to_string().starts_with(&format!("resource_args.local-container.{field}: ")), "{refused}");
+        }
+    }
+    let refused = push("bad", json!({}), Door::Rest).await.expect_err("nothing can run there").to_string();
+    assert!(
+        refused.starts_with("queue.config.volumme: ") && refused.contains("until its admin mends that"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_launch_chooses_its_build_and_brings_no_rights_along() {
+    let w = World::new().await;
+    for (name, target) in [("docker", "docker"), ("pods", "kubernetes")] {
+        let new = NewQueue { name: Some(name.into()), target: Some(target.into()), ..NewQueue::default() };
+        w.service.queue_create(&w.ana, "vision", new).await.expect("a queue");
+    }
+    let push = async |queue: &str, more: Value, door: Door| {
+        let mut spec = json!({ "job": "vision/p/job:v0", "project": "p" });
+        spec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        w.service.item_push(&w.ana, "vision", queue, spec, door, WirePush::default()).await
+    };
+    let choice =
+        json!({ "builder": { "type": "noop", "platform": "linux/arm64" }, "registry": { "url": "r.example/x" } });
+    let pushed = push("docker", choice.clone(), Door::Rest).await.expect("a choice");
+    assert_eq!(pushed.item.spec["builder"], choice["builder"], "the agent decides");
+    let pushed = push("q", choice, Door::Rest).await.expect("a choice");
+    assert!(
+        pushed.warnings.iter().any(|w| w.starts_with("`builder` and `registry` are ignored")),
+        "{:?}",
+        pushed.warnings
+    );
+    let mount = json!([{ "config": { "spec": { "volumes": [{ "hostPath": { "path": "/" } }] } } }]);
+    for (queue, more, code) in [
+        ("docker", json!({ "builder": { "credentials": { "username": "u" } } }), code::BUILDER_REFUSED),
+        ("docker", json!({ "builder": { "type": "kaniko" } }), code::BUILDER_REFUSED),
+        ("docker", json!({ "registry": { "password": "x" } }), code::BUILDER_REFUSED),
+        ("pods", json!({ "additional_services": mount }), code::FIELD_NOT_ALLOWED),
+    ] {
+        for door in [Door::Rest, Door::Wire] {
+            let refused = push(queue, more.clone(), door).await.expect_err("a right");
+            assert_eq!(refused.code(), code, "{refused}");
+        }
+    }
+    let service = json!({ "additional_services": [{ "config": { "kind": "Service" } }] });
+    push("pods", service.clone(), Door::Rest).await.expect("a harmless one");
+    let refused = push("docker", service.clone(), Door::Rest).await.expect_err("no Kubernetes");
+    assert_eq!(refused.code(), code::TARGET_MISMATCH);
+    let pushed = push("docker", service, Door::Wire).await.expect("lenient");
+    assert!(pushed.warnings.iter().any(|w| w.contains("additional_services are ignored")), "{:?}", pushed.warnings);
+}
+
+#[tokio::test]
+async fn a_stock_agent_takes_from_its_own_queues_only() {
+    let w = World::new().await;
+    let new = NewQueue { name: Some("other".into()), target: Some("process".into()), ..NewQueue::default() };
+    w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    let (_, own) = w.service.queue_find(&w.ana, "ana", "q").await.expect("the queue");
+    let register = StockRegister {
+        queues: vec![own.id.to_string()],
+        host: "h".into(),
+        version: "wandb@0.31.0".into(),
+        settings: Value::Null,
+    };
+    let agent = w.service.stock_agent_register(&w.ana, "ana", register).await.expect("registered").id.to_string();
+    w.push(job()).await.expect("pushed");
+    let refused = w.service.stock_agent_pop(&w.ana, "ana", "other", &agent).await.expect_err("not its queue");
+    assert!(matches!(refused, Error::Conflict { .. }) && refused.to_string().contains("not registered"), "{refused}");
+    assert!(w.service.stock_agent_pop(&w.ana, "ana", "q", &agent).await.expect("its own").is_some());
 }
 
 #[tokio::test]

@@ -131,11 +131,7 @@ pub(crate) fn of_job(
 
 /// Checks the name of an image to build on: it becomes a line of a Dockerfile.
 pub(crate) fn check_base(name: &str) -> Result<(), Reason> {
-    let plain = !name.starts_with('-') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c));
-    let digest = name.split_once('@').is_none_or(|(_, d)| {
-        d.strip_prefix("sha256:").is_some_and(|h| h.len() == 64 && h.bytes().all(|b| b.is_ascii_hexdigit()))
-    });
-    if plain && digest && !name.is_empty() {
+    if lanza_model::docker::is_image_name(name) {
         return Ok(());
     }
     Err(Reason::new(code::BASE_IMAGE_MISSING, format!("`{}` is not the name of an image", name.escape_debug())))

@@ -11,7 +11,7 @@ use lanza_model::{Phase, Reason, code};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Failed, Job, broken, folders, no_entry_point, wanted_python};
+use super::{Failed, Job, broken, builder::Building, folders, no_entry_point, wanted_python};
 use crate::{
     attempt::Progress,
     build::{
@@ -48,16 +48,12 @@ pub(super) async fn prepare(
     let extra = docker_options::apply(&job.config.options, &mut body)?;
     let engine = ctx.engine.as_ref().ok_or_else(|| Reason::new(code::TARGET_UNAVAILABLE, "there is no Docker here"))?;
     let log = |phase: Phase| handle.dir.join("logs").join(format!("{phase}.log"));
-    let text = |block: &Map<String, Value>, key: &str| {
-        block.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned)
-    };
-    let builder = &ctx.options.config.builder;
-    let platform = extra.platform.clone().or_else(|| text(builder, "platform"));
-    let destination = text(builder, "destination")
-        .or_else(|| text(builder, "uri"))
-        .map(|d| d.strip_prefix("https://").unwrap_or(&d).to_owned());
-    let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), destination)?;
-    let ready = ready(ctx, progress, &images, &job, extra.pull.as_deref()).await;
+    // An image that was made elsewhere is not built, so nothing can be said of that.
+    let said = if job.image.is_some() { Map::new() } else { lease.spec.clone() };
+    let building = Building::of(&ctx.options.config.builder, &ctx.options.environment, &said)?;
+    let platform = extra.platform.clone().or_else(|| building.platform.clone());
+    let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), building.destination.clone())?;
+    let ready = ready(progress, &images, &job, &building, extra.pull.as_deref()).await;
     images.close();
     let Ready { image, mut code, own_command } = ready?;
     let inspected = images.inspect(&image.name).await?;
@@ -141,10 +137,10 @@ struct Ready {
 
 /// Brings, finds or builds the image.
 async fn ready(
-    ctx: &Context,
     progress: &mut Progress,
     images: &Images<'_>,
     job: &Job<'_>,
+    building: &Building,
     pull: Option<&str>,
 ) -> Result<Ready, Failed> {
     let lease = progress.lease().clone();
@@ -157,9 +153,8 @@ async fn ready(
     let (root, _) = folders(Some(&fetched.job), &lease.overrides, job.work)?;
     let given = lease.overrides.get("dockerfile").and_then(Value::as_str);
     let own = dockerfile::of_job(&root, given, fetched.job.dockerfile.as_deref(), &job.command)?;
-    let unbuilding = builds_nothing(ctx);
     if let Some((file, context)) = own {
-        if let Some(why) = unbuilding {
+        if let Some(why) = building.nothing {
             return Err(Reason::new(
                 code::JOB_UNSUPPORTED,
                 format!("the job is built by a Dockerfile (`{}`), and {why}", named(&file, &root)),
@@ -180,8 +175,8 @@ async fn ready(
     }
     let code = Some(Code { from: root.clone(), to: format!("{HOME}/src").into(), owner: None });
     let requirements = Requirements::of_job(&root, fetched.frozen.as_deref());
-    let base = base_image(ctx, fetched, &job.config.builder, &root);
-    let image = if let Some(why) = unbuilding {
+    let base = base_image(fetched, &job.config.builder, building, &root);
+    let image = if let Some(why) = building.nothing {
         nothing_anew(progress, why).await;
         unbuilt(images, progress, &base, why, requirements.is_some()).await?
     } else {
@@ -202,18 +197,6 @@ async fn ready(
     };
     say_environment(progress, &image).await;
     Ok(Ready { image, code, own_command: false })
-}
-
-/// Returns why this agent builds nothing, if that is so.
-fn builds_nothing(ctx: &Context) -> Option<&'static str> {
-    let path = ctx.options.environment.get("PATH").map(String::as_str).unwrap_or_default();
-    match ctx.options.config.builder.get("type").and_then(Value::as_str) {
-        Some("noop") => Some("this agent builds nothing (`builder.type: noop`)"),
-        None if !std::env::split_paths(path).any(|d| d.join("docker").is_file()) => {
-            Some("this agent builds nothing (it has no `docker` command)")
-        }
-        _ => None,
-    }
 }
 
 /// Returns the path of a file of the job as the job knows it.
@@ -321,14 +304,15 @@ async fn pulled(
     })
 }
 
-/// Returns the image to build on: the queue's word, the job's, the agent's, else the plain Python image.
-fn base_image(ctx: &Context, fetched: &Fetched, builder: &Map<String, Value>, root: &Path) -> String {
+/// Returns the image to build on: the word of the target's config, the job's, the launch's and the agent's, else the plain
+/// Python image.
+fn base_image(fetched: &Fetched, builder: &Map<String, Value>, building: &Building, root: &Path) -> String {
     let text = |v: Option<&Value>| v.and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
     let accelerator = builder.get("accelerator").or_else(|| builder.get("cuda")).and_then(|a| a.get("base_image"));
     text(builder.get("base_image"))
         .or_else(|| text(accelerator))
         .or_else(|| fetched.job.base_image.clone())
-        .or_else(|| text(ctx.options.config.builder.get("base_image")))
+        .or_else(|| building.base_image.clone())
         .unwrap_or_else(|| {
             let python = wanted_python(&fetched.job, root);
             format!("python:{}-slim", python.as_deref().unwrap_or("3.12"))

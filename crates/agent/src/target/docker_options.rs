@@ -3,12 +3,14 @@
 //! A queue's config says them by name (`volume`, `shm-size`, one letter where Docker has one); lists repeat an option and
 //! `true` is a bare flag. An option that is not known here is refused by name rather than left out.
 
-use std::collections::HashMap;
-
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, PortBinding, ResourcesUlimits,
 };
-use lanza_model::{Reason, code};
+use lanza_model::{
+    Reason, code,
+    docker::{Flag, Port, Ulimit, port},
+    resources::GpuRequest,
+};
 use serde_json::{Map, Value};
 
 /// What the options say besides the container's settings.
@@ -35,195 +37,115 @@ pub(crate) fn apply(options: &Map<String, Value>, body: &mut ContainerCreateBody
     let mut host = body.host_config.take().unwrap_or_default();
     for (name, value) in options.iter().filter(|(_, v)| !v.is_null()) {
         let option = Flag { name, value };
+        // As the server checked it at the launch.
+        option.check().of(&option)?;
         if !(resources(&option, &mut host)?
             || machine(&option, &mut host)?
             || container(&option, body, &mut host, &mut extra)?)
         {
-            return Err(option.refuse("is not an option of `docker run` that this agent knows"));
+            return Err(refuse(&option, "is not an option of `docker run` that this agent knows"));
         }
     }
     body.host_config = Some(host);
     Ok(extra)
 }
 
-/// One option with its value.
-struct Flag<'a> {
-    name: &'a str,
-    value: &'a Value,
+/// What a reader refuses is told with the option's name.
+trait OrRefuse<T> {
+    fn of(self, o: &Flag<'_>) -> Result<T, Reason>;
 }
 
-impl Flag<'_> {
-    fn refuse(&self, why: &str) -> Reason {
-        Reason::new(code::CONFIG_REFUSED, format!("{}: {why}", self.name))
-    }
-
-    fn texts(&self) -> Result<Vec<String>, Reason> {
-        let one = |v: &Value| match v {
-            Value::String(s) => Ok(s.clone()),
-            Value::Number(n) => Ok(n.to_string()),
-            _ => Err(self.refuse("takes a text")),
-        };
-        match self.value {
-            Value::Array(list) => list.iter().map(one).collect(),
-            other => Ok(vec![one(other)?]),
-        }
-    }
-
-    fn text(&self) -> Result<Option<String>, Reason> {
-        let mut texts = self.texts()?;
-        if texts.len() == 1 { Ok(texts.pop()) } else { Err(self.refuse("takes one value")) }
-    }
-
-    fn flag(&self) -> Result<Option<bool>, Reason> {
-        match self.value {
-            Value::Bool(b) => Ok(Some(*b)),
-            Value::String(s) if s == "true" || s.is_empty() => Ok(Some(true)),
-            Value::String(s) if s == "false" => Ok(Some(false)),
-            _ => Err(self.refuse("takes true or false")),
-        }
-    }
-
-    fn whole(&self) -> Result<Option<i64>, Reason> {
-        let number = self.text()?.and_then(|t| t.trim().parse().ok());
-        number.map(Some).ok_or_else(|| self.refuse("takes a whole number"))
-    }
-
-    fn bytes(&self) -> Result<Option<i64>, Reason> {
-        let number = self.text()?.and_then(|t| bytes(&t));
-        number.map(Some).ok_or_else(|| self.refuse("takes a size, such as `512m` or `2g`"))
-    }
-
-    /// `key=value` texts, or an object.
-    fn pairs(&self) -> Result<HashMap<String, String>, Reason> {
-        if let Value::Object(object) = self.value {
-            let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-            return Ok(object.iter().map(|(k, v)| (k.clone(), text(v))).collect());
-        }
-        let pair = |t: String| match t.split_once('=') {
-            Some((k, v)) => (k.to_owned(), v.to_owned()),
-            None => (t, String::new()),
-        };
-        Ok(self.texts()?.into_iter().map(pair).collect())
+impl<T> OrRefuse<T> for Result<T, String> {
+    fn of(self, o: &Flag<'_>) -> Result<T, Reason> {
+        self.map_err(|why| refuse(o, &why))
     }
 }
 
-/// Reads a size of Docker: a number of bytes, or one with `b`, `k`, `m`, `g`, `t` (and perhaps a `b` or `ib`).
-fn bytes(text: &str) -> Option<i64> {
-    let text = text.trim().to_ascii_lowercase();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].trim_end_matches("ib").trim_end_matches('b') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return None,
-    };
-    if digits == "-1" {
-        return Some(-1);
-    }
-    let number: f64 = digits.trim().parse().ok()?;
-    (number >= 0.0).then(|| (number * f64::from(1u32 << (shift / 2)) * f64::from(1u32 << (shift - shift / 2))) as i64)
+fn refuse(o: &Flag<'_>, why: &str) -> Reason {
+    Reason::new(code::CONFIG_REFUSED, format!("{}: {why}", o.name))
 }
 
 fn resources(o: &Flag<'_>, host: &mut HostConfig) -> Result<bool, Reason> {
     match o.name {
-        "cpus" | "cpu" => {
-            let cpus: Option<f64> = o.text()?.and_then(|t| t.trim().parse().ok()).filter(|c| *c >= 0.0);
-            host.nano_cpus = Some((cpus.ok_or_else(|| o.refuse("takes a number of CPUs"))? * 1e9) as i64);
-        }
-        "cpu-shares" | "c" => host.cpu_shares = o.whole()?,
-        "cpu-period" => host.cpu_period = o.whole()?,
-        "cpu-quota" => host.cpu_quota = o.whole()?,
-        "cpu-rt-period" => host.cpu_realtime_period = o.whole()?,
-        "cpu-rt-runtime" => host.cpu_realtime_runtime = o.whole()?,
-        "cpuset-cpus" => host.cpuset_cpus = o.text()?,
-        "cpuset-mems" => host.cpuset_mems = o.text()?,
-        "m" | "memory" => host.memory = o.bytes()?,
-        "memory-reservation" => host.memory_reservation = o.bytes()?,
-        "memory-swap" => host.memory_swap = o.bytes()?,
-        "memory-swappiness" => host.memory_swappiness = o.whole()?,
-        "shm-size" => host.shm_size = o.bytes()?,
-        "pids-limit" => host.pids_limit = o.whole()?,
-        "oom-kill-disable" => host.oom_kill_disable = o.flag()?,
-        "oom-score-adj" => host.oom_score_adj = o.whole()?,
-        "blkio-weight" => {
-            host.blkio_weight =
-                o.whole()?.map(|w| u16::try_from(w).map_err(|_| o.refuse("is out of range"))).transpose()?;
-        }
+        "cpus" | "cpu" => host.nano_cpus = o.cpus().of(o)?.map(|cpus| (cpus * 1e9) as i64),
+        "cpu-shares" | "c" => host.cpu_shares = o.whole().of(o)?,
+        "cpu-period" => host.cpu_period = o.whole().of(o)?,
+        "cpu-quota" => host.cpu_quota = o.whole().of(o)?,
+        "cpu-rt-period" => host.cpu_realtime_period = o.whole().of(o)?,
+        "cpu-rt-runtime" => host.cpu_realtime_runtime = o.whole().of(o)?,
+        "cpuset-cpus" => host.cpuset_cpus = o.text().of(o)?,
+        "cpuset-mems" => host.cpuset_mems = o.text().of(o)?,
+        "m" | "memory" => host.memory = o.size().of(o)?,
+        "memory-reservation" => host.memory_reservation = o.size().of(o)?,
+        "memory-swap" => host.memory_swap = o.size().of(o)?,
+        "memory-swappiness" => host.memory_swappiness = o.whole().of(o)?,
+        "shm-size" => host.shm_size = o.size().of(o)?,
+        "pids-limit" => host.pids_limit = o.whole().of(o)?,
+        "oom-kill-disable" => host.oom_kill_disable = o.flag().of(o)?,
+        "oom-score-adj" => host.oom_score_adj = o.whole().of(o)?,
+        "blkio-weight" => host.blkio_weight = o.weight().of(o)?,
         "ulimit" => {
-            let limits = o.texts()?.iter().map(|t| ulimit(t)).collect::<Option<Vec<_>>>();
-            host.ulimits = Some(limits.ok_or_else(|| o.refuse("takes NAME=SOFT[:HARD]"))?);
+            let limits = o.ulimits().of(o)?.into_iter();
+            let limit = |l: Ulimit| ResourcesUlimits { name: Some(l.name), soft: Some(l.soft), hard: Some(l.hard) };
+            host.ulimits = Some(limits.map(limit).collect());
         }
-        "gpus" => host.device_requests = Some(vec![gpus(o)?]),
+        "gpus" => host.device_requests = o.gpus().of(o)?.map(|wanted| vec![gpus(wanted)]),
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn ulimit(text: &str) -> Option<ResourcesUlimits> {
-    let (name, limits) = text.split_once('=')?;
-    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-    Some(ResourcesUlimits { name: Some(name.to_owned()), soft: soft.parse().ok(), hard: Some(hard.parse().ok()?) })
-        .filter(|l| l.soft.is_some() && !name.is_empty())
-}
-
-/// `all`, a number, or `device=0,1` (the quotes that a shell needs are taken off).
-fn gpus(o: &Flag<'_>) -> Result<DeviceRequest, Reason> {
-    let text = o.text()?.unwrap_or_default();
-    let text = text.trim_matches(['"', '\'']);
+fn gpus(wanted: GpuRequest) -> DeviceRequest {
     let mut request = DeviceRequest { capabilities: Some(vec![vec!["gpu".to_owned()]]), ..Default::default() };
-    if text == "all" {
-        request.count = Some(-1);
-    } else if let Ok(count) = text.parse() {
-        request.count = Some(count);
-    } else if let Some(devices) = text.strip_prefix("device=") {
-        request.device_ids = Some(devices.split(',').map(str::to_owned).collect());
-    } else {
-        return Err(o.refuse("takes `all`, a number, or `device=0,1`"));
+    match wanted {
+        GpuRequest::All => request.count = Some(-1),
+        GpuRequest::Count(count) => request.count = Some(count.into()),
+        GpuRequest::Devices(names) => request.device_ids = Some(names),
     }
-    Ok(request)
+    request
 }
 
 fn machine(o: &Flag<'_>, host: &mut HostConfig) -> Result<bool, Reason> {
     let add = |list: &mut Option<Vec<String>>, texts: Vec<String>| list.get_or_insert_default().extend(texts);
     match o.name {
-        "v" | "volume" => add(&mut host.binds, o.texts()?),
-        "volumes-from" => host.volumes_from = Some(o.texts()?),
-        "volume-driver" => host.volume_driver = o.text()?,
+        "v" | "volume" => add(&mut host.binds, o.texts().of(o)?),
+        "volumes-from" => host.volumes_from = Some(o.texts().of(o)?),
+        "volume-driver" => host.volume_driver = o.text().of(o)?,
         "tmpfs" => {
-            let mounts = o.texts()?.into_iter().map(|t| match t.split_once(':') {
+            let mounts = o.texts().of(o)?.into_iter().map(|t| match t.split_once(':') {
                 Some((path, options)) => (path.to_owned(), options.to_owned()),
                 None => (t, String::new()),
             });
             host.tmpfs = Some(mounts.collect());
         }
-        "network" | "net" => host.network_mode = o.text()?,
-        "add-host" => add(&mut host.extra_hosts, o.texts()?),
-        "dns" => host.dns = Some(o.texts()?),
-        "dns-search" => host.dns_search = Some(o.texts()?),
-        "dns-opt" | "dns-option" => host.dns_options = Some(o.texts()?),
-        "link" => host.links = Some(o.texts()?),
-        "privileged" => host.privileged = o.flag()?,
-        "cap-add" => host.cap_add = Some(o.texts()?),
-        "cap-drop" => host.cap_drop = Some(o.texts()?),
-        "security-opt" => host.security_opt = Some(o.texts()?),
-        "group-add" => host.group_add = Some(o.texts()?),
-        "device" => host.devices = Some(o.texts()?.iter().map(|t| device(t)).collect()),
-        "device-cgroup-rule" => host.device_cgroup_rules = Some(o.texts()?),
-        "runtime" => host.runtime = o.text()?,
-        "ipc" => host.ipc_mode = o.text()?,
-        "pid" => host.pid_mode = o.text()?,
-        "uts" => host.uts_mode = o.text()?,
-        "userns" => host.userns_mode = o.text()?,
-        "cgroup-parent" => host.cgroup_parent = o.text()?,
-        "init" => host.init = o.flag()?,
-        "read-only" => host.readonly_rootfs = o.flag()?,
-        "sysctl" => host.sysctls = Some(o.pairs()?),
-        "storage-opt" => host.storage_opt = Some(o.pairs()?),
-        "publish-all" => host.publish_all_ports = o.flag()?,
-        "log-driver" => host.log_config.get_or_insert_with(log_config).typ = o.text()?,
-        "log-opt" => host.log_config.get_or_insert_with(log_config).config = Some(o.pairs()?),
+        "network" | "net" => host.network_mode = o.text().of(o)?,
+        "add-host" => add(&mut host.extra_hosts, o.texts().of(o)?),
+        "dns" => host.dns = Some(o.texts().of(o)?),
+        "dns-search" => host.dns_search = Some(o.texts().of(o)?),
+        "dns-opt" | "dns-option" => host.dns_options = Some(o.texts().of(o)?),
+        "link" => host.links = Some(o.texts().of(o)?),
+        "privileged" => host.privileged = o.flag().of(o)?,
+        "cap-add" => host.cap_add = Some(o.texts().of(o)?),
+        "cap-drop" => host.cap_drop = Some(o.texts().of(o)?),
+        "security-opt" => host.security_opt = Some(o.texts().of(o)?),
+        "group-add" => host.group_add = Some(o.texts().of(o)?),
+        "device" => host.devices = Some(o.texts().of(o)?.iter().map(|t| device(t)).collect()),
+        "device-cgroup-rule" => host.device_cgroup_rules = Some(o.texts().of(o)?),
+        "runtime" => host.runtime = o.text().of(o)?,
+        "ipc" => host.ipc_mode = o.text().of(o)?,
+        "pid" => host.pid_mode = o.text().of(o)?,
+        "uts" => host.uts_mode = o.text().of(o)?,
+        "userns" => host.userns_mode = o.text().of(o)?,
+        "cgroup-parent" => host.cgroup_parent = o.text().of(o)?,
+        "init" => host.init = o.flag().of(o)?,
+        "read-only" => host.readonly_rootfs = o.flag().of(o)?,
+        "sysctl" => host.sysctls = Some(o.pairs().of(o)?.into_iter().collect()),
+        "storage-opt" => host.storage_opt = Some(o.pairs().of(o)?.into_iter().collect()),
+        "publish-all" => host.publish_all_ports = o.flag().of(o)?,
+        "log-driver" => host.log_config.get_or_insert_with(log_config).typ = o.text().of(o)?,
+        "log-opt" => {
+            host.log_config.get_or_insert_with(log_config).config = Some(o.pairs().of(o)?.into_iter().collect());
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -252,59 +174,37 @@ fn container(
     extra: &mut Extra,
 ) -> Result<bool, Reason> {
     match o.name {
-        "name" => extra.name = o.text()?,
-        "platform" => extra.platform = o.text()?,
-        "pull" => {
-            extra.pull = o.text()?;
-            if !matches!(extra.pull.as_deref(), Some("always" | "missing" | "never")) {
-                return Err(o.refuse("is none of always, missing, never"));
-            }
-        }
-        "entrypoint" => extra.entrypoint = o.text()?,
+        "name" => extra.name = o.text().of(o)?,
+        "platform" => extra.platform = o.text().of(o)?,
+        "pull" => extra.pull = o.pull().of(o)?,
+        "entrypoint" => extra.entrypoint = o.text().of(o)?,
         "command" => {
             extra.command = match o.value {
                 Value::String(s) => s.split_whitespace().map(str::to_owned).collect(),
-                _ => o.texts()?,
+                _ => o.texts().of(o)?,
             };
         }
-        "w" | "workdir" => body.working_dir = o.text()?,
-        "u" | "user" => body.user = o.text()?,
-        "h" | "hostname" => body.hostname = o.text()?,
-        "domainname" => body.domainname = o.text()?,
-        "l" | "label" => body.labels.get_or_insert_default().extend(o.pairs()?),
-        "t" | "tty" => body.tty = o.flag()?,
-        "stop-signal" => body.stop_signal = o.text()?,
-        "expose" => body.exposed_ports = Some(o.texts()?.into_iter().map(|p| port(&p)).collect()),
+        "w" | "workdir" => body.working_dir = o.text().of(o)?,
+        "u" | "user" => body.user = o.text().of(o)?,
+        "h" | "hostname" => body.hostname = o.text().of(o)?,
+        "domainname" => body.domainname = o.text().of(o)?,
+        "l" | "label" => body.labels.get_or_insert_default().extend(o.pairs().of(o)?),
+        "t" | "tty" => body.tty = o.flag().of(o)?,
+        "stop-signal" => body.stop_signal = o.text().of(o)?,
+        "expose" => body.exposed_ports = Some(o.texts().of(o)?.into_iter().map(|p| port(&p)).collect()),
         "p" | "publish" => publish(o, body, host)?,
         // What the agent does anyway, or what has no meaning without a terminal.
-        "rm" | "d" | "detach" | "i" | "interactive" | "it" | "stop-timeout" | "restart" => {
-            if o.name == "restart" && !matches!(o.value.as_str(), Some("no")) {
-                return Err(o.refuse("is the agent's business; set a retry policy on the queue"));
-            }
-        }
+        "rm" | "d" | "detach" | "i" | "interactive" | "it" | "stop-timeout" | "restart" => {}
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-fn port(text: &str) -> String {
-    if text.contains('/') { text.to_owned() } else { format!("{text}/tcp") }
-}
-
 fn publish(o: &Flag<'_>, body: &mut ContainerCreateBody, host: &mut HostConfig) -> Result<(), Reason> {
-    for text in o.texts()? {
-        let parts: Vec<&str> = text.rsplitn(3, ':').collect();
-        let (inside, on_host, address) = match parts.as_slice() {
-            [inside] => (*inside, None, None),
-            [inside, on_host] => (*inside, Some(*on_host), None),
-            [inside, on_host, address] => (*inside, Some(*on_host), Some(*address)),
-            _ => return Err(o.refuse("takes [[ADDRESS:]PORT:]PORT")),
-        };
-        let inside = port(inside);
+    for Port { inside, on_host, address } in o.ports().of(o)? {
         body.exposed_ports.get_or_insert_default().push(inside.clone());
-        let binding = PortBinding { host_ip: address.map(str::to_owned), host_port: on_host.map(str::to_owned) };
         let bindings = host.port_bindings.get_or_insert_default().entry(inside).or_default();
-        bindings.get_or_insert_default().push(binding);
+        bindings.get_or_insert_default().push(PortBinding { host_ip: address, host_port: on_host });
     }
     Ok(())
 }
@@ -363,10 +263,30 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        for (text, size) in [("1", 1), ("1k", 1024), ("2MB", 2 << 20), ("1gib", 1 << 30), ("-1", -1), ("3t", 3 << 40)] {
-            assert_eq!(bytes(text), Some(size), "{text}");
+    fn what_the_server_takes_at_the_launch_reaches_the_engine() {
+        let values = [
+            json!("x"),
+            json!("1"),
+            json!("1g"),
+            json!("no"),
+            json!("all"),
+            json!("a=1:2"),
+            json!("8080"),
+            json!(""),
+            json!(2),
+            json!(0.5),
+            json!(true),
+            json!([]),
+            json!(["1"]),
+            json!(["a", "b"]),
+            json!({"a": "b"}),
+        ];
+        for name in lanza_model::docker::names() {
+            for value in &values {
+                let checked = Flag { name, value }.check();
+                let applied = of(json!({ name: value })).map(drop).map_err(|r| r.message);
+                assert_eq!(applied, checked.map_err(|why| format!("{name}: {why}")), "{name} {value}");
+            }
         }
-        assert_eq!((bytes("x"), bytes("1q"), bytes("-5m")), (None, None, None));
     }
 }

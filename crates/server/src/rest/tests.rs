@@ -327,6 +327,7 @@ async fn the_admin_token_makes_users_and_refuses_bad_ones() {
     assert_eq!(make(json!({ "username": "other", "api_key": key })).await.0, 409);
     assert_eq!(make(json!({ "username": "other", "api_key": "short" })).await.0, 422);
     assert_eq!(make(json!({ "username": "graphql" })).await.0, 422);
+    assert_eq!(make(json!({ "username": "-x" })).await.0, 422);
     assert_eq!(make(json!({ "username": "x", "shoe_size": 42 })).await.0, 422);
     let (status, _) = house.ask("GET", "/api/v1/me", Some(&key), None).await;
     assert_eq!(status, 200);
@@ -348,6 +349,9 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         (json!({ "job": "x", "prioritty": "high" }), 422, "spec_invalid"),
         (json!({ "job": "x", "author": "eve" }), 422, "spec_invalid"),
         (json!({ "job": "x", "resource": "abacus" }), 422, "spec_invalid"),
+        (json!({ "job": "x", "not_before": "9999-12-31T23:59:59Z" }), 422, "spec_invalid"),
+        (json!({ "job": "x", "resource_args": { "process": { "env": 3 } } }), 422, "config_refused"),
+        (json!({ "job": "x", "builder": { "secret-name": "x" } }), 422, "builder_refused"),
         (json!({ "job": "x", "resource": "docker" }), 422, "target_mismatch"),
         (json!({ "docker": { "docker_image": "y" } }), 422, "target_mismatch"),
         (json!({ "job": "x", "resource_args": { "kubernetes": { "cpus": 3 } } }), 422, "target_mismatch"),
@@ -357,6 +361,24 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         let (got, answer) = house.ask("POST", items, ana, Some(&body)).await;
         assert_eq!((got.as_u16(), answer["code"].as_str()), (status, Some(code)), "{body}: {answer}");
         assert!(answer["message"].as_str().is_some_and(|m| !m.is_empty()) && answer["help"] != "", "{answer}");
+    }
+    let own = format!("/api/v1/items/{}", house.item);
+    let runs = "/api/v1/entities/vision/projects/p/runs";
+    let queue = json!({ "name": "-x", "target": "process" });
+    for (method, path, body) in [
+        ("POST", format!("{own}/retry"), Some(json!({ "rebuid": true }))),
+        ("POST", format!("{own}/stop"), Some(json!({ "grace": 1 }))),
+        ("POST", "/api/v1/entities/vision/queues".to_owned(), Some(queue)),
+        ("GET", format!("{runs}?order=bogus"), None),
+        ("GET", format!("{runs}?order=-created_at,%2Bbogus"), None),
+    ] {
+        let (got, answer) = house.ask(method, &path, ana, body.as_ref()).await;
+        assert_eq!((got.as_u16(), answer["code"].as_str()), (422, Some("invalid")), "{method} {path}: {answer}");
+        let message = answer["message"].as_str().expect("a message");
+        assert!(["rebuid", "grace", "-x", "bogus"].iter().any(|word| message.contains(word)), "{message}");
+    }
+    for order in ["-created_at", "%2Bsummary.loss", "", "duration"] {
+        assert_eq!(house.ask("GET", &format!("{runs}?order={order}"), ana, None).await.0, 200, "{order}");
     }
     let (status, answer) =
         house.ask("POST", "/api/v1/entities/vision/queues/nope/items", ana, Some(&json!({ "job": "x" }))).await;

@@ -2,6 +2,7 @@
 
 mod follow;
 mod from_job;
+mod layers;
 mod push;
 mod view;
 mod why;

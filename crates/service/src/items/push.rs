@@ -14,6 +14,7 @@ use lanza_model::{
 use lanza_store::{accounts::Entity, items::Item, queues::Queue};
 use serde_json::{Map, Value, json};
 
+use super::layers;
 use crate::{
     Actor, Error, Result, Service,
     agents::status_of,
@@ -226,13 +227,11 @@ impl Service {
         let policy = Policy::lenient(&queue.policy);
         // In a personal space both layers are the owner's.
         if entity.team || !self.layer_is_owners(actor, &spec).await? {
-            let fields = policy.submitter_fields.as_deref();
-            config::check_submitter_within(target, fields, &spec.resource_args).map_err(|refused| Error::Invalid {
-                field: format!("resource_args.{}.{}", target.wire_name(), refused[0].field),
-                why: refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-                code: code::FIELD_NOT_ALLOWED,
-            })?;
+            layers::submitter_check(&spec, target, policy.submitter_fields.as_deref())?;
         }
+        layers::values_check(&queue, &spec, target, &queue_config)?;
+        layers::services_fit(&spec, &queue, target, door, &mut warnings)?;
+        layers::builder_check(&spec, &queue, target, &mut warnings)?;
         let resources = resources_of(&spec, &effective(&queue_config, &spec.resource_args), door, &mut warnings)?;
         let priority = Self::priority_of(&queue, &spec, wire.priority, &mut warnings)?;
         let mut checked = Checked {

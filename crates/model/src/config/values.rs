@@ -1,0 +1,156 @@
+//! What the values of a configuration must be, whoever wrote them: what an agent could not use is told at the launch.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{Layer, env_entries, merge, option_name};
+use crate::{
+    docker::{Flag, is_image_name},
+    target::Target,
+};
+
+/// A field of a layer is not to be set, or not in this way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct NotAllowed {
+    /// Dotted path below the target's config.
+    pub field: String,
+    /// Why, as a clause.
+    pub why: String,
+}
+
+impl NotAllowed {
+    pub(crate) fn new(field: &str, why: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), why: why.into() }
+    }
+
+    pub(crate) fn of_admin(field: &str) -> Self {
+        Self::new(field, "may only be set by the queue's admin")
+    }
+}
+
+/// A value of the effective configuration that no agent can use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// Who wrote it: the queue or the launch.
+    pub layer: Layer,
+    /// Which, and why.
+    pub what: NotAllowed,
+}
+
+/// Lists what an agent would refuse of a launch's configuration: the queue's layer, templates filled, and the launch's
+/// over it. A value with a macro in it is the agent's to look at, who fills it.
+pub fn check_layers(target: Target, queue: &Map<String, Value>, item: &Map<String, Value>) -> Vec<Unusable> {
+    // By the names under which the agent lays one over the other.
+    let mut effective: BTreeMap<String, (Layer, &str, Value)> = BTreeMap::new();
+    for (layer, config) in [(Layer::Queue, queue), (Layer::Launch, item)] {
+        for (key, value) in config.iter().filter(|(_, v)| !v.is_null()) {
+            let merged = match effective.get(&option_name(key)) {
+                Some((_, _, below)) => merge(below, value),
+                None => value.clone(),
+            };
+            effective.insert(option_name(key), (layer, key, merged));
+        }
+    }
+    effective
+        .into_values()
+        .flat_map(|(layer, key, value)| {
+            check_value(target, key, &value).into_iter().map(move |what| Unusable { layer, what })
+        })
+        .collect()
+}
+
+fn check_value(target: Target, key: &str, value: &Value) -> Option<NotAllowed> {
+    if value.is_null() {
+        return None;
+    }
+    let option = option_name(key);
+    let read = match (target, option.as_str()) {
+        (_, "builder") => return check_builder(key, value),
+        _ if has_macro(value) => Ok(()),
+        (Target::Docker | Target::Process, "env") => env_entries(value).map(drop),
+        (Target::Docker, name) => Flag { name, value }.check(),
+        _ => Ok(()),
+    };
+    read.err().map(|why| NotAllowed::new(key, why))
+}
+
+/// The block `builder` of a target's config: images to build on.
+fn check_builder(key: &str, value: &Value) -> Option<NotAllowed> {
+    let Value::Object(block) = value else { return Some(NotAllowed::new(key, "takes keys and values")) };
+    let image = |path: String, value: Option<&Value>| match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) if name.is_empty() || name.contains("${") || is_image_name(name) => None,
+        Some(Value::String(name)) => {
+            Some(NotAllowed::new(&path, format!("`{}` is not the name of an image", name.escape_debug())))
+        }
+        Some(other) => Some(NotAllowed::new(&path, format!("takes the name of an image, not `{other}`"))),
+    };
+    image(format!("{key}.base_image"), block.get("base_image")).or_else(|| {
+        ["accelerator", "cuda"].iter().find_map(|inner| match block.get(*inner) {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(o)) => image(format!("{key}.{inner}.base_image"), o.get("base_image")),
+            Some(_) => Some(NotAllowed::new(&format!("{key}.{inner}"), "takes keys and values")),
+        })
+    })
+}
+
+fn has_macro(value: &Value) -> bool {
+    match value {
+        Value::String(s) => s.contains("${"),
+        Value::Array(list) => list.iter().any(has_macro),
+        Value::Object(o) => o.values().any(has_macro),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(target: Target, queue: Value, item: Value) -> Vec<(Layer, String)> {
+        let map = |v: Value| v.as_object().expect("an object").clone();
+        check_layers(target, &map(queue), &map(item)).into_iter().map(|u| (u.layer, u.what.field)).collect()
+    }
+
+    #[test]
+    fn what_no_agent_can_use_is_named_with_its_layer() {
+        let queue = json!({"volumme": "/a:/b", "memory": "lots", "cpus": "${CPUS}", "env": ["A", "B=1"], "x": null});
+        let item = json!({"--Memory": "1g", "gpus": true, "env": 3});
+        assert_eq!(
+            found(Target::Docker, queue, item),
+            [(Layer::Launch, "env".into()), (Layer::Launch, "gpus".into()), (Layer::Queue, "volumme".into())]
+        );
+        assert_eq!(
+            found(Target::Process, json!({"env": true, "volumme": 1}), json!({})),
+            [(Layer::Queue, "env".into())]
+        );
+        for wrong in [json!({"cpus": [1, 2]}), json!({"gpus": true}), json!({"env": [1]}), json!({"workdir": {}})] {
+            assert_eq!(found(Target::Docker, json!({}), wrong.clone()).len(), 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn base_images_are_names() {
+        for (builder, field) in [
+            (json!({"base_image": 3}), "builder.base_image"),
+            (json!({"base_image": ["a"]}), "builder.base_image"),
+            (json!({"base_image": "a b"}), "builder.base_image"),
+            (json!({"accelerator": {"base_image": true}}), "builder.accelerator.base_image"),
+            (json!({"cuda": {"base_image": {}}}), "builder.cuda.base_image"),
+            (json!({"cuda": "x"}), "builder.cuda"),
+            (json!(["x"]), "builder"),
+        ] {
+            for target in [Target::Docker, Target::Kubernetes] {
+                let builder = json!({ "builder": builder });
+                assert_eq!(found(target, json!({}), builder.clone()), [(Layer::Launch, field.to_owned())], "{builder}");
+            }
+        }
+        let good =
+            json!({"builder": {"base_image": "${REGISTRY}/a:1", "cuda": null, "accelerator": {"base_image": ""}}});
+        assert_eq!(found(Target::Docker, good, json!({})), []);
+    }
+}
