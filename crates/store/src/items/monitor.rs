@@ -1,6 +1,9 @@
 //! How a queue did in a window of time, summed up by the database.
 //!
-//! All of it walks the index of a queue's items by their ends: what had ended before the window is never looked at.
+//! All of it walks the index of a queue's items by their ends, which holds what is counted: what had ended before the window is
+//! never looked at, and the items themselves are read where they are shown.
+
+use std::fmt::Write as _;
 
 use lanza_model::{
     Reason,
@@ -122,6 +125,13 @@ pub struct JobRun {
     pub ms: Option<i64>,
 }
 
+/// More than the slices of any window, and than the states.
+const SLICES: i64 = 1 << 18;
+const STATES: i64 = 8;
+
+/// Finds what has not ended by another index than that of the ends.
+pub(super) const NOT_ENDED: &str = "state IN ('queued', 'leased', 'running')";
+
 fn state(row: &AnyRow) -> Result<StateName> {
     let word = row.text("state")?;
     legal("state", StateName::parse(&word), &word)
@@ -137,22 +147,26 @@ impl Store {
     /// Groups a queue's items that were there between `since` and `until` by when they came, were taken and ended, in
     /// slices of `width_ms`.
     pub async fn queue_fates(&self, queue: &QueueId, since: Time, until: Time, width_ms: i64) -> Result<Vec<Fate>> {
-        let slice = |column: &str| format!("CASE WHEN {column} < $2 THEN -1 ELSE ({column} - $2) / $4 END");
+        let slice = |column: &str| format!("CASE WHEN {column} < $2 THEN 0 ELSE ({column} - $2) / $4 + 1 END");
+        let mut states = String::new();
+        for (n, state) in StateName::ALL.iter().enumerate() {
+            let _ = write!(states, " WHEN '{}' THEN {n}", state.as_str());
+        }
+        // One number for all four is grouped several times faster than the four.
         let part = |ended: &str, which: &str| {
             format!(
-                "SELECT {} AS pushed, CASE WHEN leased_at IS NULL OR leased_at >= $3 THEN NULL ELSE {} END AS leased, \
-                 {ended} AS ended, state FROM items \
+                "SELECT (({} * {SLICES} + CASE WHEN leased_at IS NULL OR leased_at >= $3 THEN 0 ELSE {} + 1 END) \
+                 * {SLICES} + {ended}) * {STATES} + CASE state{states} END AS fate FROM items \
                  WHERE queue_id = $1 AND {which} AND created_at < $3 AND deleted = 0",
                 slice("created_at"),
                 slice("leased_at"),
             )
         };
         let sql = format!(
-            "SELECT pushed, leased, ended, state, COUNT(*) AS n FROM ({} UNION ALL {} UNION ALL {}) AS f \
-             GROUP BY pushed, leased, ended, state",
-            part("(ended_at - $2) / $4", "ended_at >= $2 AND ended_at < $3"),
-            part("CAST(NULL AS BIGINT)", "ended_at >= $3"),
-            part("CAST(NULL AS BIGINT)", "ended_at IS NULL"),
+            "SELECT fate, COUNT(*) AS n FROM ({} UNION ALL {} UNION ALL {}) AS f GROUP BY fate",
+            part("(ended_at - $2) / $4 + 1", "ended_at >= $2 AND ended_at < $3"),
+            part("0", "ended_at >= $3"),
+            part("0", NOT_ENDED),
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(queue.as_str())
@@ -163,11 +177,13 @@ impl Store {
             .await?;
         rows.iter()
             .map(|row| {
+                let fate = row.int("fate")?;
+                let place = |n: i64| fate / STATES / SLICES.pow(n as u32) % SLICES;
                 Ok(Fate {
-                    pushed: row.int("pushed")?,
-                    leased: row.maybe_int("leased")?,
-                    ended: row.maybe_int("ended")?,
-                    state: state(row)?,
+                    pushed: place(2) - 1,
+                    leased: Some(place(1) - 2).filter(|n| *n > -2),
+                    ended: Some(place(0) - 1).filter(|n| *n > -1),
+                    state: StateName::ALL[(fate % STATES) as usize],
                     items: row.int("n")?,
                 })
             })
@@ -176,16 +192,14 @@ impl Store {
 
     /// Says how long a queue's items took, the shortest first, each time rounded so that there are few different ones.
     pub async fn queue_took(&self, queue: &QueueId, measure: Measure, since: Time, until: Time) -> Result<Vec<Took>> {
+        let waiting = "SELECT leased_at - created_at AS ms FROM items WHERE queue_id = $1 AND leased_at >= $2 \
+                       AND leased_at < $3 AND deleted = 0";
         let values = match measure {
-            Measure::Waiting => {
-                "SELECT leased_at - created_at AS ms FROM items WHERE queue_id = $1 AND ended_at >= $2 \
-                 AND leased_at >= $2 AND leased_at < $3 AND deleted = 0 UNION ALL \
-                 SELECT leased_at - created_at AS ms FROM items WHERE queue_id = $1 AND ended_at IS NULL \
-                 AND leased_at >= $2 AND leased_at < $3 AND deleted = 0"
-            }
+            Measure::Waiting => format!("{waiting} AND ended_at >= $2 UNION ALL {waiting} AND {NOT_ENDED}"),
             Measure::Duration => {
                 "SELECT ended_at - leased_at AS ms FROM items WHERE queue_id = $1 AND ended_at >= $2 AND ended_at < $3 \
                  AND leased_at IS NOT NULL AND deleted = 0"
+                    .to_owned()
             }
         };
         let sql = format!(
