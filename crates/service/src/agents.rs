@@ -25,7 +25,12 @@ use lanza_store::{
 };
 use serde_json::{Value, json};
 
-use crate::{Actor, Error, Result, Service, accounts::secret_hash, items::item_missing, leases::job_token};
+use crate::{
+    Actor, Error, Result, Service,
+    accounts::secret_hash,
+    items::{item_missing, stopped},
+    leases::job_token,
+};
 
 /// How long a lease lasts without an acknowledgement.
 pub const LEASE_MS: i64 = 60_000;
@@ -537,7 +542,7 @@ impl Service {
         if ended.ending == Ending::Stopped {
             ended.exit_code = None;
             if ended.reason.is_none() {
-                ended.reason = Some(Reason::new(code::STOPPED, "stopped on request"));
+                ended.reason = Some(stopped(found.stop_requested_by.as_deref(), "its agent, which was told to stop"));
             }
         }
         self.attempt_end(&found, attempt, Some(&agent.id), ended).await.map_err(|e| match e {

@@ -242,7 +242,8 @@ impl Service {
     /// ours and not the client's.
     async fn run_completed(&self, actor: &Actor, entity: &str, project: &str, name: &str) {
         let made = match self.run_find(actor, Some(entity), project, name).await {
-            Ok(run) => self.job_of_ended_run(actor, &run).await,
+            // Once in the life of a run, and large: not a part of every post.
+            Ok(run) => Box::pin(self.job_of_ended_run(actor, &run)).await,
             Err(e) => Err(e),
         };
         if let Err(e) = made {
@@ -295,15 +296,16 @@ impl Service {
     /// [`Error::NotFound`]; [`Error::Forbidden`], also where the caller may not stop the item that launched it.
     pub async fn run_stop(&self, actor: &Actor, run: &Run) -> Result<bool> {
         self.project_writable(actor, &run.entity, &run.project).await?;
-        if let Some(trace_id) = &run.trace_id {
-            self.item_stop_allowed(actor, trace_id).await?;
-        }
+        let item = match &run.trace_id {
+            Some(trace_id) => self.item_to_stop(actor, trace_id).await?,
+            None => None,
+        };
         let asked = self.store.run_stop(&run.id).await?;
         if asked {
             self.wakers.run_changed(&run.project_id, &run.id);
             self.run_event(actor, run, "stopped").await?;
-            if let Some(trace_id) = &run.trace_id {
-                self.item_stop_for_run(trace_id, &actor.username).await?;
+            if let Some(item) = item {
+                self.item_stop_with_run(&item, &actor.username).await?;
             }
         }
         Ok(asked)

@@ -9,7 +9,7 @@ use lanza_model::{
 };
 use lanza_store::items::{Ended, Item};
 
-use super::stop_refused;
+use super::{may_end, stopped};
 use crate::{Actor, Error, Result, Service};
 
 impl Service {
@@ -75,7 +75,10 @@ impl Service {
                     exit_code.map_or_else(|| "the run failed".into(), |c| format!("the run ended with exit code {c}"));
                 (Ending::Failed, Some(Reason::new(code::EXIT_CODE, text)))
             }
-            "killed" => (Ending::Stopped, Some(Reason::new(code::STOPPED, "the run was stopped on request"))),
+            "killed" => {
+                let by = item.stop_requested_by.as_deref();
+                (Ending::Stopped, Some(stopped(by, "its run, which was told to stop")))
+            }
             "crashed" => {
                 self.store.item_silent(&id, item.attempt, now, now).await?;
                 return Ok(());
@@ -99,33 +102,26 @@ impl Service {
         }
     }
 
-    /// Refuses who may not stop the item that launched a run: a run is no way around the rule on items. What is no item
-    /// of ours binds nobody.
-    pub(crate) async fn item_stop_allowed(&self, actor: &Actor, trace_id: &str) -> Result<()> {
-        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
-        let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
-        if item.author_id == actor.user_id || item.state.is_ended() {
-            return Ok(());
+    /// Returns the item that launched a run, and refuses who may not stop it: a run is no way around the rule on items.
+    /// What is no item of ours, or has ended, binds nobody.
+    pub(crate) async fn item_to_stop(&self, actor: &Actor, trace_id: &str) -> Result<Option<Item>> {
+        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(None) };
+        let Some(item) = self.store.item_by_id(&id).await?.filter(|i| !i.state.is_ended()) else { return Ok(None) };
+        if item.author_id != actor.user_id {
+            let Some(entity) = self.store.entity_by_id(&item.entity_id).await? else { return Ok(None) };
+            let (_, role) = self.entity_seen(actor, &entity.name).await?;
+            may_end(actor, &entity, role, &item, "stop")?;
         }
-        let Some(entity) = self.store.entity_by_id(&item.entity_id).await? else { return Ok(()) };
-        let (_, role) = self.entity_seen(actor, &entity.name).await?;
-        if role < Role::Admin {
-            return Err(stop_refused(&item, &entity));
-        }
-        Ok(())
+        Ok(Some(item))
     }
 
-    /// Somebody asked to stop a run: the item that launched it stops with it.
+    /// Somebody asked to stop a run: the item that launched it stops with it, unless it does already.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn item_stop_for_run(&self, trace_id: &str, by: &str) -> Result<()> {
-        let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
-        if let Some(item) = self.store.item_by_id(&id).await?
-            && item.state == StateName::Running
-            && item.stop_requested_at.is_none()
-        {
-            self.item_stop_now(&item, None, by, false).await?;
+    pub(crate) async fn item_stop_with_run(&self, item: &Item, by: &str) -> Result<()> {
+        if item.state == StateName::Running && item.stop_requested_at.is_none() {
+            self.item_stop_now(item, None, by, false).await?;
         }
         Ok(())
     }

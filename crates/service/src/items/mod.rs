@@ -37,8 +37,18 @@ pub struct ItemQuery {
     pub after: Option<String>,
 }
 
-fn stop_refused(item: &Item, entity: &Entity) -> Error {
-    Error::Forbidden(format!("only `{}` and admins of `{}` may stop this item", item.author, entity.name))
+/// The author of an item ends it, and the admins of its queue's entity do.
+fn may_end(actor: &Actor, entity: &Entity, role: Role, item: &Item, verb: &str) -> Result<()> {
+    if item.author_id == actor.user_id || role >= Role::Admin {
+        return Ok(());
+    }
+    let (author, entity) = (&item.author, &entity.name);
+    Err(Error::Forbidden(format!("only `{author}` and admins of `{entity}` may {verb} this item")))
+}
+
+/// The reason of an item that was stopped: who asked for it, where somebody did, else what ended it.
+pub(crate) fn stopped(by: Option<&str>, otherwise: &str) -> Reason {
+    Reason::new(code::STOPPED, format!("stopped by {}", by.unwrap_or(otherwise)))
 }
 
 pub(crate) fn item_missing(id: &str) -> Error {
@@ -107,9 +117,7 @@ impl Service {
     pub async fn item_stop(&self, actor: &Actor, id: &str, stop: &Stop) -> Result<(Entity, Item)> {
         actor.require_person()?;
         let (entity, role, item) = self.item_find(actor, id).await?;
-        if item.author_id != actor.user_id && role < Role::Admin {
-            return Err(stop_refused(&item, &entity));
-        }
+        may_end(actor, &entity, role, &item, "stop")?;
         require_role(&entity, role, Role::Member)?;
         match self.item_stop_now(&item, stop.grace_seconds, &actor.username, false).await? {
             Some(Stopping::Stopped(i) | Stopping::Asked(i)) => Ok((entity, *i)),
@@ -126,8 +134,8 @@ impl Service {
         by: &str,
         deleted: bool,
     ) -> Result<Option<Stopping>> {
-        let reason = Reason::new(code::STOPPED, format!("stopped by {by}"));
-        let done = self.store.item_stop(&item.id, grace_seconds, reason, deleted, self.now(), by).await?;
+        let done =
+            self.store.item_stop(&item.id, grace_seconds, stopped(Some(by), ""), deleted, self.now(), by).await?;
         if let Some(Stopping::Stopped(stopped)) = &done {
             self.item_ended(stopped).await?;
         }
@@ -148,12 +156,7 @@ impl Service {
     pub async fn item_delete(&self, actor: &Actor, id: &str) -> Result<()> {
         actor.require_person()?;
         let (entity, role, item) = self.item_find(actor, id).await?;
-        if item.author_id != actor.user_id && role < Role::Admin {
-            return Err(Error::Forbidden(format!(
-                "only `{}` and admins of `{}` may delete this item",
-                item.author, entity.name
-            )));
-        }
+        may_end(actor, &entity, role, &item, "delete")?;
         if item.state != StateName::Queued {
             return Err(Error::conflict(format!(
                 "the item is {}; only a waiting item can be deleted",

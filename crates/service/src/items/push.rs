@@ -118,6 +118,7 @@ impl Service {
             ended_at: None,
             unreachable_since: None,
             stop_requested_at: None,
+            stop_requested_by: None,
             stop_grace_seconds: None,
             deleted: false,
             exit_code: None,

@@ -112,6 +112,8 @@ pub struct Item {
     pub unreachable_since: Option<Time>,
     /// When somebody asked to stop it.
     pub stop_requested_at: Option<Time>,
+    /// Who asked for it first.
+    pub stop_requested_by: Option<String>,
     /// Seconds between TERM and KILL that were asked for.
     pub stop_grace_seconds: Option<u32>,
     /// Deleted on the wire: null there, stopped in REST.

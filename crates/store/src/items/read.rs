@@ -9,7 +9,7 @@ use lanza_model::{
 use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
 
-use super::Item;
+use super::{Item, monitor::NOT_ENDED};
 use crate::{Error, Result, Store, Tx, row::Columns};
 
 /// One try at an item, with its phases.
@@ -119,6 +119,7 @@ pub(crate) fn item(row: &AnyRow) -> Result<Item> {
         ended_at: row.maybe_time("ended_at")?,
         unreachable_since: row.maybe_time("unreachable_since")?,
         stop_requested_at: row.maybe_time("stop_requested_at")?,
+        stop_requested_by: row.maybe_text("stop_requested_by")?,
         stop_grace_seconds: row.maybe_int("stop_grace_seconds")?.map(|n| n as u32),
         deleted: row.flag("deleted")?,
         exit_code: small("exit_code")?,
@@ -292,7 +293,7 @@ impl Store {
                 queue.as_str(),
                 format!(
                     "{columns} WHERE queue_id = $1 AND ended_at > $2 UNION ALL \
-                     {columns} WHERE queue_id = $1 AND ended_at IS NULL AND attempt > 0"
+                     {columns} WHERE queue_id = $1 AND {NOT_ENDED} AND attempt > 0"
                 ),
             ),
         };

@@ -207,13 +207,15 @@ impl Store {
                 }
                 // The first request counts; a later one may shorten the grace.
                 let row = sqlx::query(
-                    "UPDATE items SET stop_requested_at = COALESCE(stop_requested_at, $2), \
+                    "UPDATE items SET stop_requested_by = CASE WHEN stop_requested_at IS NULL THEN $4 \
+                     ELSE stop_requested_by END, stop_requested_at = COALESCE(stop_requested_at, $2), \
                      stop_grace_seconds = COALESCE($3, stop_grace_seconds) \
                      WHERE id = $1 AND state = 'running' RETURNING *",
                 )
                 .bind(id.as_str())
                 .bind(now.0)
                 .bind(grace_seconds.map(i64::from))
+                .bind(actor.as_str())
                 .fetch_optional(tx.connection())
                 .await?;
                 if let Some(row) = row {
