@@ -47,13 +47,8 @@ pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
 
 /// Refuses an agent that is not of the entity which was said.
 async fn owned(agent: &OneAgent, config: &Config) -> Result<(), Failure> {
-    let Some(entity) = &agent.owner.entity else { return Ok(()) };
-    let answer: AgentAnswer = config.client()?.get(&path(agent)).await?;
-    if !answer.agent.entity.eq_ignore_ascii_case(entity) {
-        let (id, is) = (&agent.agent, &answer.agent.entity);
-        return Err(Failure::refused(format!("`{entity}` has no agent {id}; it is one of `{is}`")));
-    }
-    Ok(())
+    let what = ("agent", agent.agent.as_str());
+    super::owned(config, &agent.owner, what, &path(agent), |answer: &AgentAnswer| &answer.agent.entity).await
 }
 
 fn path(agent: &OneAgent) -> String {

@@ -61,13 +61,8 @@ pub(crate) async fn run(command: ItemCommand, config: Config) -> Outcome {
 
 /// Refuses an item that is not of the entity which was said.
 async fn owned(item: &str, owner: &Owner, config: &Config) -> Result<(), Failure> {
-    let Some(entity) = &owner.entity else { return Ok(()) };
-    let answer: ItemAnswer = config.client()?.get(&format!("/items/{}", segment(item))).await?;
-    if !answer.item.entity.eq_ignore_ascii_case(entity) {
-        let is = &answer.item.entity;
-        return Err(Failure::refused(format!("`{entity}` has no item {item}; it is one of `{is}`")));
-    }
-    Ok(())
+    let path = format!("/items/{}", segment(item));
+    super::owned(config, owner, ("item", item), &path, |answer: &ItemAnswer| &answer.item.entity).await
 }
 
 fn path(item: &OneItem) -> String {

@@ -32,7 +32,7 @@ use lanza_api::{Client, List, client::segment};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    args::{Args, Command, Print},
+    args::{Args, Command, Owner, Print},
     config::Config,
     exit::{self, Failure, Outcome},
     output,
@@ -139,6 +139,23 @@ async fn list_up_to<T: DeserializeOwned>(client: &Client, path: &str, limit: usi
             return Ok(all);
         }
     }
+}
+
+/// Refuses an object, asked for by `(kind, id)` at `path`, that is not of the entity which was said.
+async fn owned<T: DeserializeOwned>(
+    config: &Config,
+    owner: &Owner,
+    (kind, id): (&str, &str),
+    path: &str,
+    entity_of: impl Fn(&T) -> &String,
+) -> Result<(), Failure> {
+    let Some(said) = &owner.entity else { return Ok(()) };
+    let answer: T = config.client()?.get(path).await?;
+    let entity = entity_of(&answer);
+    if !entity.eq_ignore_ascii_case(said) {
+        return Err(Failure::refused(format!("`{said}` has no {kind} {id}; it is one of `{entity}`")));
+    }
+    Ok(())
 }
 
 /// Says that something is gone.
