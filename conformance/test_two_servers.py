@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import client_environment, fresh_environment, required
 
-from lanza_server import Process, Server, binary, wait_until
+from lanza_server import Account, Process, Server, binary, wait_until
 
 POSTGRES_URL = os.environ.get("LANZA_TEST_POSTGRES_URL")
 JOB = """
@@ -89,21 +89,15 @@ def push(place, number: int, seconds: float) -> str:
     return rest.post(f"/entities/{place.user.name}/queues/q/items", body)["item"]["id"]
 
 
-def item(place, number: int, id: str) -> dict:
-    return place.servers[number].rest(place.user.key).get(f"/items/{id}")["item"]
-
-
-def ended(place, number: int, id: str) -> dict:
-    def look():
-        found = item(place, number, id)
-        return found if found["state"] in ("finished", "failed", "stopped") else None
-
-    return wait_until(f"the end of {id}", look, 120)
+def at_server(place, number: int) -> Account:
+    """The user of this place, asking one of the servers."""
+    return Account(place.servers[number], place.user.name, place.user.key)
 
 
 def in_run(place, number: int, id: str) -> None:
-    wait_until("phase run", lambda: item(place, number, id)["phase"] == "run", 90)
-    wait_until("the run", lambda: item(place, number, id)["run"], 60)
+    user = at_server(place, number)
+    wait_until("phase run", lambda: user.item(id)["phase"] == "run", 90)
+    wait_until("the run", lambda: user.item(id)["run"], 60)
 
 
 def steps_of(place, number: int, item: dict) -> tuple[int, int]:
@@ -123,10 +117,10 @@ def at(text: str) -> datetime.datetime:
 
 
 def test_a_push_at_one_server_wakes_an_agent_at_the_other(place):
-    ended(place, 1, push(place, 1, 0))
+    at_server(place, 1).ended(push(place, 1, 0))
     waits = []
     for _ in range(5):
-        done = ended(place, 0, push(place, 0, 0))
+        done = at_server(place, 0).ended(push(place, 0, 0))
         assert done["state"] == "finished", done["reason"]
         waits.append((at(done["leased_at"]) - at(done["created_at"])).total_seconds())
     # Between two looks of a waiting agent lie five seconds; all five waits would have to be lucky.
@@ -141,14 +135,14 @@ def test_killing_either_server_loses_nothing(place, killed):
     if killed == 0:
         # The other one serves everything alone.
         beside = push(place, 1, 0)
-        assert ended(place, 1, beside)["state"] == "finished"
+        assert at_server(place, 1).ended(beside)["state"] == "finished"
     else:
         waiting = push(place, 0, 0)
     start_again(place, killed)
     for number in (0, 1):
-        done = ended(place, number, id)
+        done = at_server(place, number).ended(id)
         assert (done["state"], done["exit_code"], done["attempt"]) == ("finished", 0, 1), done
         wait_until("all steps", lambda n=number, d=done: len(set(steps_of(place, n, d))) == 1, 60)
         assert steps_of(place, number, done)[0] > 10
     if killed == 1:
-        assert ended(place, 0, waiting)["state"] == "finished"
+        assert at_server(place, 0).ended(waiting)["state"] == "finished"

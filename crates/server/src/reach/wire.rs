@@ -139,15 +139,8 @@ fn of_runs() -> Vec<Case> {
     ]
 }
 
-fn of_artifacts() -> Vec<Case> {
-    let alias = |p: &Place| {
-        json!({ "artifactID": p.tool, "aliases": [{ "entityName": p.entity, "projectName": p.project,
-            "artifactCollectionName": "tool", "alias": "best" }] })
-    };
-    let tag = |p: &Place| {
-        json!({ "entityName": p.entity, "projectName": p.project, "artifactCollectionName": "tool",
-            "tags": [{ "tagName": "t" }] })
-    };
+/// From the announcement of a version to its commit, and its use.
+fn of_uploads() -> Vec<Case> {
     vec![
         mutation(
             "createArtifactType",
@@ -207,6 +200,16 @@ fn of_artifacts() -> Vec<Case> {
             |p| json!({ "entityName": p.entity, "projectName": p.project, "runName": "r1", "artifactID": p.tool }),
             WRITES,
         ),
+    ]
+}
+
+/// What is changed about a version.
+fn of_versions() -> Vec<Case> {
+    let alias = |p: &Place| {
+        json!({ "artifactID": p.tool, "aliases": [{ "entityName": p.entity, "projectName": p.project,
+            "artifactCollectionName": "tool", "alias": "best" }] })
+    };
+    vec![
         mutation("updateArtifact", "artifact { id }", |p| json!({ "artifactID": p.tool, "description": "d" }), WRITES),
         mutation("addAliases", "success", alias, WRITES),
         mutation("deleteAliases", "success", alias, WRITES),
@@ -225,6 +228,16 @@ fn of_artifacts() -> Vec<Case> {
             |p| json!({ "artifactID": p.tool, "artifactPortfolioID": p.portfolio }),
             WRITES,
         ),
+    ]
+}
+
+/// What is changed about collections, and what is deleted, which comes last.
+fn of_collections() -> Vec<Case> {
+    let tag = |p: &Place| {
+        json!({ "entityName": p.entity, "projectName": p.project, "artifactCollectionName": "tool",
+            "tags": [{ "tagName": "t" }] })
+    };
+    vec![
         mutation(
             "updateArtifactSequence",
             "artifactCollection { id }",
@@ -358,7 +371,7 @@ fn of_queues() -> Vec<Case> {
 fn mutations() -> Vec<Case> {
     let mut cases = of_runs();
     cases.extend(of_queues());
-    cases.extend(of_artifacts());
+    cases.extend(of_uploads().into_iter().chain(of_versions()).chain(of_collections()));
     cases.push(mutation(
         "deleteModel",
         "success",
