@@ -293,6 +293,18 @@ def test_an_agent_that_cannot_serve_says_why(account, environment, lanza_cli, tm
         assert word in done.stderr.lower(), done.stderr
 
 
+def test_the_config_is_found_in_its_usual_place(account, project, agent, environment, tmp_path):
+    folder = tmp_path / "home" / ".config" / "wandb"
+    folder.mkdir(parents=True)
+    (folder / "launch-config.yaml").write_text(f"queues: [{project}]\nmax_jobs: 7\nbuilder: {{type: noop}}\n")
+    environment = {k: v for k, v in environment.items() if k not in ("XDG_CONFIG_HOME", "WANDB_CONFIG_DIR")}
+    account.queue(project)
+    started = agent(env={**environment, "HOME": str(tmp_path / "home")}, state=tmp_path / "state")
+    started.wait_for(rf"registered as \w+ for {project}")
+    (found,) = [a for a in account.rest.items(f"/entities/{account.name}/agents") if project in a["queues"]]
+    assert found["slots"] == 7, found
+
+
 def test_a_queue_that_the_agent_cannot_serve_is_named(account, lanza_cli, tmp_path, project):
     account.queue(project, "slurm")
     done = lanza_cli("agent", "-q", project, "-e", account.name, "--state", tmp_path / "s", check=False, timeout=30)

@@ -100,6 +100,32 @@ def test_launch_of_a_folder_makes_the_job_first(account, project, wandb_cli, cod
     assert item["job"] == f"{account.name}/{project}/from-folder:v0"
 
 
+def test_without_a_queue_the_client_runs_it_here_and_now(account, project, wandb_cli, code_folder):
+    folder = code_folder(
+        "import sys, wandb\n"
+        "with wandb.init() as run:\n    run.log({'lr_seen': run.config['lr']})\n"
+        "sys.exit(3 if run.config['lr'] > 1 else 0)\n"
+    )
+    where = ("-p", project, "-e", account.name)
+    # Without a base image the client would build one, for a plain process too.
+    base = ("-B", "python:3.11-slim")
+    wandb_cli("job", "create", "code", folder, *where, *base, "-n", "here", "-E", "python train.py")
+    before = {item["id"] for item in account.rest.items("/items", entity=account.name)}
+    runs = f"/entities/{account.name}/projects/{project}/runs"
+
+    def launch(lr: float, check: bool) -> int:
+        config = json.dumps({"overrides": {"run_config": {"lr": lr}}})
+        job = f"{account.name}/{project}/here:latest"
+        return wandb_cli("launch", "-j", job, "-r", "local-process", *where, "-c", config, check=check).returncode
+
+    launch(0.5, check=True)
+    (run,) = account.rest.items(runs)
+    assert run["state"] == "finished" and run["summary"]["lr_seen"] == 0.5 and run["item"] is None
+    assert run["job"] == f"{account.name}/{project}/here:v0"
+    assert launch(2, check=False) != 0, "it ends as its run does"
+    assert {item["id"] for item in account.rest.items("/items", entity=account.name)} == before
+
+
 def test_launch_of_an_image(account, project, wandb_cli):
     account.queue("by-image", "docker")
     wandb_cli("launch", "-q", "by-image", "-d", "local/tool:1.2", "-p", project, "-e", account.name)

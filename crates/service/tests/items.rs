@@ -277,6 +277,37 @@ async fn what_a_submitter_may_not_set_is_refused_by_field_in_a_team_only() {
 }
 
 #[tokio::test]
+async fn a_run_goes_into_another_entity_of_its_author_and_no_other() {
+    let w = World::new().await;
+    World::user(&w.service, "eve").await;
+    let spec = |entity: &str| json!({ "job": "ana/p/job:v0", "project": "p", "entity": entity });
+    let refused = w.push(spec("eve")).await.expect_err("not hers");
+    assert!(matches!(&refused, Error::Invalid { field, .. } if field == "entity"), "{refused}");
+    let id = w.push(spec("vision")).await.expect("a team of hers");
+    let agent = w.agent().await;
+    let lease = w.claim(&agent).await.remove(0);
+    assert_eq!((lease.entity.as_str(), lease.run_entity.as_str()), ("ana", "vision"));
+    w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect("acknowledged");
+    let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+    let config = json!({ "_wandb": { "value": { "launch_trace_id": id } } }).to_string();
+    let run = |entity: &str| RunRequest {
+        entity: Some(entity.into()),
+        project: Some("p".into()),
+        name: Some(lease.run_id.clone()),
+        fields: RunFields { config: Some(config.clone()), ..RunFields::default() },
+        ..RunRequest::default()
+    };
+    w.service.run_upsert(&token, run("vision")).await.expect("its run");
+    assert!(w.service.run_upsert(&token, run("ana")).await.is_err(), "beside it");
+    // Followed like any other, to its end.
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, w.outcome(Ending::Finished, Some(0))).await.expect("ended");
+    assert_eq!(
+        (w.item(&id).await.run.as_deref(), w.state(&id).await),
+        (Some(lease.run_id.as_str()), StateName::Finished)
+    );
+}
+
+#[tokio::test]
 async fn what_an_agent_would_refuse_is_refused_at_the_launch() {
     let w = World::new().await;
     let queue = async |name: &str, config: Value| {
@@ -548,6 +579,12 @@ async fn a_run_that_names_somebody_elses_item_moves_nothing_of_it() {
     assert!(item.stop_requested_at.is_none() && item.runs.is_empty(), "{item:?}");
     let own = w.service.run_upsert(&w.ana, run("vision", "p")).await.expect("a run").run;
     assert_eq!(own.trace_id.as_deref(), Some(id.as_str()));
-    w.service.run_stop(&w.ana, &own).await.expect("stopped");
+    let bob = World::user(&w.service, "bob").await;
+    w.service.member_put("vision", "bob", Role::Admin).await.expect("an admin");
+    w.service.run_stop(&bob, &own).await.expect("stopped");
     assert!(w.item(&id).await.stop_requested_at.is_some(), "its own run stops it");
+    // Who asked first is told, though the agent that ends it does not know.
+    w.service.item_stop(&w.ana, &id, &Stop::default()).await.expect("asked again");
+    w.service.attempt_outcome(&w.ana, &agent, &id, 1, w.outcome(Ending::Stopped, None)).await.expect("ended");
+    assert_eq!(w.item(&id).await.reason.expect("a reason").message, "stopped by bob");
 }

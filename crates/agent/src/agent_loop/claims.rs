@@ -162,3 +162,53 @@ impl AgentLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Running, lease, options, own};
+    use crate::{Control, Slots, fake_server::FakeServer, journal::tests::lease as plain_lease};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn schedulers_count_against_a_limit_of_their_own() {
+        let server = FakeServer::start().await;
+        let state = tempfile::tempdir().unwrap();
+        let mut settings = options(&server, state.path());
+        settings.max_jobs = Slots::AtMost(1);
+        settings.max_schedulers = Slots::AtMost(1);
+        let agent = Running::start(settings);
+        let (first, second) = (own("scheduler"), own("scheduler-more"));
+        server.push(lease(&first, "sleep 300"));
+        server.until("the first", |s| s.acknowledged.iter().any(|h| h.item == first)).await;
+        server.push(lease(&second, "true"));
+        server.until("the offer", |s| s.leases.is_empty()).await;
+        // The one place for jobs is free all the same.
+        let mut job = plain_lease("job");
+        job.job_artifact = None;
+        server.push(job);
+        assert_eq!(server.outcome("job").await.0.reason.unwrap().code, "job_not_found");
+        let left_alone = {
+            let s = server.state.lock();
+            !s.acknowledged.iter().chain(&s.returned).any(|h| h.item == second)
+        };
+        assert!(left_alone, "it comes back by itself");
+        agent.end(Control::Stop).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_queue_that_gave_an_item_goes_to_the_back() {
+        let server = FakeServer::start().await;
+        let state = tempfile::tempdir().unwrap();
+        let mut settings = options(&server, state.path());
+        settings.queues = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let agent = Running::start(settings);
+        for (queue, then) in [("a", ["b", "c", "a"]), ("c", ["b", "a", "c"])] {
+            let item = own(&format!("of-{queue}"));
+            let mut given = lease(&item, "true");
+            given.queue = queue.into();
+            server.push(given);
+            server.until("the next claim", |s| s.claims.last().is_some_and(|c| c.queues == then)).await;
+            server.outcome(&item).await;
+        }
+        agent.end(Control::Drain).await;
+    }
+}

@@ -306,27 +306,6 @@ async fn a_stop_is_heard_though_the_heartbeat_under_way_does_not_name_the_item()
     agent.end(Control::Leave).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_queue_that_gave_an_item_goes_to_the_back() {
-    let server = FakeServer::start().await;
-    let state = tempfile::tempdir().unwrap();
-    let mut settings = options(&server, state.path());
-    settings.queues = ["a", "b", "c"].map(str::to_owned).to_vec();
-    // One place: whichever queue is asked first gets it.
-    settings.max_jobs = Slots::AtMost(1);
-    let agent = Running::start(settings);
-    for queue in ["b", "a"] {
-        let mut given = lease(&own(&format!("of-{queue}")), "exit 0");
-        given.queue = queue.into();
-        server.push(given);
-        server.outcome(&own(&format!("of-{queue}"))).await;
-    }
-    server.until("the third claim", |s| s.claims.len() == 3).await;
-    let asked: Vec<String> = server.state.lock().claims.iter().map(|c| c.queues.concat()).collect();
-    assert_eq!(asked, ["abc", "acb", "cba"]);
-    agent.end(Control::Drain).await;
-}
-
 /// Jumps an hour ahead, and back again, each time it is asked.
 #[derive(Debug, Default)]
 struct Jumping(std::sync::atomic::AtomicBool);

@@ -86,9 +86,7 @@ pub(crate) fn options(config: &Config, url: String, key: String, state: PathBuf)
         .ok_or_else(|| Failure::failed("cannot find the path of this program, which supervises jobs"))?;
     let supervisor = vec![program, "supervise".to_owned()];
     let mut options = Options::new(url, key, state, config.environment.all().clone(), supervisor);
-    if let Some(limit) = start_timeout(config)? {
-        options.start_timeout = limit;
-    }
+    options.start_timeout = start_timeout(config, options.start_timeout)?;
     Ok(options)
 }
 
@@ -118,14 +116,14 @@ fn declared(cpus: Option<f64>, memory: Option<&str>, gpus: Option<&str>) -> Resu
     Ok(Declared { cpus: cpus.map(|_| read.cpus), memory_bytes: memory.map(|_| read.memory_bytes), gpus })
 }
 
-/// The limit that the variable sets, if it sets one.
-fn start_timeout(config: &Config) -> Result<Option<Option<Duration>>, Failure> {
-    let Some(text) = config.environment.get(WANDB_LAUNCH_START_TIMEOUT) else { return Ok(None) };
+/// The limit that the variable sets, else the `usual` one.
+fn start_timeout(config: &Config, usual: Option<Duration>) -> Result<Option<Duration>, Failure> {
+    let Some(text) = config.environment.get(WANDB_LAUNCH_START_TIMEOUT) else { return Ok(usual) };
     let seconds: i64 = text.trim().parse().map_err(|_| {
         let name = WANDB_LAUNCH_START_TIMEOUT;
         Failure::usage(format!("{name} takes a whole number of seconds, or 0 for no limit, not `{text}`"))
     })?;
-    Ok(Some(u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs)))
+    Ok(u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs))
 }
 
 /// The number of jobs at once: the flag, else the variable.
@@ -168,9 +166,13 @@ mod tests {
 
     #[test]
     fn the_start_may_have_another_limit_or_none() {
-        let of = |text: &str| start_timeout(&Config::new(Environment::from([("WANDB_LAUNCH_START_TIMEOUT", text)])));
-        assert_eq!(of("90"), Ok(Some(Some(Duration::from_secs(90)))));
-        assert_eq!((of("0"), of("-5"), of("")), (Ok(Some(None)), Ok(Some(None)), Ok(None)));
+        let usual = Some(Duration::from_secs(1800));
+        let of = |text: &str| {
+            let environment = Environment::from([("WANDB_LAUNCH_START_TIMEOUT", text)]);
+            start_timeout(&Config::new(environment), usual)
+        };
+        assert_eq!(of("90"), Ok(Some(Duration::from_secs(90))));
+        assert_eq!((of("0"), of("-5"), of("")), (Ok(None), Ok(None), Ok(usual)));
         assert_eq!(of("soon").expect_err("refused").exit, exit::USAGE);
     }
 

@@ -12,15 +12,23 @@ use lanza_model::{
     Role,
     clock::{ManualClock, Time},
     code,
+    job::DIFF_FILE,
     run::Event,
     spec::Door,
 };
-use lanza_store::{runs::RunFields, testing};
+use lanza_store::{
+    artifacts::{Artifact, Relation},
+    runs::RunFields,
+    testing,
+};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
-use super::Outcome;
-use crate::{Actor, Error, Result, Service, accounts::UserRequest, items::WirePush, runs::RunRequest};
+use super::{JOB_FILE, Outcome};
+use crate::{
+    Actor, Error, Result, Service, accounts::UserRequest, artifacts::ArtifactRequest, items::WirePush,
+    run_files::Announced, runs::RunRequest,
+};
 
 struct World {
     service: Arc<Service>,
@@ -91,6 +99,152 @@ impl World {
         self.service.run_post(&self.ana, ("vision", "p", name), post).await.expect("posted");
         self.service.run_find(&self.ana, Some("vision"), "p", name).await.expect("found")
     }
+}
+
+/// A run that its client tracked to a clean end: files, and perhaps logged code.
+struct Tracked<'a> {
+    name: &'a str,
+    fields: RunFields,
+    files: Files<'a>,
+    code: Files<'a>,
+}
+
+/// Paths and texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+impl World {
+    async fn tracked(&self, tracked: Tracked<'_>) -> lanza_store::runs::Run {
+        let Tracked { name, fields, files, code } = tracked;
+        let request = RunRequest {
+            entity: Some("vision".into()),
+            project: Some("p".into()),
+            name: Some(name.into()),
+            fields,
+            ..RunRequest::default()
+        };
+        let run = self.service.run_upsert(&self.ana, request).await.expect("a run").run;
+        for (path, text) in files {
+            let body = futures::stream::iter([Ok(Bytes::from((*text).to_owned()))]);
+            self.service.run_file_store(run.id.as_str(), path, Announced::default(), body).await.expect("stored");
+        }
+        if !code.is_empty() {
+            let files = code.iter().map(|(p, t)| ((*p).to_owned(), Bytes::from((*t).to_owned()))).collect();
+            let request = ArtifactRequest {
+                entity: "vision".into(),
+                project: "p".into(),
+                run: Some(name.into()),
+                type_name: "code".into(),
+                collection: "source-p-train.py".into(),
+                ..ArtifactRequest::default()
+            };
+            self.service.artifact_write(&self.ana, request, files).await.expect("logged");
+        }
+        let post = crate::runs::Post {
+            writer: String::new(),
+            chunks: Vec::new(),
+            summary: None,
+            event: Event::Completed { exit_code: 0 },
+        };
+        self.service.run_post(&self.ana, ("vision", "p", name), post).await.expect("posted");
+        self.service.run_find(&self.ana, Some("vision"), "p", name).await.expect("found")
+    }
+
+    /// The file that describes the job which a run became.
+    async fn job_file(&self, run: &lanza_store::runs::Run) -> (Artifact, Value) {
+        let reference = self.service.job_of_run(run).await.expect("told").job.expect("a job");
+        let (name, version) = reference.trim_start_matches("vision/p/").split_once(':').expect("a version");
+        let id = self.service.job_version_find(&self.ana, ("vision", "p", name), version).await.expect("found").id;
+        let artifact = self.service.artifact_find(&self.ana, &id).await.expect("the artifact");
+        let bytes = self.service.artifact_file_read(&artifact, JOB_FILE, super::FILE_LIMIT).await.expect("read");
+        (artifact, serde_json::from_slice(&bytes.expect("there")).expect("JSON"))
+    }
+}
+
+/// What the client says of a run that has every source.
+fn metadata(without: &[&str]) -> String {
+    let mut all = json!({
+        "docker": "host/tool:1.5", "python": "CPython 3.11.7", "codePath": "pkg/train.py", "codePathLocal": "train.py",
+        "git": { "remote": "https://git.example/r.git", "commit": "c0ffee" },
+    });
+    all.as_object_mut().expect("an object").retain(|k, _| !without.contains(&k.as_str()));
+    all.to_string()
+}
+
+#[tokio::test]
+async fn a_run_becomes_a_job_of_its_image_else_its_code_else_its_commit() {
+    let w = World::new().await;
+    let code = [("train.py", "print(1)"), ("requirements.txt", "numpy==2\n")];
+    let all = metadata(&[]);
+    let no_image = metadata(&["docker"]);
+    let cases: [(&str, &str, Files<'_>, &str, &str, Value); 3] = [
+        ("image", &all, &code, "job-host_tool", "image", json!(null)),
+        ("code", &no_image, &code, "job-source-p-train.py", "artifact", json!(["python", "train.py"])),
+        (
+            "git",
+            &no_image,
+            &[],
+            "job-https___git.example_r.git_pkg_train.py",
+            "repo",
+            json!(["python", "pkg/train.py"]),
+        ),
+    ];
+    for (name, metadata, code, job, kind, entry) in cases {
+        let files = [("wandb-metadata.json", metadata), ("requirements.txt", "numpy==2\n"), ("diff.patch", "a patch")];
+        let run = w.tracked(Tracked { name, fields: RunFields::default(), files: &files, code }).await;
+        let (artifact, file) = w.job_file(&run).await;
+        assert_eq!((artifact.collection.name.as_str(), &file["source_type"]), (job, &json!(kind)));
+        assert_eq!((&file["source"]["entrypoint"], &file["runtime"]), (&entry, &json!("3.11")), "{name}");
+        let patch = w.service.artifact_file_read(&artifact, DIFF_FILE, super::FILE_LIMIT).await.expect("read");
+        assert_eq!(patch.is_some(), kind == "repo", "changes belong to a commit");
+        // Scripts count what a run logged, and the job is nothing of that.
+        let logged = w.service.store.lineage_artifacts(run.id.as_str(), Relation::Output).await.expect("lineage");
+        assert!(logged.iter().all(|a| a.collection.type_name == "code"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_script_of_a_runs_code_is_found_or_there_is_no_job() {
+    let w = World::new().await;
+    let run = async |name: &str, said: Value, code: &[(&str, &str)]| {
+        let mut metadata = json!({ "python": "3.11.7" });
+        metadata.as_object_mut().expect("an object").extend(said.as_object().expect("an object").clone());
+        let metadata = metadata.to_string();
+        let files = [("wandb-metadata.json", metadata.as_str()), ("requirements.txt", "")];
+        w.tracked(Tracked { name, fields: RunFields::default(), files: &files, code }).await
+    };
+    // The client's path begins above of what was logged; one file of it ends so.
+    let found =
+        run("suffix", json!({ "codePath": "repo/src/a/train.py" }), &[("a/train.py", ""), ("b/train.py", "")]).await;
+    let (_, file) = w.job_file(&found).await;
+    assert_eq!(file["source"]["entrypoint"], json!(["python", "a/train.py"]));
+    let lost = run("lost", json!({ "codePathLocal": "other.py" }), &[("train.py", "")]).await;
+    let told = w.service.job_of_run(&lost).await.expect("told");
+    assert_eq!(told.why.as_deref(), Some("`lost` does not say which file of its code it ran"));
+    // What the code asks for wins over what it ran on.
+    let asked = [("train.py", "x"), ("runtime.txt", "python-3.12"), (".python-version", "3.10")];
+    let (_, file) = w.job_file(&run("asked", json!({ "codePathLocal": "train.py" }), &asked).await).await;
+    assert_eq!(file["runtime"], "3.12");
+}
+
+#[tokio::test]
+async fn runs_that_are_no_work_of_their_own_become_no_job() {
+    let w = World::new().await;
+    let files = [("wandb-metadata.json", metadata(&[])), ("requirements.txt", String::new())];
+    let files: Vec<(&str, &str)> = files.iter().map(|(n, t)| (*n, t.as_str())).collect();
+    let kind = |word: &str| RunFields { job_type: Some(word.into()), ..RunFields::default() };
+    let launched =
+        json!({ "_wandb": { "value": { "launch_trace_id": "0123456789abcdef0123456789abcdef" } } }).to_string();
+    let launched = RunFields { config: Some(launched), ..RunFields::default() };
+    for (name, fields, why) in [
+        ("maker", kind("cli_create_job"), "`cli_create_job` are no work of their own"),
+        ("sweeper", kind("sweep-controller"), "`sweep-controller` are no work of their own"),
+        ("launched", launched, "launched from a job or an image itself"),
+    ] {
+        let run = w.tracked(Tracked { name, fields, files: &files, code: &[] }).await;
+        let told = w.service.job_of_run(&run).await.expect("told");
+        assert!(told.job.is_none() && told.why.as_deref().is_some_and(|t| t.contains(why)), "{name}: {told:?}");
+    }
+    assert!(w.service.job_list(&w.ana, "vision", "p", "", 10).await.expect("the jobs").is_empty());
 }
 
 fn file(path: &str, text: &str) -> CodeFile {
