@@ -374,7 +374,8 @@ describe("the frame", () => {
       await other.context().close();
     }
     expect(broken).toEqual([]);
-  });
+    // Two dozen screens in three looks, each read by axe.
+  }, 30 * PATIENCE);
 
   test("nothing was asked of another host, and no policy was broken", () => {
     expect(w.complaints).toEqual([]);

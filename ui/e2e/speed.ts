@@ -82,6 +82,16 @@ test("home", async () => {
 
 test("the runs table", async () => {
   const first = page.getByRole("table", { name: "Runs" }).getByRole("link").first();
+  // The server reads all documents once, for the keys that there are; the first rows do not wait for that.
+  const [early] = await timed(
+    1,
+    async () => page.goto("about:blank"),
+    async () => {
+      await page.goto(`${w.url}/dev/table?view=table`, { waitUntil: "commit" });
+      await first.waitFor();
+    },
+  );
+  await page.getByRole("columnheader", { name: "val/accuracy" }).waitFor();
   const cold = await timed(
     ROUNDS,
     async () => page.goto("about:blank"),
@@ -90,7 +100,7 @@ test("the runs table", async () => {
       await first.waitFor();
     },
   );
-  rows.push([`runs table, ${RUNS.toLocaleString("en-US")} runs with ${KEYS.toLocaleString("en-US")} keys: from the address to the first page`, ms(cold), "<= 500 ms"]);
+  rows.push([`runs table, ${RUNS.toLocaleString("en-US")} runs with ${KEYS.toLocaleString("en-US")} keys: from the address to the first page (and the first time of all)`, `${ms(cold)} (${Math.round(early!)} ms)`, "<= 500 ms"]);
   const sorted = await timed(
     ROUNDS,
     async () => {
