@@ -20,7 +20,7 @@ use lanza_model::{
 use lanza_store::{
     accounts::Entity,
     agents::Agent,
-    items::{Claimer, Ended, Item, Learned, NewToken, OpenQueue},
+    items::{Claimer, Ended, Handed, Item, Learned, OpenQueue},
     queues::Queue,
 };
 use serde_json::{Value, json};
@@ -347,7 +347,7 @@ impl Service {
         self.leases_of(entity, leased).await
     }
 
-    async fn leases_of(&self, entity: &Entity, leased: Vec<(Item, NewToken)>) -> Result<Vec<Lease>> {
+    async fn leases_of(&self, entity: &Entity, leased: Handed) -> Result<Vec<Lease>> {
         if !leased.is_empty() {
             self.wakers.changed();
             metrics::counter!("lanza_items_claimed_total").increment(leased.len() as u64);

@@ -37,6 +37,9 @@ pub struct NewToken {
     pub scope: String,
 }
 
+/// What an agent is handed: each item with the token of its next attempt.
+pub type Handed = Vec<(Item, NewToken)>;
+
 /// What the server says to a heartbeat.
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
@@ -58,7 +61,7 @@ impl Store {
         now: Time,
         expires_at: Time,
         issue: fn(&Item) -> NewToken,
-    ) -> Result<Vec<(Item, NewToken)>> {
+    ) -> Result<Handed> {
         let part = Wanted { claimer, queues, most, now, expires_at, issue };
         self.item_counters.claim.write(self, part).await
     }
@@ -72,7 +75,7 @@ impl Store {
         now: Time,
         expires_at: Time,
         issue: fn(&Item) -> NewToken,
-    ) -> Result<Vec<(Item, NewToken)>> {
+    ) -> Result<Handed> {
         let agent = agent.clone();
         self.write_in(Area::Beside, move |tx| {
             let (agent, at_hand) = (agent.clone(), at_hand.clone());
@@ -251,10 +254,7 @@ pub(crate) struct Wanted {
 }
 
 /// Leases to several agents, one after the other; their attempts begin together.
-pub(super) fn claims_in_tx<'c>(
-    tx: &'c mut Tx,
-    parts: &'c [Wanted],
-) -> WriteFuture<'c, Vec<Result<Vec<(Item, NewToken)>>>> {
+pub(super) fn claims_in_tx<'c>(tx: &'c mut Tx, parts: &'c [Wanted]) -> WriteFuture<'c, Vec<Result<Handed>>> {
     Box::pin(async move {
         let mut leased = Vec::with_capacity(parts.len());
         for Wanted { claimer, queues, most, now, expires_at, issue } in parts {
@@ -424,7 +424,7 @@ struct Leased<'a> {
 }
 
 /// Begins the attempts of leased items, each with its token; returns them as they were given.
-async fn attempts_in_tx(tx: &mut Tx, leased: Vec<Leased<'_>>) -> Result<Vec<Vec<(Item, NewToken)>>> {
+async fn attempts_in_tx(tx: &mut Tx, leased: Vec<Leased<'_>>) -> Result<Vec<Handed>> {
     let (mut keys, mut attempts) = (Vec::new(), Vec::new());
     let mut given = Vec::with_capacity(leased.len());
     for Leased { agent, now, issue, items } in leased {

@@ -270,48 +270,60 @@ fn an_exit_that_the_engine_did_not_see_is_none_of_the_jobs() {
     }
 }
 
-/// An engine that has one container, made and not started, and breaks off the first request to start it as an engine does
-/// that is killed then; returns what it was asked.
-async fn killed_while_starting(
-    folder: &Path,
-    handle: &Handle,
-    remembers: bool,
-) -> (Engine, Arc<parking_lot::Mutex<Vec<String>>>) {
-    let socket = folder.join("engine.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let asked: Arc<parking_lot::Mutex<Vec<String>>> = Arc::default();
-    let (seen, labels) = (asked.clone(), serde_json::json!({ ITEM: handle.item, ATTEMPT: handle.attempt.to_string() }));
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !request.windows(4).any(|w| w == b"\r\n\r\n") && stream.read_buf(&mut request).await.unwrap_or(0) > 0
-            {
-            }
-            let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
-            let body = match &line {
-                _ if line.contains("/version") => r#"{"ApiVersion":"1.44"}"#.to_owned(),
-                _ if line.contains("/containers/json") => {
-                    serde_json::json!([{ "Id": "c1", "State": "created", "Labels": labels }]).to_string()
+/// An engine that has one container, made and not started, and breaks off the first request to start it, as an engine
+/// does that is killed then.
+struct Killed {
+    engine: Engine,
+    /// The first lines of what it was asked.
+    asked: Arc<parking_lot::Mutex<Vec<String>>>,
+    _task: JoinSet<()>,
+}
+
+impl Killed {
+    fn while_starting(folder: &Path, handle: &Handle, remembers: bool) -> Self {
+        let socket = folder.join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let asked: Arc<parking_lot::Mutex<Vec<String>>> = Arc::default();
+        let (seen, labels) =
+            (asked.clone(), serde_json::json!({ ITEM: handle.item, ATTEMPT: handle.attempt.to_string() }));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.windows(4).any(|w| w == b"\r\n\r\n")
+                    && stream.read_buf(&mut request).await.unwrap_or(0) > 0
+                {}
+                let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
+                let body = match &line {
+                    _ if line.contains("/version") => r#"{"ApiVersion":"1.44"}"#.to_owned(),
+                    _ if line.contains("/containers/json") => {
+                        serde_json::json!([{ "Id": "c1", "State": "created", "Labels": labels }]).to_string()
+                    }
+                    _ if line.contains("/c1/json") => r#"{"Id":"c1","State":{"Status":"created"}}"#.to_owned(),
+                    _ if line.contains("/events") && remembers => {
+                        r#"{"Type":"container","Action":"create"}"#.to_owned()
+                    }
+                    _ => String::new(),
+                };
+                let starts = line.contains("/c1/start");
+                let broken = starts && !seen.lock().iter().any(|l| l.contains("/c1/start"));
+                seen.lock().push(line);
+                if !broken {
+                    let status = if starts { "204 No Content" } else { "200 OK" };
+                    let length = if starts { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+                    let head = format!("HTTP/1.1 {status}\r\n{length}connection: close\r\n\r\n");
+                    let _ = stream.write_all((head + &body).as_bytes()).await;
                 }
-                _ if line.contains("/c1/json") => r#"{"Id":"c1","State":{"Status":"created"}}"#.to_owned(),
-                _ if line.contains("/events") && remembers => r#"{"Type":"container","Action":"create"}"#.to_owned(),
-                _ => String::new(),
-            };
-            let starts = line.contains("/c1/start");
-            let broken = starts && !seen.lock().iter().any(|l| l.contains("/c1/start"));
-            seen.lock().push(line);
-            if !broken {
-                let status = if starts { "204 No Content" } else { "200 OK" };
-                let length = if starts { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-                let head =
-                    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{length}connection: close\r\n\r\n");
-                let _ = stream.write_all((head + &body).as_bytes()).await;
             }
-        }
-    });
-    let environment = BTreeMap::from([("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()))]);
-    (Engine::of_environment(&environment).unwrap(), asked)
+        });
+        let environment = BTreeMap::from([("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()))]);
+        Self { engine: Engine::of_environment(&environment).unwrap(), asked, _task: task }
+    }
+
+    fn starts(&self) -> usize {
+        self.asked.lock().iter().filter(|l| l.contains("/c1/start")).count()
+    }
 }
 
 #[tokio::test]
@@ -319,8 +331,8 @@ async fn what_an_engine_was_killed_over_is_started_again_only_if_it_remembers() 
     for (remembers, starts) in [(true, 2), (false, 1)] {
         let folder = tempfile::tempdir().unwrap();
         let handle = Handle { item: uuid::Uuid::now_v7().simple().to_string(), attempt: 1, dir: folder.path().into() };
-        let (engine, asked) = killed_while_starting(folder.path(), &handle, remembers).await;
-        let target = DockerTarget::new(engine, Arc::default());
+        let killed = Killed::while_starting(folder.path(), &handle, remembers);
+        let target = DockerTarget::new(killed.engine.clone(), Arc::default());
         let container = Container { body: Box::default(), name: None, platform: None, code: None };
         let launch = Launch {
             handle,
@@ -339,6 +351,6 @@ async fn what_an_engine_was_killed_over_is_started_again_only_if_it_remembers() 
             }
             Err(other) => panic!("{other:?}"),
         }
-        assert_eq!(asked.lock().iter().filter(|l| l.contains("/c1/start")).count(), starts, "{:?}", asked.lock());
+        assert_eq!(killed.starts(), starts, "{:?}", killed.asked.lock());
     }
 }
