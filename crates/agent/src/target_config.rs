@@ -39,7 +39,7 @@ pub(crate) fn effective(
 ) -> Result<Effective, Reason> {
     let refused = |why: String| Reason::new(code::CONFIG_REFUSED, why);
     config::check_submitter_within(lease.target, lease.submitter_fields.as_deref(), &lease.item_config)
-        .map_err(|list| refused(list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        .map_err(|list| refused(config::NotAllowed::list(&list)))?;
     let own = |name: &str| {
         Some(match name {
             "project_name" => lease.run_project.clone(),

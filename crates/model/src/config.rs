@@ -199,10 +199,8 @@ pub fn docker_option(name: &str) -> String {
 
 /// The same for the options of processes and containers, where `e` is short for `env`.
 pub fn option_name(name: &str) -> String {
-    match docker_option(name).as_str() {
-        "e" => "env".to_owned(),
-        _ => docker_option(name),
-    }
+    let name = docker_option(name);
+    if name == "e" { "env".to_owned() } else { name }
 }
 
 fn macro_names(text: &str) -> impl Iterator<Item = &str> {

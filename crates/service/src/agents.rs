@@ -20,7 +20,7 @@ use lanza_model::{
 use lanza_store::{
     accounts::Entity,
     agents::Agent,
-    items::{Claimer, Ended, Handed, Item, Learned, OpenQueue},
+    items::{Claimer, Ended, Handed, Item, Learned, OpenQueue, Wanted},
     queues::Queue,
 };
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::{
     Actor, Error, Result, Service,
     accounts::secret_hash,
-    items::{item_missing, stopped},
+    items::{item_missing, stopped_by},
     leases::job_token,
 };
 
@@ -331,9 +331,9 @@ impl Service {
             left: left.or(agent.resources).unwrap_or_default(),
             alive_since: now.plus_ms(-SILENCE_MS),
         };
-        let leased =
-            self.store.item_claim(claimer, queues, free as usize, now, now.plus_ms(LEASE_MS), job_token).await?;
-        self.leases_of(entity, leased).await
+        let expires_at = now.plus_ms(LEASE_MS);
+        let wanted = Wanted { claimer, queues, most: free as usize, now, expires_at, issue: job_token };
+        self.leases_of(entity, self.store.item_claim(wanted).await?).await
     }
 
     /// Hands out again what an agent never heard of: the answer to its claim was lost.
@@ -542,7 +542,8 @@ impl Service {
         if ended.ending == Ending::Stopped {
             ended.exit_code = None;
             if ended.reason.is_none() {
-                ended.reason = Some(stopped(found.stop_requested_by.as_deref(), "its agent, which was told to stop"));
+                let by = found.stop_requested_by.as_deref();
+                ended.reason = Some(stopped_by(by.unwrap_or("its agent, which was told to stop")));
             }
         }
         self.attempt_end(&found, attempt, Some(&agent.id), ended).await.map_err(|e| match e {

@@ -6,6 +6,7 @@ use lanza_model::{
     Reason,
     builder::{BuilderKind, LaunchBuilder},
     code,
+    config::NotAllowed,
 };
 use serde_json::{Map, Value};
 
@@ -30,8 +31,7 @@ impl Building {
         spec: &Map<String, Value>,
     ) -> Result<Self, Reason> {
         let refused = |why: String| Reason::new(code::BUILDER_REFUSED, why);
-        let launch = LaunchBuilder::parse(spec)
-            .map_err(|list| refused(list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        let launch = LaunchBuilder::parse(spec).map_err(|list| refused(NotAllowed::list(&list)))?;
         let text = |key: &str| agent.get(key).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned);
         let destination = text("destination")
             .or_else(|| text("uri"))

@@ -49,8 +49,9 @@ pub(super) async fn prepare(
     let engine = ctx.engine.as_ref().ok_or_else(|| Reason::new(code::TARGET_UNAVAILABLE, "there is no Docker here"))?;
     let log = |phase: Phase| handle.dir.join("logs").join(format!("{phase}.log"));
     // An image that was made elsewhere is not built, so nothing can be said of that.
-    let said = if job.image.is_some() { Map::new() } else { lease.spec.clone() };
-    let building = Building::of(&ctx.options.config.builder, &ctx.options.environment, &said)?;
+    let nothing = Map::new();
+    let said = if job.image.is_some() { &nothing } else { &lease.spec };
+    let building = Building::of(&ctx.options.config.builder, &ctx.options.environment, said)?;
     let platform = extra.platform.clone().or_else(|| building.platform.clone());
     let images = Images::new(ctx, handle, engine, progress.agent(), platform.clone(), building.destination.clone())?;
     let ready = ready(progress, &images, &job, &building, extra.pull.as_deref()).await;

@@ -25,6 +25,11 @@ impl NotAllowed {
         Self { field: field.to_owned(), why: why.into() }
     }
 
+    /// Says all of a list in one sentence.
+    pub fn list(refused: &[NotAllowed]) -> String {
+        refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
     pub(crate) fn of_admin(field: &str) -> Self {
         Self::new(field, "may only be set by the queue's admin")
     }
@@ -46,27 +51,25 @@ pub fn check_layers(target: Target, queue: &Map<String, Value>, item: &Map<Strin
     let mut effective: BTreeMap<String, (Layer, &str, Value)> = BTreeMap::new();
     for (layer, config) in [(Layer::Queue, queue), (Layer::Launch, item)] {
         for (key, value) in config.iter().filter(|(_, v)| !v.is_null()) {
-            let merged = match effective.get(&option_name(key)) {
+            let option = option_name(key);
+            let merged = match effective.get(&option) {
                 Some((_, _, below)) => merge(below, value),
                 None => value.clone(),
             };
-            effective.insert(option_name(key), (layer, key, merged));
+            effective.insert(option, (layer, key, merged));
         }
     }
     effective
-        .into_values()
-        .flat_map(|(layer, key, value)| {
-            check_value(target, key, &value).into_iter().map(move |what| Unusable { layer, what })
+        .iter()
+        .filter_map(|(option, (layer, key, value))| {
+            check_value(target, option, key, value).map(|what| Unusable { layer: *layer, what })
         })
         .collect()
 }
 
-fn check_value(target: Target, key: &str, value: &Value) -> Option<NotAllowed> {
-    if value.is_null() {
-        return None;
-    }
-    let option = option_name(key);
-    let read = match (target, option.as_str()) {
+/// Checks the value of an option, which is written as `key`.
+fn check_value(target: Target, option: &str, key: &str, value: &Value) -> Option<NotAllowed> {
+    let read = match (target, option) {
         (_, "builder") => return check_builder(key, value),
         _ if has_macro(value) => Ok(()),
         (Target::Docker | Target::Process, "env") => env_entries(value).map(drop),

@@ -9,7 +9,7 @@ use lanza_model::{
 };
 use lanza_store::items::{Ended, Item};
 
-use super::{may_end, stopped};
+use super::{may_end, stopped_by};
 use crate::{Actor, Error, Result, Service};
 
 impl Service {
@@ -77,7 +77,7 @@ impl Service {
             }
             "killed" => {
                 let by = item.stop_requested_by.as_deref();
-                (Ending::Stopped, Some(stopped(by, "its run, which was told to stop")))
+                (Ending::Stopped, Some(stopped_by(by.unwrap_or("its run, which was told to stop"))))
             }
             "crashed" => {
                 self.store.item_silent(&id, item.attempt, now, now).await?;
@@ -167,11 +167,10 @@ impl Service {
                 let begun = item.started_at.is_some() || (item.stock && item.run.is_some());
                 // The agent's clock says when its job began, and may be behind.
                 let since = item.acknowledged_at.max(item.started_at.filter(|_| begun)).unwrap_or(item.created_at);
-                let limit = if begun { duration } else { start };
-                if self.lasted_ms(since) < limit.unwrap_or_default() * 1000 {
+                let most = if begun { duration } else { start }.unwrap_or_default();
+                if self.lasted_ms(since) < most * 1000 {
                     continue;
                 }
-                let most = limit.unwrap_or_default();
                 let cause = if begun {
                     Reason::new(code::MAX_DURATION, format!("the job ran longer than {most} s, which its queue allows"))
                 } else {

@@ -43,7 +43,11 @@ pub(super) fn values_check(
         return Ok(());
     }
     let refused = refused(of_queue);
-    let why = format!("{}; nothing can run on the queue `{}` until its admin mends that", said(&refused), queue.name);
+    let why = format!(
+        "{}; nothing can run on the queue `{}` until its admin mends that",
+        NotAllowed::list(&refused),
+        queue.name
+    );
     Err(Error::Invalid { field: format!("queue.config.{}", refused[0].field), why, code: code::CONFIG_REFUSED })
 }
 
@@ -87,11 +91,7 @@ fn services(spec: &LaunchSpec) -> Option<&Value> {
     spec.raw.get("additional_services").filter(|s| !s.as_array().is_some_and(Vec::is_empty))
 }
 
-fn invalid(below: &str, refused: &[NotAllowed], code: Code) -> Error {
-    Error::Invalid { field: format!("{below}{}", refused[0].field), why: said(refused), code }
-}
-
 /// The first one's field is told beside the sentence.
-fn said(refused: &[NotAllowed]) -> String {
-    refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn invalid(below: &str, refused: &[NotAllowed], code: Code) -> Error {
+    Error::Invalid { field: format!("{below}{}", refused[0].field), why: NotAllowed::list(refused), code }
 }

@@ -47,8 +47,8 @@ fn may_end(actor: &Actor, entity: &Entity, role: Role, item: &Item, verb: &str) 
 }
 
 /// The reason of an item that was stopped: who asked for it, where somebody did, else what ended it.
-pub(crate) fn stopped(by: Option<&str>, otherwise: &str) -> Reason {
-    Reason::new(code::STOPPED, format!("stopped by {}", by.unwrap_or(otherwise)))
+pub(crate) fn stopped_by(who: &str) -> Reason {
+    Reason::new(code::STOPPED, format!("stopped by {who}"))
 }
 
 pub(crate) fn item_missing(id: &str) -> Error {
@@ -134,8 +134,7 @@ impl Service {
         by: &str,
         deleted: bool,
     ) -> Result<Option<Stopping>> {
-        let done =
-            self.store.item_stop(&item.id, grace_seconds, stopped(Some(by), ""), deleted, self.now(), by).await?;
+        let done = self.store.item_stop(&item.id, grace_seconds, stopped_by(by), deleted, self.now(), by).await?;
         if let Some(Stopping::Stopped(stopped)) = &done {
             self.item_ended(stopped).await?;
         }

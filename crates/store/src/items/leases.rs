@@ -37,6 +37,23 @@ pub struct NewToken {
     pub scope: String,
 }
 
+/// What an agent asks for.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Who claims.
+    pub claimer: Claimer,
+    /// From where, in this order.
+    pub queues: Vec<OpenQueue>,
+    /// How many items at most.
+    pub most: usize,
+    /// When.
+    pub now: Time,
+    /// When the leases end.
+    pub expires_at: Time,
+    /// Makes the token of an item's next attempt.
+    pub issue: fn(&Item) -> NewToken,
+}
+
 /// What an agent is handed: each item with the token of its next attempt.
 pub type Handed = Vec<(Item, NewToken)>;
 
@@ -50,20 +67,11 @@ pub struct HeartbeatResult {
 }
 
 impl Store {
-    /// Leases up to `most` items to an agent, one queue after the other in turn, each with a token that `issue` makes
-    /// (again when the transaction runs again). Queues that are paused, and items whose author is gone, give nothing;
+    /// Leases up to `most` items to an agent, one queue after the other in turn, each with a token that is made
+    /// for it (again when the transaction runs again). Queues that are paused, and items whose author is gone, give nothing;
     /// neither do queues whose cap is reached, nor items that the agent's machine has no room for.
-    pub async fn item_claim(
-        &self,
-        claimer: Claimer,
-        queues: Vec<OpenQueue>,
-        most: usize,
-        now: Time,
-        expires_at: Time,
-        issue: fn(&Item) -> NewToken,
-    ) -> Result<Handed> {
-        let part = Wanted { claimer, queues, most, now, expires_at, issue };
-        self.item_counters.claim.write(self, part).await
+    pub async fn item_claim(&self, wanted: Wanted) -> Result<Handed> {
+        self.item_counters.claim.write(self, wanted).await
     }
 
     /// Hands out again what is on lease to an agent and not among `at_hand`: the answer to its claim was lost. Each item
@@ -242,23 +250,12 @@ impl Store {
     }
 }
 
-/// What an agent asks for.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    claimer: Claimer,
-    queues: Vec<OpenQueue>,
-    most: usize,
-    now: Time,
-    expires_at: Time,
-    issue: fn(&Item) -> NewToken,
-}
-
 /// Leases to several agents, one after the other; their attempts begin together.
 pub(super) fn claims_in_tx<'c>(tx: &'c mut Tx, parts: &'c [Wanted]) -> WriteFuture<'c, Vec<Result<Handed>>> {
     Box::pin(async move {
         let mut leased = Vec::with_capacity(parts.len());
         for Wanted { claimer, queues, most, now, expires_at, issue } in parts {
-            let items = claim_counted_in_tx(tx, claimer, queues.clone(), *most, *now, *expires_at).await?;
+            let items = claim_counted_in_tx(tx, claimer, queues, *most, *now, *expires_at).await?;
             leased.push(Leased { agent: &claimer.id, now: *now, issue: *issue, items });
         }
         Ok(attempts_in_tx(tx, leased).await?.into_iter().map(Ok).collect())
@@ -347,7 +344,7 @@ async fn acknowledge_batch<'p>(
 async fn claim_counted_in_tx(
     tx: &mut Tx,
     claimer: &Claimer,
-    queues: Vec<OpenQueue>,
+    queues: &[OpenQueue],
     most: usize,
     now: Time,
     expires_at: Time,
@@ -356,7 +353,7 @@ async fn claim_counted_in_tx(
     let held = if claimer.total.is_some() { schedule::held_in_tx(tx, &claimer.id, now).await? } else { None };
     let mut leased = Vec::new();
     if let Some((item, queue)) = &held {
-        let of_held: Vec<OpenQueue> = queues.iter().filter(|q| q.id == *queue).cloned().collect();
+        let of_held = queues.iter().filter(|q| q.id == *queue).collect();
         let given = claim_in_turn_in_tx(tx, claimer, of_held, &mut left, most, now, expires_at).await?;
         leased = given.items;
         if given.holds.as_ref() != Some(item) {
@@ -366,7 +363,9 @@ async fn claim_counted_in_tx(
             return Ok(leased);
         }
     }
-    let given = claim_in_turn_in_tx(tx, claimer, queues, &mut left, most - leased.len(), now, expires_at).await?;
+    let given =
+        claim_in_turn_in_tx(tx, claimer, queues.iter().collect(), &mut left, most - leased.len(), now, expires_at)
+            .await?;
     if given.holds.is_some() {
         schedule::hold_in_tx(tx, &claimer.id, given.holds.as_ref()).await?;
     }
@@ -378,7 +377,7 @@ async fn claim_counted_in_tx(
 async fn claim_in_turn_in_tx(
     tx: &mut Tx,
     claimer: &Claimer,
-    queues: Vec<OpenQueue>,
+    queues: Vec<&OpenQueue>,
     left: &mut Capacity,
     most: usize,
     now: Time,
@@ -394,11 +393,11 @@ async fn claim_in_turn_in_tx(
             if want == 0 {
                 break;
             }
-            let given = if claimer.takes_any(&queue) {
+            let given = if claimer.takes_any(queue) {
                 let items = claim_in_tx(tx, claimer, &queue.id, want, now, expires_at).await?;
                 Given { items, holds: None }
             } else {
-                schedule::claim_in_tx(tx, claimer, &queue, left, want, now, expires_at).await?
+                schedule::claim_in_tx(tx, claimer, queue, left, want, now, expires_at).await?
             };
             if given.items.len() == want && share == 1 {
                 still_open.push(queue);
@@ -425,47 +424,52 @@ struct Leased<'a> {
 
 /// Begins the attempts of leased items, each with its token; returns them as they were given.
 async fn attempts_in_tx(tx: &mut Tx, leased: Vec<Leased<'_>>) -> Result<Vec<Handed>> {
-    let (mut keys, mut attempts) = (Vec::new(), Vec::new());
-    let mut given = Vec::with_capacity(leased.len());
-    for Leased { agent, now, issue, items } in leased {
-        let mut mine = Vec::with_capacity(items.len());
-        for item in items {
+    let with_token = |issue: fn(&Item) -> NewToken| {
+        move |item: Item| {
             let token = issue(&item);
-            trail(tx, &item, &format!("agent:{agent}"), "leased", now);
-            keys.push(accounts::NewKey {
-                id: token.id.clone(),
-                user_id: item.author_id.clone(),
-                hash: token.hash.clone(),
-                prefix: token.prefix.clone(),
-                description: format!("item {}", item.id),
-                scope: Some(token.scope.clone()),
-                created_at: now,
-                expires_at: None,
-            });
-            attempts.push((item.id.clone(), item.attempt, agent, token.id.clone(), now));
-            mine.push((item, token));
+            (item, token)
         }
-        given.push(mine);
-    }
-    accounts::keys_insert_in_tx(tx, &keys).await?;
-    for batch in batches(&attempts) {
+    };
+    let given: Vec<_> = leased
+        .into_iter()
+        .map(|l| (l.agent, l.now, l.items.into_iter().map(with_token(l.issue)).collect::<Handed>()))
+        .collect();
+    let all: Vec<_> = given
+        .iter()
+        .flat_map(|(agent, now, handed)| handed.iter().map(move |(item, token)| (*agent, *now, item, token)))
+        .collect();
+    let key = |(_, now, item, token): &(&AgentId, Time, &Item, &NewToken)| accounts::NewKey {
+        id: token.id.clone(),
+        user_id: item.author_id.clone(),
+        hash: token.hash.clone(),
+        prefix: token.prefix.clone(),
+        description: format!("item {}", item.id),
+        scope: Some(token.scope.clone()),
+        created_at: *now,
+        expires_at: None,
+    };
+    accounts::keys_insert_in_tx(tx, &all.iter().map(key).collect::<Vec<_>>()).await?;
+    for batch in batches(&all) {
         let statement = format!(
             "INSERT INTO attempts (item_id, number, agent_id, state, token_id, leased_at) VALUES {}",
             rows_of(batch.len(), 6)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        for (item, number, agent, token, now) in batch {
+        for (agent, now, item, token) in batch {
             query = query
-                .bind(item.as_str())
-                .bind(i64::from(*number))
+                .bind(item.id.as_str())
+                .bind(i64::from(item.attempt))
                 .bind(agent.as_str())
                 .bind("leased")
-                .bind(token.as_str())
+                .bind(token.id.as_str())
                 .bind(now.0);
         }
         query.execute(tx.connection()).await?;
     }
-    Ok(given)
+    for (agent, now, item, _) in &all {
+        trail(tx, item, &format!("agent:{agent}"), "leased", *now);
+    }
+    Ok(given.into_iter().map(|(_, _, handed)| handed).collect())
 }
 
 async fn claim_in_tx(

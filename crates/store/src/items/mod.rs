@@ -32,7 +32,7 @@ use lanza_model::{
 use serde_json::{Map, Value};
 
 pub use due::Due;
-pub use leases::{Handed, HeartbeatResult, NewToken};
+pub use leases::{Handed, HeartbeatResult, NewToken, Wanted};
 pub use logs::{LogExtent, LogPiece};
 pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Took, items_of};
 pub(crate) use read::item;
@@ -47,7 +47,7 @@ use crate::gather::Counter;
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
     insert: Counter<Arc<Item>, Option<Item>>,
-    claim: Counter<leases::Wanted, Handed>,
+    claim: Counter<Wanted, Handed>,
     acknowledge: Counter<leases::Acknowledged, ()>,
 }
 

@@ -13,7 +13,7 @@ use lanza_model::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use super::{Claimer, Due, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping};
+use super::{Claimer, Due, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping, Wanted};
 use crate::{
     Error, Store,
     accounts::{NewKey, User},
@@ -190,8 +190,9 @@ impl Place {
     }
 
     pub(super) async fn claim_as(&self, claimer: Claimer, queue: OpenQueue, want: usize) -> Vec<Item> {
-        let leased = self.store.item_claim(claimer, vec![queue], want, NOW, NOW.plus_ms(60_000), token).await;
-        leased.expect("claim").into_iter().map(|(item, _)| item).collect()
+        let expires_at = NOW.plus_ms(60_000);
+        let wanted = Wanted { claimer, queues: vec![queue], most: want, now: NOW, expires_at, issue: token };
+        self.store.item_claim(wanted).await.expect("claim").into_iter().map(|(item, _)| item).collect()
     }
 
     async fn item(&self, id: &ItemId) -> Item {
