@@ -57,8 +57,8 @@ class GitServer:
 
 class _TlsServer(ThreadingHTTPServer):
     def shutdown_request(self, request):
-        # git takes an end without TLS's own goodbye for a broken connection. The client may be gone already.
-        with contextlib.suppress(OSError):
+        # git takes an end without TLS's own goodbye for a broken connection. The client, and with it the TLS, may be gone already.
+        with contextlib.suppress(OSError, ValueError):
             request.unwrap()
         super().shutdown_request(request)
 
