@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::{
-    AnyPool, Executor,
+    AnyPool, Connection, Executor,
     any::{AnyPoolOptions, install_default_drivers},
 };
 use tokio::sync::mpsc;
@@ -74,9 +74,13 @@ impl Store {
             None => (Engine::Sqlite, sqlite_url(&options.data.join("lanza.db"))),
         };
         let blobs = Blobs::open(options.blobs.as_deref(), &options.data).await?;
-        let readers = pool(engine, if engine == Engine::Sqlite { 4 } else { 8 }).connect(&url).await?;
+        let (most_readers, of_reader, of_writer) = match engine {
+            Engine::Sqlite => (4, SQLITE, SQLITE),
+            Engine::Postgres => (8, "", POSTGRES_WRITER),
+        };
+        let readers = pool(engine, most_readers, of_reader).connect(&url).await?;
         sqlx::migrate!("./migrations").run(&readers).await.map_err(Error::Migration)?;
-        let writers = pool(engine, 1).connect(&url).await?;
+        let writers = pool(engine, 1, of_writer).connect(&url).await?;
         let shared_url = (engine == Engine::Postgres).then(|| url.into());
         let (jobs, queue) = mpsc::channel(WRITE_QUEUE);
         let lookups = Arc::new(Lookups::new(engine == Engine::Sqlite));
@@ -132,24 +136,62 @@ fn sqlite_url(path: &std::path::Path) -> String {
     format!("sqlite://{path}?mode=rwc")
 }
 
-fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
+/// FULL: a commit is on the disk. WAL: readers never wait. 8 MiB of page cache a connection.
+const SQLITE: &str = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000; PRAGMA foreign_keys=ON; \
+     PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=4000;";
+/// Writes find their rows by indexes. Postgres keeps a plan that it made while the table was small, which reads all of
+/// it, until it next takes statistics: a minute in which each claim from a queue that has grown takes 20 ms.
+const POSTGRES_WRITER: &str = "SET enable_seqscan = off; SET jit = off";
+/// A connection that was not used for so long may be broken, and is asked before it is used again.
+const DOUBTFUL_AFTER: Duration = Duration::from_secs(1);
+
+/// Connections; `settings` are told to each when it is made.
+fn pool(engine: Engine, connections: u32, settings: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire(engine == Engine::Postgres)
+        .test_before_acquire(false)
+        .before_acquire(move |connection, state| {
+            Box::pin(async move {
+                // An error closes the connection, and another is taken.
+                if engine == Engine::Postgres && state.idle_for > DOUBTFUL_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                if engine == Engine::Sqlite {
-                    // FULL: a commit is on the disk. WAL: readers never wait. 8 MiB of page cache a connection.
-                    connection
-                        .execute(
-                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000; \
-                             PRAGMA foreign_keys=ON; PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY; \
-                             PRAGMA wal_autocheckpoint=4000;",
-                        )
-                        .await?;
+                if !settings.is_empty() {
+                    connection.execute(settings).await?;
                 }
                 Ok(())
             })
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Executor, Row};
+
+    use crate::testing;
+
+    #[tokio::test]
+    async fn a_write_finds_its_rows_by_an_index_in_a_small_table_too() {
+        let Some((_guard, store)) = testing::postgres().await else { return };
+        let plan = store
+            .write(|tx| {
+                Box::pin(async move {
+                    let small = "CREATE TABLE small (id TEXT PRIMARY KEY, n BIGINT); INSERT INTO small VALUES ('a', 0); \
+                                 ANALYZE small";
+                    tx.connection().execute(small).await?;
+                    let update = "EXPLAIN UPDATE small SET n = 1 WHERE id = 'a'";
+                    Ok(sqlx::query(update).fetch_all(tx.connection()).await?)
+                })
+            })
+            .await
+            .expect("a plan");
+        let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
+    }
 }
