@@ -124,7 +124,21 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn queue_find(&self, actor: &Actor, entity: &str, name: &str) -> Result<(Entity, Queue)> {
-        let entity = self.entity_for(actor, entity, Role::Viewer).await?;
+        self.queue_find_as(actor, entity, name, Role::Viewer).await
+    }
+
+    /// The same for a caller with at least `role` in the entity.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`].
+    pub(crate) async fn queue_find_as(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        name: &str,
+        role: Role,
+    ) -> Result<(Entity, Queue)> {
+        let entity = self.entity_for(actor, entity, role).await?;
         let queue = self.store.queue_by_name(&entity.id, name).await?.ok_or_else(|| queue_missing(name))?;
         if !in_reach(actor, &queue) {
             return Err(queue_missing(name));

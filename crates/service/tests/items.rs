@@ -17,9 +17,7 @@ use lanza_model::{
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{
-    Actor, Error, Supervisor, items::WirePush, queues::QueueMode, runs::RunRequest, stock_agents::StockRegister, tasks,
-};
+use lanza_service::{Actor, Error, Supervisor, items::WirePush, runs::RunRequest, stock_agents::StockRegister, tasks};
 use lanza_store::runs::RunFields;
 use serde_json::{Value, json};
 use world::{START, World, held, job};
@@ -417,32 +415,6 @@ async fn the_queues_target_wins_on_the_wire_and_rest_refuses_another() {
     assert_eq!(pushed.item.target, Target::Process);
     assert_eq!(pushed.resolved_spec["resource"], "local-process");
     assert!(pushed.warnings.iter().any(|w| w.contains("is ignored")), "{:?}", pushed.warnings);
-}
-
-#[tokio::test]
-async fn why_names_the_rule_that_keeps_an_item_waiting() {
-    let w = World::new().await;
-    let id = w.push(job()).await.expect("pushed");
-    let why = async |id: &str| {
-        let (entity, _, item) = w.service.item_find(&w.ana, id).await.expect("the item");
-        w.service.item_view(&entity, &item).await.expect("a view").why.expect("it waits").rule
-    };
-    assert_eq!(why(&id).await, "no_agent");
-    let agent = w.agent().await;
-    assert_eq!(why(&id).await, "agents_full");
-    let second = w.push(job()).await.expect("pushed");
-    assert_eq!(why(&second).await, "ahead");
-    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Paused).await.expect("paused");
-    assert_eq!(why(&id).await, "paused");
-    assert!(w.claim(&agent).await.is_empty());
-    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Open).await.expect("resumed");
-    w.clock.advance_ms(61_000);
-    assert_eq!(why(&id).await, "stale_agent");
-    let later = json!({ "job": "ana/p/job:v0", "project": "p", "not_before": "2030-01-01T00:00:00Z" });
-    let later = w.push(later).await.expect("pushed");
-    assert_eq!(why(&later).await, "not_before");
-    w.service.queue_mode(&w.ana, "ana", "q", QueueMode::Draining).await.expect("draining");
-    assert!(matches!(w.push(job()).await, Err(Error::Conflict { .. })));
 }
 
 #[tokio::test]

@@ -316,18 +316,6 @@ async fn an_agent_that_falls_silent_holds_nothing() {
 }
 
 #[tokio::test]
-async fn why_says_that_the_next_item_waits_for_room() {
-    let w = World::new().await;
-    let agent = w.agent_on("0123456789abcdef", Some(4), gpus(2)).await;
-    w.push(asks(json!({ "gpus": 1 }))).await.expect("pushed");
-    w.begin(&agent).await;
-    let id = w.push(asks(json!({ "gpus": 2 }))).await.expect("pushed");
-    let why = w.why(&id).await;
-    assert_eq!((why.rule.as_str(), why.position), ("resources", Some(1)), "{}", why.message);
-    assert!(why.message.contains("1 GPUs free"), "{}", why.message);
-}
-
-#[tokio::test]
 async fn a_lease_whose_answer_was_lost_is_handed_out_again_under_a_new_token() {
     let w = World::new().await;
     let agent = w.agent_on("0123456789abcdef", Some(3), None).await;
@@ -348,64 +336,6 @@ async fn a_lease_whose_answer_was_lost_is_handed_out_again_under_a_new_token() {
     w.service.authenticate(&again[0].token).await.expect("the new token");
     w.later(31_000).await;
     w.service.attempt_acknowledge(&w.ana, &agent, &lost, 1).await.expect("the lease began anew");
-}
-
-#[tokio::test]
-async fn the_estimated_start_is_close_where_durations_are_stable() {
-    let w = World::new().await;
-    let agents =
-        [w.agent_on("0123456789abcdef", Some(2), None).await, w.agent_on("fedcba9876543210", Some(1), None).await];
-    let usual = 100_000_i64;
-    // Durations within a tenth of the usual one, by a fixed rule.
-    let lasts = |n: usize| usual - 10_000 + (n as i64 * 7_919) % 20_000;
-    let mut estimates: Vec<(String, i64, i64)> = Vec::new();
-    let mut running: Vec<(usize, String, u32, i64)> = Vec::new();
-    let (mut errors, mut begun, mut now) = (Vec::new(), 0, 0_i64);
-    for tick in 0..900 {
-        // A push now and then, more than three places can take, until the queue is long.
-        if tick % 20 == 0 && tick < 600 {
-            let id = w.push(job()).await.expect("pushed");
-            if let Some(start) = w.why(&id).await.estimated_start {
-                estimates.push((id, now, start.since_ms(w.clock.now())));
-            }
-        }
-        let mut over = Vec::new();
-        running.retain(|r| {
-            let ends = r.3 <= now;
-            if ends {
-                over.push(r.clone());
-            }
-            !ends
-        });
-        for (agent, id, attempt, _) in over {
-            w.ends(&agents[agent], &id, attempt, None, Some(0)).await;
-        }
-        for (agent, slots) in [(0, 2), (1, 1)] {
-            while running.iter().filter(|r| r.0 == agent).count() < slots {
-                let Some((id, attempt)) = w.claim_from(&agents[agent], &["q"], 1, None).await.pop() else { break };
-                w.service.attempt_acknowledge(&w.ana, &agents[agent], &id, attempt).await.expect("acknowledged");
-                if let Some((_, pushed_at, wait)) = estimates.iter().find(|e| e.0 == id) {
-                    let waited = now - pushed_at;
-                    if waited > 0 {
-                        errors.push((wait - waited).abs() as f64 / waited as f64);
-                    }
-                }
-                running.push((agent, id, attempt, now + lasts(begun)));
-                begun += 1;
-            }
-        }
-        now += 1_000;
-        w.clock.advance_ms(1_000);
-        if tick % 20 == 0 {
-            for agent in &agents {
-                w.beat(agent, Vec::new()).await;
-            }
-        }
-    }
-    errors.sort_by(f64::total_cmp);
-    assert!(errors.len() >= 10, "{} estimates were put to the test", errors.len());
-    let median = errors[errors.len() / 2];
-    assert!(median <= 0.25, "the median error is {:.0} % over {} items", median * 100.0, errors.len());
 }
 
 #[tokio::test]
@@ -555,24 +485,6 @@ async fn a_plan_says_who_set_what_and_launches_nothing() {
     assert!(plan.warnings.iter().any(|w| w.contains("no agent polls the queue")), "{:?}", plan.warnings);
     let query = lanza_service::items::ItemQuery { entity: Some("ana".into()), ..Default::default() };
     assert!(w.service.item_list(&w.ana, &query, 10).await.expect("a list").is_empty());
-}
-
-#[tokio::test]
-async fn a_queue_that_nobody_polls_says_so_at_the_push() {
-    let w = World::new().await;
-    let push = async || {
-        let pushed = w.service.item_push(&w.ana, "ana", "q", job(), Door::Rest, WirePush::default()).await;
-        pushed.expect("pushed").warnings.iter().any(|w| w.contains("no agent polls"))
-    };
-    assert!(push().await);
-    let agent = w.agent().await;
-    assert!(!push().await);
-    w.clock.advance_ms(61_000);
-    assert!(push().await, "its agent is silent");
-    w.beat(&agent, Vec::new()).await;
-    assert!(!push().await);
-    w.service.agent_command(&w.ana, &agent, false).await.expect("drain");
-    assert!(push().await, "its agent takes nothing new");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn item_push(
 }
 
 async fn pushed_answer(state: &AppState, pushed: Pushed) -> Answer<ItemAnswer> {
-    let item = state.service.item_view_pushed(&pushed.entity, &pushed.item).await?;
+    let item = state.service.item_view_pushed(&pushed).await?;
     Ok(ItemAnswer { item, warnings: pushed.warnings })
 }
 

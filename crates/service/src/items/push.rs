@@ -1,5 +1,7 @@
 //! A launch comes in: everything is checked, resolved and stored, or nothing is.
 
+use std::sync::Arc;
+
 use lanza_api::item::{ItemConfig, Plan};
 use lanza_model::{
     Priority, Role, Target, code, config,
@@ -11,7 +13,7 @@ use lanza_model::{
     spec::{Door, JobReference, LaunchSpec},
     template,
 };
-use lanza_store::{accounts::Entity, items::Item, queues::Queue};
+use lanza_store::{accounts::Entity, agents::Agent, items::Item, queues::Queue};
 use serde_json::{Map, Value, json};
 
 use super::layers;
@@ -40,6 +42,10 @@ pub struct WirePush {
 pub struct Pushed {
     /// Entity of the queue.
     pub entity: Entity,
+    /// The queue.
+    pub(super) queue: Queue,
+    /// Who served the queue just before a new item came.
+    pub(super) agents: Arc<[Agent]>,
     /// The item.
     pub item: Item,
     /// False when the idempotency key was seen before.
@@ -89,9 +95,8 @@ impl Service {
         }
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
-        if let Some(warning) = self.queue_unserved(&checked.queue).await? {
-            warnings.push(warning);
-        }
+        let agents = self.store.agents_of_queue(&checked.queue.id).await?;
+        warnings.extend(self.unserved(&checked.queue, &agents));
         let planned_run = checked.spec.run_id.clone().unwrap_or_else(name::new_run_name);
         let item = Item {
             id: ItemId::new(),
@@ -158,7 +163,8 @@ impl Service {
             metrics::counter!("lanza_items_pushed_total").increment(1);
         }
         let resolved_spec = resolved_spec(&checked, &item, actor);
-        Ok(Pushed { entity: checked.entity, item, new, warnings, resolved_spec })
+        let Checked { entity, queue, .. } = checked;
+        Ok(Pushed { entity, queue, agents, item, new, warnings, resolved_spec })
     }
 
     /// Says what a launch would do, and changes nothing.
@@ -169,7 +175,7 @@ impl Service {
         let checked = self.item_check(actor, entity, queue, spec, Door::Rest, WirePush::default()).await?;
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
-        warnings.extend(self.queue_unserved(&checked.queue).await?);
+        warnings.extend(self.unserved(&checked.queue, &*self.store.agents_of_queue(&checked.queue.id).await?));
         Ok(Plan {
             queue: checked.queue.name.clone(),
             target: checked.target,
@@ -199,10 +205,8 @@ impl Service {
         if spec.to_string().len() > SPEC_BYTES {
             return Err(Error::TooLarge { what: "the launch spec".into(), limit: "4 MiB".into() });
         }
-        let (entity, queue) = self.queue_find(actor, entity, queue).await?;
-        if actor.job.is_none() {
-            self.entity_for(actor, &entity.name, Role::Member).await?;
-        }
+        let role = if actor.job.is_none() { Role::Member } else { Role::Viewer };
+        let (entity, queue) = self.queue_find_as(actor, entity, queue, role).await?;
         if is_draining(&queue) {
             return Err(Error::conflict(format!("the queue `{}` is draining and takes nothing new", queue.name)));
         }
@@ -279,6 +283,8 @@ impl Service {
     /// The entity of the run must be one that the author may write into.
     async fn run_entity_of(&self, actor: &Actor, checked: &Checked) -> Result<String> {
         let found = match &actor.job {
+            // Whoever may push there may write there.
+            None if checked.run_entity == checked.entity.name => return Ok(checked.run_entity.clone()),
             Some(_) => self.project_writable(actor, &checked.run_entity, &checked.run_project).await?,
             None => self.entity_for(actor, &checked.run_entity, Role::Member).await.map_err(|e| match e {
                 Error::NotFound { id, .. } => Error::Invalid {
@@ -350,13 +356,12 @@ impl Service {
     }
 
     /// Says so when nobody will take an item of this queue.
-    async fn queue_unserved(&self, queue: &Queue) -> Result<Option<String>> {
+    fn unserved(&self, queue: &Queue, agents: &[Agent]) -> Option<String> {
         let now = self.now();
-        let agents = self.store.agents_of_queue(&queue.id).await?;
         if agents.iter().any(|a| ["polling", "running"].contains(&status_of(a, now)) && a.command == "none") {
-            return Ok(None);
+            return None;
         }
-        Ok(Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name)))
+        Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name))
     }
 }
 
@@ -496,6 +501,8 @@ impl Service {
         let resolved_spec = resolved_spec(checked, &item, actor);
         Ok(Some(Pushed {
             entity: checked.entity.clone(),
+            queue: checked.queue.clone(),
+            agents: Arc::default(),
             item,
             new: false,
             warnings: checked.warnings.clone(),

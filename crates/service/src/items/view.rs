@@ -5,11 +5,10 @@ use lanza_model::item::StateName;
 use lanza_store::{accounts::Entity, items::Item};
 use serde_json::{Map, Value};
 
+use super::Pushed;
 use crate::{Result, Service, queues::effective};
 
-/// How many items ahead of a pushed one are counted.
-const COUNTED_AT_PUSH: i64 = 100;
-/// The same for each item of a list.
+/// How many items ahead of each item of a list are counted.
 const COUNTED_IN_LIST: i64 = 1_000;
 
 impl Service {
@@ -52,12 +51,13 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn item_view_pushed(&self, entity: &Entity, item: &Item) -> Result<ItemView> {
-        if item.state != StateName::Queued || item.attempt > 0 {
+    pub async fn item_view_pushed(&self, pushed: &Pushed) -> Result<ItemView> {
+        let (entity, item) = (&pushed.entity, &pushed.item);
+        if !pushed.new {
             return self.item_view(entity, item).await;
         }
         let mut view = self.item_view_short(entity, item);
-        view.why = Some(self.item_why(item, COUNTED_AT_PUSH).await?);
+        view.why = Some(self.item_why_pushed(item, &pushed.queue, &pushed.agents).await?);
         Ok(view)
     }
 

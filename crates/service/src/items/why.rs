@@ -4,9 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use lanza_api::item::Why;
 use lanza_model::{
-    Target,
+    Priority, Target,
     clock::Time,
-    id::QueueId,
+    id::{ItemId, QueueId},
     policy::Policy,
     resources::{Capacity, GpuRequest, Request},
     schedule::estimated_start,
@@ -22,6 +22,8 @@ use crate::{Result, Service, agents::status_of};
 
 /// How many recent items an estimate rests on.
 const SAMPLE: i64 = 20;
+/// How many items ahead of it a push counts: to the end would take the longer the longer the queue is.
+const COUNTED_AT_PUSH: i64 = 100;
 /// How long the answer to a push may rest on the same look at the queue: a push is asked for a rough idea, and there may
 /// be thousands a second.
 const LOOK_AGE_MS: i64 = 1_000;
@@ -38,6 +40,9 @@ struct Look {
     /// How many items of it agents have, and of which authors: counted once for all who look.
     running: i64,
     running_of: HashMap<String, i64>,
+    /// The first place of which it was seen that as many wait ahead of it as are counted at a push. Whoever comes behind
+    /// it has as many ahead, too, and need not count them again.
+    crowded: Mutex<Option<(Priority, ItemId)>>,
 }
 
 impl Look {
@@ -47,7 +52,18 @@ impl Look {
             running += 1;
             *running_of.entry(item.author_id.clone()).or_default() += 1;
         }
-        Self { duration, held, running, running_of }
+        Self { duration, held, running, running_of, crowded: Mutex::default() }
+    }
+
+    fn is_crowded(&self, item: &Item) -> bool {
+        self.crowded.lock().as_ref().is_some_and(|(priority, id)| (*priority, id) <= (item.priority, &item.id))
+    }
+
+    fn crowded_at(&self, item: &Item) {
+        let mut crowded = self.crowded.lock();
+        if crowded.as_ref().is_none_or(|(priority, id)| (item.priority, &item.id) < (*priority, id)) {
+            *crowded = Some((item.priority, item.id.clone()));
+        }
     }
 }
 
@@ -71,20 +87,38 @@ impl Service {
     /// Names the rule that keeps a waiting item from starting, and when it will probably start. Counts up to `most`
     /// items ahead of it: behind more, it has no position.
     pub(crate) async fn item_why(&self, item: &Item, most: i64) -> Result<Why> {
-        let now = self.now();
         let Some(queue) = self.store.queue_by_id(&item.queue_id).await? else {
             let message = format!("the queue `{}` was deleted", item.queue_name);
             return Ok(Why { position: None, ahead: 0, rule: "paused".into(), message, estimated_start: None });
         };
         let agents = self.store.agents_of_queue(&item.queue_id).await?;
-        let ahead = self.store.items_ahead(item, now, most).await?;
+        let ahead = self.store.items_ahead(item, self.now(), most).await?;
         let look = self.look(&item.queue_id, if most == i64::MAX { 0 } else { LOOK_AGE_MS }).await?;
+        Ok(self.why_in(item, &queue, &agents, &look, ahead, most))
+    }
+
+    /// The same for an item that has just come to `queue`, which `agents` serve: roughly, because there may be thousands
+    /// a second.
+    pub(super) async fn item_why_pushed(&self, item: &Item, queue: &Queue, agents: &[Agent]) -> Result<Why> {
+        let look = self.look(&item.queue_id, LOOK_AGE_MS).await?;
+        let ahead = if look.is_crowded(item) {
+            COUNTED_AT_PUSH
+        } else {
+            self.store.items_ahead(item, self.now(), COUNTED_AT_PUSH).await?
+        };
+        if ahead == COUNTED_AT_PUSH {
+            look.crowded_at(item);
+        }
+        Ok(self.why_in(item, queue, agents, &look, ahead, COUNTED_AT_PUSH))
+    }
+
+    fn why_in(&self, item: &Item, queue: &Queue, agents: &[Agent], look: &Look, ahead: i64, most: i64) -> Why {
         let policy = Policy::lenient(&queue.policy);
-        let scene = Scene { item, queue: &queue, policy, agents: &agents, look: &look, ahead, most, now };
+        let scene = Scene { item, queue, policy, agents, look, ahead, most, now: self.now() };
         let (rule, message) = scene.rule();
         let position = (ahead < most).then_some(ahead + 1);
         let estimated_start = if position.is_some() { scene.estimate(rule) } else { None };
-        Ok(Why { position, ahead, rule: rule.to_owned(), message, estimated_start })
+        Why { position, ahead, rule: rule.to_owned(), message, estimated_start }
     }
 
     /// Looks at a queue; what was found less than `age_ms` ago will do.
