@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::{
     dispatch::precise_now_ms,
-    report::Report,
+    report::{Report, percentile},
     stage::{Program, Server},
 };
 
@@ -58,25 +58,9 @@ pub(crate) async fn measure(binary: &Path, wandb: &Path, rounds: usize, report: 
         let _: QueueAnswer = client.post("/entities/bench/queues", &queue).await?;
     }
     let starts = Starts::listen()?;
-    let maker = Maker {
-        wandb: wandb.clone(),
-        folder: folder.clone(),
-        url: url.clone(),
-        key: key.clone(),
-        mark: SystemClock.now().0,
-    };
+    let maker = Maker::new(wandb, &folder, url, key);
     maker.write_code(starts.port, 0)?;
-
-    let mut ours = Command::new(binary);
-    ours.args(["agent", "-q", "lanza-process", "-q", "lanza-docker", "--state"]).arg(folder.join("agent"));
-    ours.env("LANZA_LOG", "warn");
-    let mut theirs = Command::new(&wandb);
-    theirs.args(["launch-agent", "-e", "bench", "-q", "wandb-process", "-q", "wandb-docker"]);
-    let mut agents = Vec::new();
-    for (name, mut command) in [("lanza-agent", ours), ("wandb-agent", theirs)] {
-        maker.environment(&mut command);
-        agents.push(Program::start(&mut command, &folder, name)?);
-    }
+    let _agents = maker.agents(binary, &["lanza-process", "lanza-docker"], &["wandb-process", "wandb-docker"])?;
 
     let mut times: HashMap<(usize, usize), Vec<Times>> = HashMap::new();
     let mut pushes = 0;
@@ -113,6 +97,56 @@ pub(crate) async fn measure(binary: &Path, wandb: &Path, rounds: usize, report: 
                 .collect();
             report.note(&format!("{what}, {target}, push → process started"), row.join("; "));
         }
+    }
+    Ok(())
+}
+
+/// An unchanged job on plain processes, by our agent and by the client's in turn: from the push to its first instruction.
+pub(crate) async fn beside(binary: &Path, wandb: &Path, launches: usize, report: &mut Report) -> Result<()> {
+    let wandb = wandb_program(wandb)?;
+    let server = Server::start(binary, "beside", None)?;
+    let folder = server.scratch.path().to_owned();
+    let key = server.user("bench").await?;
+    let client = server.client(&key)?;
+    let queues = ["lanza-process", "wandb-process"];
+    for queue in queues {
+        let queue = json!({"name": queue, "target": "process"});
+        let _: QueueAnswer = client.post("/entities/bench/queues", &queue).await?;
+    }
+    let starts = Starts::listen()?;
+    let maker = Maker::new(wandb, &folder, server.url.replace("127.0.0.1", "localhost"), key);
+    maker.write_needs(EDITS[0])?;
+    maker.write_code(starts.port, 0)?;
+    maker.make()?;
+    let _agents = maker.agents(binary, &queues[..1], &queues[1..])?;
+    let mut times: [Vec<Times>; 2] = Default::default();
+    // The first launch of each makes its environment and is not counted.
+    for number in 0..=launches {
+        for (agent, queue) in queues.iter().enumerate() {
+            let wait = (number as f64 * STEP_SECONDS) % SPREAD_SECONDS;
+            tokio::time::sleep(Duration::from_secs_f64(wait)).await;
+            let took = launch(&client, queue, &maker.name(), &starts).await?;
+            if number > 0 {
+                times[agent].push(took);
+            }
+        }
+    }
+    for (agent, times) in ["`lanza agent`", "`wandb launch-agent`"].iter().zip(times) {
+        let of = |of: fn(&Times) -> f64, percent: f64| {
+            let mut all: Vec<f64> = times.iter().map(of).collect();
+            all.sort_by(f64::total_cmp);
+            percentile(&all, percent) / 1e3
+        };
+        report.note(
+            &format!("push → first instruction, {agent}, p50 and p95 of {launches}; from the lease"),
+            format!(
+                "{:.2} s, {:.2} s; {:.2} s, {:.2} s",
+                of(|t| t.0, 50.0),
+                of(|t| t.0, 95.0),
+                of(|t| t.1, 50.0),
+                of(|t| t.1, 95.0)
+            ),
+        );
     }
     Ok(())
 }
@@ -156,6 +190,26 @@ struct Maker {
 }
 
 impl Maker {
+    fn new(wandb: PathBuf, folder: &Path, url: String, key: String) -> Self {
+        Self { wandb, folder: folder.to_owned(), url, key, mark: SystemClock.now().0 }
+    }
+
+    /// Starts our agent and the client's, each for its queues.
+    fn agents(&self, binary: &Path, ours: &[&str], theirs: &[&str]) -> Result<[Program; 2]> {
+        let mut lanza = Command::new(binary);
+        lanza.args(["agent", "--state"]).arg(self.folder.join("agent")).env("LANZA_LOG", "warn");
+        let mut wandb = Command::new(&self.wandb);
+        wandb.args(["launch-agent", "-e", "bench"]);
+        for (command, queues) in [(&mut lanza, ours), (&mut wandb, theirs)] {
+            command.args(queues.iter().flat_map(|queue| ["-q", queue]));
+            self.environment(command);
+        }
+        Ok([
+            Program::start(&mut lanza, &self.folder, "lanza-agent")?,
+            Program::start(&mut wandb, &self.folder, "wandb-agent")?,
+        ])
+    }
+
     fn environment(&self, command: &mut Command) {
         // The stock agent runs plain processes in its own Python.
         let mut path = self.wandb.parent().expect("a program lies in a folder").as_os_str().to_owned();

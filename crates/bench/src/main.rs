@@ -6,12 +6,13 @@
 //!
 //! ```text
 //! cargo build --release --locked -p lanza --bin lanza
-//! cargo run --release -p lanza-bench -- [--only dispatch,queue,ingest,idle,charts,table,builds] [--postgres URL] [--wandb PATH]
+//! cargo run --release -p lanza-bench -- [--only SECTION,…] [--postgres URL] [--wandb PATH]
 //! ```
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to the terminal")]
 
 mod builds;
+mod decisions;
 mod dispatch;
 mod fleet;
 mod idle;
@@ -35,10 +36,11 @@ struct Args {
     #[arg(long, default_value = "target/release/lanza")]
     binary: PathBuf,
     /// Sections to run: size, idle, dispatch, queue, ingest; when named also charts and table, which fill servers first,
-    /// builds, which needs Docker and a package index, and fleet, which takes minutes.
+    /// decisions (claims against the length of a queue), beside and builds, which need a package index (builds Docker,
+    /// too), and fleet; the last four take minutes.
     #[arg(long, value_delimiter = ',', default_value = "size,idle,dispatch,queue,ingest")]
     only: Vec<String>,
-    /// Durable Postgres database for the queue and fleet sections; it gets tables.
+    /// Durable Postgres database for the sections queue, decisions and fleet; it gets tables.
     #[arg(long)]
     postgres: Option<String>,
     /// The `wandb` command, which makes the jobs of the sections dispatch and builds, and is the agent beside ours.
@@ -47,6 +49,9 @@ struct Args {
     /// Launches of the dispatch section.
     #[arg(long, default_value_t = 100)]
     launches: usize,
+    /// Launches by each agent in the beside section.
+    #[arg(long, default_value_t = 20)]
+    peer_launches: usize,
     /// Rounds of the builds section, each with a change of dependencies, of code, and none.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -93,6 +98,13 @@ async fn main() -> Result<()> {
                 queue::measure(&binary, None, args.items, args.backlog, &mut report).await?;
                 if let Some(url) = &args.postgres {
                     queue::measure(&binary, Some(url), args.items, args.backlog, &mut report).await?;
+                }
+            }
+            "beside" => builds::beside(&binary, &args.wandb, args.peer_launches, &mut report).await?,
+            "decisions" => {
+                decisions::measure(&binary, None, args.backlog, &mut report).await?;
+                if let Some(url) = &args.postgres {
+                    decisions::measure(&binary, Some(url), args.backlog, &mut report).await?;
                 }
             }
             "fleet" => {
