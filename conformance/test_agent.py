@@ -335,3 +335,19 @@ def test_an_image_job_in_a_container(account, project, agent, docker, wandb_cli)
     item = account.ended(push(account, project, job, project=project, overrides={"entry_point": entry}), 120)
     assert item["state"] == "failed" and item["exit_code"] == 4
     assert f"trace {item['id']}" in logs(account, item["id"])
+
+
+def test_what_an_agent_says_is_read_at_the_server(account, stranger, project, agent, environment, lanza_cli):
+    """While it runs and after it left, by everybody of its entity and nobody else, and without its key."""
+    account.queue(project)
+    started = agent(project)
+    started.wait_for(rf"registered as \w+ for {project}")
+    (found,) = [a for a in account.rest.items(f"/entities/{account.name}/agents") if project in a["queues"]]
+    logs = lambda *options, **how: lanza_cli("agent", "logs", found["id"], *options, **how)  # noqa: E731
+    wait_until("its first lines", lambda: f"registered as {found['name']}" in logs().stdout, 10)
+    assert started.stop(12) == 0
+    lines = logs("--json").stdout
+    assert "leaving; 0 workload(s) live on" in lines and environment["WANDB_API_KEY"] not in lines
+    assert logs("-n", "1").stdout.count("\n") == 1
+    refused = logs(check=False, env={**environment, "WANDB_API_KEY": stranger.key})
+    assert refused.returncode == 3 and found["id"] in refused.stderr, refused.stderr

@@ -37,6 +37,7 @@ use crate::{
     courier::chain,
     garbage,
     journal::Journal,
+    own_log::Teller,
     prepare::is_scheduler,
     state_dir::Identity,
 };
@@ -127,6 +128,9 @@ struct AgentLoop {
     introduced: bool,
     /// Registering was refused while attempts were alive: they are finished first.
     refused: Option<Error>,
+    /// Sends its log on, under the id that it has now.
+    teller: Teller,
+    telling: Option<AbortHandle>,
 }
 
 /// See [`crate::run`].
@@ -254,6 +258,7 @@ impl AgentLoop {
                 }
                 self.agent = Some(agent.id);
                 self.introduce();
+                self.tell();
                 self.heartbeat();
                 self.claim();
                 Ok(())
@@ -472,10 +477,7 @@ impl AgentLoop {
         info!("leaving; {} workload(s) live on", self.attempts.len());
         self.ending = Ending::Drained;
         let deadline = Instant::now() + LEAVE_PATIENCE;
-        if let Some(agent) = &self.agent {
-            let body = Heartbeat { leaving: true, ..self.body(0) };
-            let _ = timeout(LEAVE_PATIENCE, self.ctx.client.agent_heartbeat(agent, &body)).await;
-        }
+        self.last_words(Heartbeat { leaving: true, ..self.body(0) }).await;
         if let Some(claim) = self.claim.take() {
             claim.abort();
         }
@@ -485,10 +487,14 @@ impl AgentLoop {
     }
 
     async fn say_goodbye(&mut self) {
-        if let Some(agent) = &self.agent {
-            let body = Heartbeat { leaving: true, draining: true, ..self.body(0) };
-            let _ = timeout(LEAVE_PATIENCE, self.ctx.client.agent_heartbeat(agent, &body)).await;
-        }
+        self.last_words(Heartbeat { leaving: true, draining: true, ..self.body(0) }).await;
+    }
+
+    /// Sends the rest of its log and a last heartbeat, if the server hears them soon.
+    async fn last_words(&self, goodbye: Heartbeat) {
+        let Some(agent) = &self.agent else { return };
+        let heartbeat = timeout(LEAVE_PATIENCE, self.ctx.client.agent_heartbeat(agent, &goodbye));
+        let _ = tokio::join!(heartbeat, timeout(LEAVE_PATIENCE, self.teller.tell(agent)));
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lanza_api::{
     Problem,
-    agent::{Agent, AgentCommand, Claim, Heartbeat, HeartbeatAnswer, Held, Lease, Report, StopRequest},
+    agent::{
+        Agent, AgentCommand, AgentLog, AgentLogLine, Claim, Heartbeat, HeartbeatAnswer, Held, Lease, Report,
+        StopRequest,
+    },
     item::Outcome,
 };
 use lanza_model::clock::Time;
@@ -58,6 +61,9 @@ pub(crate) struct State {
     pub(crate) builds: VecDeque<Value>,
     /// Leases that were handed back.
     pub(crate) returned: Vec<Held>,
+    /// Lines of the agents' own logs, and how many requests with some are refused first as if the server was starting.
+    pub(crate) own_log: Vec<AgentLogLine>,
+    pub(crate) own_logs_refused: u32,
 }
 
 pub(crate) struct FakeServer {
@@ -188,6 +194,15 @@ async fn answer(target: &str, body: &[u8], state: &Mutex<State>, news: &Notify, 
         }
         ["agents", _, "claim"] => claim(body, state, news).await,
         ["agents", _, "heartbeat"] => heartbeat(body, state).await,
+        ["agents", _, "log"] => {
+            let mut s = state.lock();
+            if s.own_logs_refused > 0 {
+                s.own_logs_refused -= 1;
+                return (503, json!({"code": "unavailable", "message": "starting"}).to_string().into_bytes());
+            }
+            s.own_log.extend(serde_json::from_slice::<AgentLog>(body).unwrap().lines);
+            (204, Vec::new())
+        }
         ["agents", _, "items", item, attempt, what @ ..] => {
             let held = Held { item: (*item).into(), attempt: attempt.parse().unwrap() };
             of_item(&held, what, query, body, &mut state.lock())

@@ -9,6 +9,7 @@
 
 pub mod launch_config;
 pub mod options;
+pub mod own_log;
 
 mod agent_loop;
 mod attempt;
@@ -35,6 +36,7 @@ pub use build::prune::{Piece, PruneOptions, Pruned, prune};
 pub use error::Error;
 pub use launch_config::{ConfigError, LaunchConfig};
 pub use options::{Declared, Options, Slots};
+pub use own_log::OwnLog;
 pub use replay::{ReplayError, Replayed, replay};
 pub use target::supervisor::supervise;
 

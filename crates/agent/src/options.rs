@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use lanza_model::clock::{Clock, SystemClock};
 
-use crate::launch_config::LaunchConfig;
+use crate::{launch_config::LaunchConfig, own_log::OwnLog};
 
 /// How long a workload may be starting unless somebody says otherwise.
 const START_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -101,6 +101,8 @@ pub struct Options {
     pub host: String,
     /// Command that runs the supervisor; the folder of the attempt is appended to it.
     pub supervisor: Vec<String>,
+    /// What this process logs, to be read at the server.
+    pub own_log: OwnLog,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -149,6 +151,7 @@ impl Options {
             environment,
             host,
             supervisor,
+            own_log: OwnLog::default(),
             clock: Arc::new(SystemClock),
         }
     }

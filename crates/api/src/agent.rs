@@ -11,6 +11,7 @@
 //! | claim (long poll) | `POST /agents/{id}/claim` |
 //! | acknowledge, or hand back | `POST /agents/{id}/items/{item}/{attempt}/acknowledge`, `…/return` |
 //! | heartbeat for all items | `POST /agents/{id}/heartbeat` |
+//! | what the agent itself says | `POST /agents/{id}/log` |
 //! | phases, warnings, environment | `POST /agents/{id}/items/{item}/{attempt}/report` |
 //! | log bytes of a phase | `POST /agents/{id}/items/{item}/{attempt}/logs/{phase}?offset=N` |
 //! | outcome | `POST /agents/{id}/items/{item}/{attempt}/outcome` |
@@ -237,6 +238,31 @@ pub struct StopRequest {
     pub attempt: u32,
     /// Seconds between TERM and KILL; none means the agent's own setting.
     pub grace_seconds: Option<u32>,
+}
+
+/// Lines of an agent's own log, as it sends them. Those that the server has already are not kept twice.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentLog {
+    /// Random text that the agent's process chose when it began; with a line's number it names the line.
+    pub process: String,
+    /// In the order in which they were written, at most 200.
+    pub lines: Vec<AgentLogLine>,
+}
+
+/// A line of an agent's own log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentLogLine {
+    /// Its number: sent, the one that the agent's process gave it; read, the place in the agent's whole log.
+    pub number: u64,
+    /// When, by the agent's clock.
+    #[schema(value_type = String)]
+    pub time: Time,
+    /// `error warn info debug trace`.
+    pub level: String,
+    /// What was said, at most 4,096 bytes.
+    pub text: String,
 }
 
 /// What has become known about an attempt. All parts are optional and idempotent.

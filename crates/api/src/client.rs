@@ -12,7 +12,10 @@ use url::Url;
 
 use crate::{
     List, Problem,
-    agent::{Agent, AgentAnswer, Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Register, Report},
+    agent::{
+        Agent, AgentAnswer, AgentLog, Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Register,
+        Report,
+    },
     artifact::ArtifactFile,
     build::{BuildAnswer, BuildEnd, BuildRequest},
 };
@@ -276,6 +279,11 @@ impl Client {
     /// Renews all leases of the agent and hears what is wanted of it.
     pub async fn agent_heartbeat(&self, agent: &str, body: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
         self.post(&format!("/agents/{agent}/heartbeat"), body).await
+    }
+
+    /// Adds to the agent's own log.
+    pub async fn agent_log(&self, agent: &str, body: &AgentLog) -> Result<(), ClientError> {
+        self.send(self.request(Method::POST, &format!("/agents/{agent}/log")).json(body)).await.map(drop)
     }
 
     /// Reports phases, warnings, environment and source.

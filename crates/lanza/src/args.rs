@@ -211,6 +211,8 @@ pub(crate) enum AgentCommand {
     },
     /// Show an agent.
     Show(OneAgent),
+    /// Print what an agent says of itself, its last lines.
+    Logs(AgentLogs),
     /// Let an agent finish its items, take nothing new, and end.
     Drain(OneAgent),
     /// Let an agent stop its items and end.
@@ -232,6 +234,18 @@ pub(crate) struct AgentPrune {
     pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) print: Print,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AgentLogs {
+    #[command(flatten)]
+    pub(crate) one: OneAgent,
+    /// So many lines at most, up to 1,000.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    pub(crate) lines: u16,
+    /// Go on with what it says from here.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod actor;
+pub mod agent_logs;
 pub mod agents;
 pub mod artifacts;
 pub mod builds;

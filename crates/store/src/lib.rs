@@ -19,6 +19,7 @@ pub mod testing;
 mod write;
 
 pub mod accounts;
+pub mod agent_logs;
 pub mod agents;
 pub mod artifacts;
 pub mod builds;

@@ -137,6 +137,15 @@ export const agentsQuery = (entities: string[]) =>
     enabled: entities.length > 0,
   });
 
+/** The last lines that an agent said of itself. */
+export const agentLogQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["agent-log", id],
+    queryFn: async () => (await got(api.GET("/api/v1/agents/{id}/log", { params: { path: { id }, query: { limit: 500 } } }))).items,
+    // An agent's words have no events.
+    refetchInterval: 2_000,
+  });
+
 const projectPath = (entity: string, project: string) => ({ path: { entity, project } });
 
 export const jobsQuery = (entity: string, project: string) =>

@@ -277,6 +277,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what an agent says of itself: its last lines, or those after a place. The server keeps its newest 2,000 lines. */
+        get: operations["agent_log"];
+        put?: never;
+        /** Adds to what the agent says of itself. */
+        post: operations["own_log"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/stop": {
         parameters: {
             query?: never;
@@ -1365,6 +1383,27 @@ export interface components {
          * @enum {string}
          */
         AgentCommand: "none" | "drain" | "stop";
+        /** @description Lines of an agent's own log, as it sends them. Those that the server has already are not kept twice. */
+        AgentLog: {
+            /** @description In the order in which they were written, at most 200. */
+            lines: components["schemas"]["AgentLogLine"][];
+            /** @description Random text that the agent's process chose when it began; with a line's number it names the line. */
+            process: string;
+        };
+        /** @description A line of an agent's own log. */
+        AgentLogLine: {
+            /** @description `error warn info debug trace`. */
+            level: string;
+            /**
+             * Format: int64
+             * @description Its number: sent, the one that the agent's process gave it; read, the place in the agent's whole log.
+             */
+            number: number;
+            /** @description What was said, at most 4,096 bytes. */
+            text: string;
+            /** @description When, by the agent's clock. */
+            time: string;
+        };
         /** @description Body of `PUT /entities/{e}/queues`: the queues as they should be. */
         ApplyQueues: {
             /** @description Delete the queues that are not named. */
@@ -2137,6 +2176,25 @@ export interface components {
                 status: string;
                 /** @description `lanza@0.1.0`, or `wandb@0.31.0` for a stock agent. */
                 version: string;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
+        List_AgentLogLine: {
+            /** @description The objects. */
+            items: {
+                /** @description `error warn info debug trace`. */
+                level: string;
+                /**
+                 * Format: int64
+                 * @description Its number: sent, the one that the agent's process gave it; read, the place in the agent's whole log.
+                 */
+                number: number;
+                /** @description What was said, at most 4,096 bytes. */
+                text: string;
+                /** @description When, by the agent's clock. */
+                time: string;
             }[];
             /** @description Pass it as `after` for the next page; null at the end. */
             next?: string | null;
@@ -4096,6 +4154,71 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AgentAnswer"];
                 };
+            };
+        };
+    };
+    agent_log: {
+        parameters: {
+            query?: {
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AgentLogLine"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    own_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentLog"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

@@ -43,6 +43,12 @@ export function ago(time: string, now = Date.now()): string {
 const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const times = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
+/** Local time of the day to the second. */
+export function clock(time: string): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? time : times.format(date);
+}
+
 /** Local time to the second, for titles. */
 export function exact(time: string): string {
   const date = new Date(time);

@@ -21,6 +21,7 @@ use crate::{
     garbage,
     journal::Journal,
     machine::Machine,
+    own_log::Teller,
     redact::Redactor,
     state_dir::{Identity, StateDir},
     target::{
@@ -52,6 +53,7 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
     let queues = if options.queues.is_empty() { vec!["default".to_owned()] } else { options.queues.clone() };
     let machine = Machine::look(&options.resources, &options.environment).await;
     let redactor = Redactor::of_agent(&options.key, &options.config, &options.environment);
+    let teller = Teller::new(options.own_log.clone(), client.clone(), redactor.clone());
     let ctx = Arc::new(Context {
         machine,
         redactor,
@@ -82,6 +84,8 @@ pub(super) async fn prepare(options: Options) -> Result<(AgentLoop, Vec<Journal>
         ending: Ending::Not,
         introduced: false,
         refused: None,
+        teller,
+        telling: None,
         // An earlier life may have been killed between the server's answer and its first line.
         answer_lost: Some(tokio::time::Instant::now()),
         left_alone: HashMap::new(),

@@ -48,6 +48,20 @@ impl AgentLoop {
         )
     }
 
+    /// Sends its log on from here, under the id that it was given.
+    pub(super) fn tell(&mut self) {
+        let Some(agent) = self.agent.clone() else { return };
+        if let Some(earlier) = self.telling.take() {
+            earlier.abort();
+        }
+        let teller = self.teller.clone();
+        let told = self.tasks.spawn(async move {
+            teller.run(agent).await;
+            Event::Never
+        });
+        self.telling = Some(told);
+    }
+
     /// Says once whom this machine now works for: in a team that is more people than the one who started the agent.
     pub(super) fn introduce(&mut self) {
         if std::mem::replace(&mut self.introduced, true) {
@@ -75,6 +89,8 @@ mod tests {
         sync::{Arc, Mutex},
         time::Duration,
     };
+
+    use lanza_model::clock::Time;
 
     use super::super::tests::{Running, lease, options, own};
     use crate::{Control, fake_server::FakeServer};
@@ -130,5 +146,29 @@ mod tests {
         assert!(log.lines().any(|l| l.contains(" INFO ") && l.contains("polling: 1 of 4")), "{log}");
         let log = heard(false, &mine, &[&line(&mine)]).await;
         assert!(!log.contains("is a team"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn an_agents_log_reaches_the_server_once_and_without_secrets() {
+        let server = FakeServer::start().await;
+        server.state.lock().own_logs_refused = 1;
+        let state = tempfile::tempdir().unwrap();
+        let settings = options(&server, state.path());
+        let log = settings.own_log.clone();
+        log.push(Time(1), "info", "begins");
+        let agent = Running::start(settings);
+        log.push(Time(2), "warn", &format!("its key is {}", "k".repeat(40)));
+        server.until("both lines", |s| s.own_log.len() == 2).await;
+        log.push(Time(3), "info", "leaves");
+        agent.end(Control::Leave).await;
+        let told: Vec<_> = server
+            .state
+            .lock()
+            .own_log
+            .iter()
+            .map(|line| (line.number, line.level.clone(), line.text.clone()))
+            .collect();
+        assert_eq!(told.iter().map(|line| line.0).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(told[1].1 == "warn" && told[1].2.starts_with("its key is ") && !told[1].2.contains("kkk"), "{told:?}");
     }
 }

@@ -22,11 +22,12 @@ const STATUS_VERBOSE: Duration = Duration::from_secs(20);
 pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
     let file = launch_config(args.config.as_ref(), &config)?;
     let verbose = args.verbose || file.verbosity > 0;
-    log::start(&config.environment, if verbose { log::VERBOSE } else { log::DEFAULT })?;
+    let own_log = log::start(&config.environment, if verbose { log::VERBOSE } else { log::DEFAULT })?;
     for warning in &file.warnings {
         output::warn(warning);
     }
     let mut options = options(&config, config.base_url(), config.key_needed()?, PathBuf::new())?.with_config(file);
+    options.own_log = own_log;
     if let Some(entity) = args.entity.or_else(|| config.environment.get(WANDB_ENTITY).map(str::to_owned)) {
         options.entity = Some(entity);
     }

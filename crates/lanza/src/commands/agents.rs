@@ -1,7 +1,10 @@
-//! `lanza agent list|show|drain|stop|prune`: the agents of an entity.
+//! `lanza agent list|show|logs|drain|stop|prune`: the agents of an entity.
+
+use std::time::Duration;
 
 use lanza_api::{
-    agent::{Agent, AgentAnswer},
+    List,
+    agent::{Agent, AgentAnswer, AgentLogLine},
     client::segment,
 };
 use lanza_model::clock::{Clock as _, SystemClock};
@@ -9,7 +12,7 @@ use serde_json::json;
 
 use super::{agent_prune, print_list};
 use crate::{
-    args::{AgentCommand, OneAgent},
+    args::{AgentCommand, AgentLogs, OneAgent},
     config::Config,
     exit::{self, Failure, Outcome},
     output::{
@@ -18,8 +21,15 @@ use crate::{
     },
 };
 
+/// How often an agent's log is looked at when it is followed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
-    if let AgentCommand::Show(agent) | AgentCommand::Drain(agent) | AgentCommand::Stop(agent) = &command {
+    if let AgentCommand::Show(agent)
+    | AgentCommand::Logs(AgentLogs { one: agent, .. })
+    | AgentCommand::Drain(agent)
+    | AgentCommand::Stop(agent) = &command
+    {
         owned(agent, &config).await?;
     }
     match command {
@@ -39,6 +49,7 @@ pub(crate) async fn run(command: AgentCommand, config: Config) -> Outcome {
             }
             Ok(exit::DONE)
         }
+        AgentCommand::Logs(args) => logs(&args, &config).await,
         AgentCommand::Drain(agent) => steer(&agent, &config, "drain").await,
         AgentCommand::Stop(agent) => steer(&agent, &config, "stop").await,
         AgentCommand::Prune(args) => agent_prune::run(args, &config).await,
@@ -53,6 +64,36 @@ async fn owned(agent: &OneAgent, config: &Config) -> Result<(), Failure> {
 
 fn path(agent: &OneAgent) -> String {
     format!("/agents/{}", segment(&agent.agent))
+}
+
+/// Prints the end of an agent's log, and with `--follow` what comes after it until the caller has enough.
+async fn logs(args: &AgentLogs, config: &Config) -> Outcome {
+    let client = config.client()?;
+    let path = format!("{}/log", path(&args.one));
+    let mut log: List<AgentLogLine> = client.get(&format!("{path}?limit={}", args.lines)).await?;
+    if args.one.print.json && !args.follow {
+        output::json(&log)?;
+        return Ok(exit::DONE);
+    }
+    if log.items.is_empty() {
+        output::say("The server has no line of its log; an agent of another program keeps it on its own machine.");
+    }
+    let mut seen = 0;
+    loop {
+        for line in &log.items {
+            if args.one.print.json {
+                output::json_line(line)?;
+            } else {
+                output::line(&format!("{} {:>5} {}", line.time, line.level.to_uppercase(), line.text))?;
+            }
+            seen = line.number;
+        }
+        if !args.follow {
+            return Ok(exit::DONE);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        log = client.get(&format!("{path}?after={seen}&limit=1000")).await?;
+    }
 }
 
 async fn steer(agent: &OneAgent, config: &Config, verb: &str) -> Outcome {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lanza_agent::{Control, Slots};
+use lanza_agent::{Control, OwnLog, Slots};
 use lanza_api::queue::NewQueue;
 use lanza_model::name;
 use lanza_server::{Options, Server};
@@ -34,7 +34,7 @@ const DOCKER_QUICK: Duration = Duration::from_millis(60);
 const DOCKER_PATIENT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
-    log::start(&config.environment, log::DEFAULT)?;
+    let own_log = log::start(&config.environment, log::DEFAULT)?;
     let mut signals = Signals::new()?;
     let data = match args.data {
         Some(data) => data,
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
         return Err(Failure::refused(format!("Docker does not answer at {probe}, and --target docker needs it"))
             .hint("Start Docker, or set DOCKER_HOST, or use --target process."));
     }
-    let (mut agents, controls) = agents_start(args.agents, &config, &url, &key, &data, &queues)?;
+    let (mut agents, controls) = agents_start(args.agents, &config, &url, &key, &data, &queues, &own_log)?;
     let outcome = tokio::select! {
         _ = signals.next() => Ok(exit::DONE),
         () = server.failed() => Err(Failure::failed("the server failed; its log says why")),
@@ -116,6 +116,7 @@ fn agents_start(
     key: &str,
     data: &Path,
     queues: &[String],
+    own_log: &OwnLog,
 ) -> Result<(Agents, Vec<mpsc::UnboundedSender<Control>>), Failure> {
     let mut agents = JoinSet::new();
     let mut controls = Vec::new();
@@ -125,6 +126,7 @@ fn agents_start(
         options.entity = Some(DEV.to_owned());
         options.queues = queues.to_vec();
         options.max_jobs = Slots::AtMost(1);
+        options.own_log = own_log.clone();
         let (control, heard) = mpsc::unbounded_channel();
         controls.push(control);
         agents.spawn(lanza_agent::run(options, heard));

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: args::Events, config: Config) -> Outcome {
     let events: Vec<Event> = client.list(&path(args.entity.as_deref(), Some(args.after.unwrap_or(0)))).await?;
     if args.json {
         for event in &events {
-            print_json(event)?;
+            output::json_line(event)?;
         }
     } else {
         let rows = events
@@ -64,7 +64,7 @@ async fn follow(client: &Client, entity: Option<&str>, after: Option<i64>, json:
                                 .map_err(|e| Failure::failed(format!("the server sent an event that is none: {e}")))?;
                             position = Some(event.id);
                             if json {
-                                print_json(&event)?;
+                                output::json_line(&event)?;
                             } else {
                                 output::line(&format!(
                                     "{} {} {} {} {}",
@@ -83,9 +83,4 @@ async fn follow(client: &Client, entity: Option<&str>, after: Option<i64>, json:
         }
         sleep(Duration::from_secs(1)).await;
     }
-}
-
-fn print_json(event: &Event) -> Result<(), Failure> {
-    let text = serde_json::to_string(event).map_err(|e| Failure::failed(format!("cannot write JSON: {e}")))?;
-    output::line(&text)
 }

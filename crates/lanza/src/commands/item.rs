@@ -104,12 +104,7 @@ async fn logs(args: ItemLogs, config: &Config) -> Outcome {
     let client = config.client()?;
     if args.follow {
         follow::follow_log(&client, &args.item, args.attempt, args.phase.as_deref(), |line| {
-            if args.json {
-                let text = serde_json::to_string(line).map_err(|e| Failure::failed(format!("a log line: {e}")))?;
-                output::line(&text)
-            } else {
-                output::line(&line.text)
-            }
+            if args.json { output::json_line(line) } else { output::line(&line.text) }
         })
         .await?;
         return Ok(exit::DONE);

@@ -29,6 +29,11 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Writes an object as JSON to stdout, in one line.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<(), Failure> {
+    line(&serde_json::to_string(value).map_err(|e| Failure::failed(format!("cannot write JSON: {e}")))?)
+}
+
 /// Says something to the person at the terminal.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

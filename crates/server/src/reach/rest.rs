@@ -63,6 +63,8 @@ fn of_people() -> Vec<Case> {
         closed("POST", "/entities/{entity}/agents", Some(register)),
         closed("POST", "/agents/{agent}/claim", Some(claim)),
         closed("POST", "/agents/{agent}/heartbeat", Some(json!({ "items": [] }))),
+        closed("POST", "/agents/{id}/log", Some(json!({ "process": "0123456789", "lines": [] }))),
+        closed("GET", "/agents/{id}/log", None),
         closed("POST", "/agents/{agent}/items/{item}/{attempt}/acknowledge", None),
         closed("POST", "/agents/{agent}/items/{item}/{attempt}/return", None),
         closed("POST", "/agents/{agent}/items/{item}/{attempt}/report", Some(json!({}))),

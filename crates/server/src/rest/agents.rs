@@ -3,11 +3,12 @@
 use axum::{Json, extract::State};
 use lanza_api::{
     List,
-    agent::{Agent, AgentAnswer, Register},
+    agent::{Agent, AgentAnswer, AgentLogLine, Register},
 };
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Page, page};
+use super::{Page, limit_of, page};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -19,6 +20,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(agent_list, agent_register))
         .routes(routes!(agent_get))
+        .routes(routes!(agent_log))
         .routes(routes!(agent_drain))
         .routes(routes!(agent_stop))
 }
@@ -64,6 +66,30 @@ async fn agent_get(
 ) -> Answer<Json<AgentAnswer>> {
     let (entity, _, agent) = state.service.agent_find(&actor, &id).await?;
     Ok(Json(AgentAnswer { agent: state.service.agent_view(&entity, &agent).await? }))
+}
+
+#[derive(Debug, Deserialize)]
+struct LogQuery {
+    /// Place of the last line that is known.
+    after: Option<u64>,
+    /// Lines in the answer.
+    limit: Option<i64>,
+}
+
+/// Shows what an agent says of itself: its last lines, or those after a place. The server keeps its newest 2,000 lines.
+#[utoipa::path(get, path = "/agents/{id}/log",
+    params(("id" = String, Path), ("after" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200, body = List<AgentLogLine>), (status = 404)))]
+async fn agent_log(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Answer<Json<List<AgentLogLine>>> {
+    let limit = limit_of(query.limit)?;
+    let lines = state.service.agent_log(&actor, &id, query.after, limit).await?;
+    let next = lines.last().filter(|_| lines.len() as i64 == limit).map(|line| line.number.to_string());
+    Ok(Json(List { items: lines, next: next.filter(|_| query.after.is_some()) }))
 }
 
 /// Tells an agent to take nothing new and to end after its last item.

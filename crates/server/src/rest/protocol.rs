@@ -1,7 +1,7 @@
 //! The protocol of our agents (`lanza_api::agent` describes it).
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
-use lanza_api::agent::{Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Report};
+use lanza_api::agent::{AgentLog, Claim, Claimed, Heartbeat, HeartbeatAnswer, LogEnd, OutcomeReport, Report};
 use lanza_model::Phase;
 use lanza_service::Error;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(claim))
         .routes(routes!(heartbeat))
+        .routes(routes!(own_log))
         .routes(routes!(acknowledge))
         .routes(routes!(hand_back))
         .routes(routes!(report))
@@ -59,6 +60,19 @@ async fn heartbeat(
         answer = state.service.agent_heartbeat(&actor, &agent, &body) => Ok(Json(answer?)),
         () = state.stopping.cancelled() => Err(stopping().into()),
     }
+}
+
+/// Adds to what the agent says of itself.
+#[utoipa::path(post, path = "/agents/{id}/log", params(("id" = String, Path)), request_body = AgentLog,
+    responses((status = 204), (status = 413), (status = 422)))]
+async fn own_log(
+    State(state): State<AppState>,
+    Caller(actor): Caller,
+    Path(agent): Path<String>,
+    Body(body): Body<AgentLog>,
+) -> Answer<StatusCode> {
+    state.service.agent_log_add(&actor, &agent, body).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Begins with an item.

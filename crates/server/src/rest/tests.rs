@@ -163,6 +163,8 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/agents", None, [404, 200, 200]),
         case("POST", "/entities/{entity}/agents", Some(register), [404, 403, 200]),
         case("GET", "/agents/{id}", None, [404, 200, 200]),
+        case("GET", "/agents/{id}/log", None, [404, 200, 200]),
+        case("POST", "/agents/{id}/log", Some(json!({ "process": "0123456789", "lines": [] })), [404, 403, 204]),
         // The agent's protocol: its own user, or an admin of the entity.
         case("POST", "/agents/{agent}/claim", Some(claim), [404, 403, 200]),
         case("POST", "/agents/{agent}/heartbeat", Some(json!({ "items": [] })), [404, 403, 200]),

@@ -1,16 +1,16 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
-import { itemQuery } from "../../api/queries";
+import { agentLogQuery, itemQuery } from "../../api/queries";
 import type { Agent } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm, Dialog, Id, Lasted } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { itemState, State } from "../../components/state";
-import { Failure } from "../../components/view";
-import { bytes, count } from "../../format/text";
+import { Empty, Failure, View } from "../../components/view";
+import { bytes, clock, count, exact } from "../../format/text";
 import { jobName } from "../item/item-columns";
 import { ItemDrawer } from "../item/item-drawer";
 
@@ -144,6 +144,8 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
           ))}
         </dd>
       </dl>
+      <h3>Log</h3>
+      <AgentLog id={agent.id} />
       {asking && (
         <Confirm
           title={asking === "drain" ? "Drain this agent?" : "Stop this agent?"}
@@ -155,6 +157,49 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
         </Confirm>
       )}
     </Dialog>
+  );
+}
+
+/** What the agent says of itself, followed at its end. */
+function AgentLog({ id }: { id: string }) {
+  const log = useQuery(agentLogQuery(id));
+  const box = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  const last = log.data?.at(-1)?.number;
+  useLayoutEffect(() => {
+    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [last]);
+  return (
+    <View query={log} height={160} empty={(lines) => (lines.length > 0 ? null : <Empty>The server has no line of it. An agent of another program keeps its log on its own machine.</Empty>)}>
+      {(lines) => (
+        <div
+          ref={box}
+          className="log wrap"
+          role="log"
+          aria-label="Log of the agent"
+          // A log scrolls, so the keyboard must reach it.
+          // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+          tabIndex={0}
+          style={{ maxHeight: 300 }}
+          onScroll={(event) => {
+            const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
+            atEnd.current = scrollHeight - scrollTop - clientHeight < 24;
+          }}
+        >
+          {lines.map((line) => (
+            <div key={line.number} className={line.level === "error" ? "line error-level" : "line"}>
+              <span className="quiet" title={exact(line.time)} style={{ flex: "none", paddingRight: 12 }}>
+                {clock(line.time)}
+              </span>
+              <span>
+                {line.level === "info" ? "" : `${line.level}: `}
+                {line.text}
+              </span>
+            </div>
+          ))}
+        </div>
+      )}
+    </View>
   );
 }
 
