@@ -35,8 +35,12 @@ impl Home {
         Self { router: router(service.clone()), service, clock, key, _guard: guard }
     }
 
+    pub(super) async fn answer(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
     pub(super) async fn send(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
-        let response: Response = self.router.clone().oneshot(request).await.expect("an answer");
+        let response = self.answer(request).await;
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, body.to_vec())
