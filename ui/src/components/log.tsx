@@ -4,13 +4,12 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, use
 import { count } from "../format/text";
 import { pieces } from "./ansi";
 import { LogSource, searchLog } from "./log-source";
+import { earlier, endOf, holding, later, MOST_ROWS } from "./log-window";
 import { Failure } from "./view";
 
 const ROW = 18;
 /** Rows drawn beyond what is seen, on either side. */
 const MARGIN = 40;
-/** Rows of a scrolled area at most: browsers end at some 17 million pixels. */
-const MOST_ROWS = 900_000;
 /** Wrapped lines have heights of their own: so many are laid out. */
 const WRAPPED = 1_500;
 
@@ -75,9 +74,16 @@ function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 400 });
   const total = source.total;
-  // The oldest lines of a very long log are reached by the search and the download.
-  const before = Math.max(0, total - MOST_ROWS);
-  const rows = total - before;
+  // Where the window begins while one does not follow; then it stays, however long the log becomes.
+  const [held, setHeld] = useState<number | null>(null);
+  const [wanted, setWanted] = useState<{ line: number } | null>(null);
+  const before = follow ? endOf(total) : (held ?? endOf(total));
+  const rows = Math.min(total - before, MOST_ROWS);
+  if (follow ? held !== null : held === null && source.opened) setHeld(follow ? null : before);
+  if (wanted !== target && source.opened) {
+    setWanted(target);
+    if (target) setHeld(holding(before, target.line, total));
+  }
   const from = Math.max(0, Math.floor(view.top / ROW) - MARGIN);
   const to = Math.min(rows, Math.ceil((view.top + view.height) / ROW) + MARGIN);
 
@@ -109,6 +115,18 @@ function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [target, source.opened]);
 
+  // The line at the top stays there when the window moves.
+  const scrollTo = useRef<number | null>(null);
+  useLayoutEffect(() => {
+    if (scrollTo.current !== null && box.current) box.current.scrollTop = scrollTo.current;
+    scrollTo.current = null;
+  }, [before]);
+  const move = (next: number) => {
+    scrollTo.current = Math.max(0, (box.current?.scrollTop ?? 0) + (before - next) * ROW);
+    onFollow(false);
+    setHeld(next);
+  };
+
   return (
     <div
       ref={box}
@@ -125,12 +143,21 @@ function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
       }}
     >
       {total === 0 && <Nothing source={source} />}
-      {before > 0 && <div className="small quiet log-note">{count(before, "older line")} not shown here; the download has them.</div>}
+      {before > 0 && (
+        <button type="button" className="link log-note" onClick={() => move(earlier(before))}>
+          Show earlier lines
+        </button>
+      )}
       <div style={{ height: rows * ROW, position: "relative", width: `calc(${source.widest}ch + 80px)`, minWidth: "100%" }}>
         {Array.from({ length: Math.max(0, to - from) }, (_, index) => before + from + index + 1).map((number) => (
           <Line key={number} number={number} source={source} hit={target?.line === number} top={(number - before - 1) * ROW} onLine={onLine} />
         ))}
       </div>
+      {before + rows < total && (
+        <button type="button" className="link log-note" onClick={() => move(later(before, total))}>
+          Show later lines
+        </button>
+      )}
     </div>
   );
 }
