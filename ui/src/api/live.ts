@@ -44,6 +44,12 @@ const touched: Record<string, string[]> = {
   project: ["projects"],
 };
 
+/** How long a stream that was refused is left alone before it is opened again, in milliseconds. The browser itself goes on
+    trying where the connection broke. */
+const AGAIN = 10_000;
+/** How often what a broken stream would have said is read anew, in milliseconds. */
+const BROKEN = 5_000;
+
 /** Follows the server's events until the returned function is called. */
 export function follow(queries: QueryClient): () => void {
   let source: EventSource | null = null;
@@ -80,7 +86,7 @@ export function follow(queries: QueryClient): () => void {
     source.onerror = () => {
       tell("polling");
       // The browser tries again by itself unless it was refused.
-      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, 10_000);
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN);
     };
   };
   const onVisible = () => {
@@ -121,36 +127,59 @@ export function followLog<T>(path: string, onLine: (line: T) => void, onEnd: (en
     and documents are read again when there is something new. Without the stream they are polled. */
 export function useRunChanges(entity: string, project: string, run?: string) {
   const queries = useQueryClient();
-  useEffect(() => {
-    let source: EventSource | null = null;
-    const path = `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}/changes${run ? `?run=${encodeURIComponent(run)}` : ""}`;
-    const stale = (id?: string) => {
-      if (!run) void queries.invalidateQueries({ queryKey: ["runs", entity, project] });
-      void queries.invalidateQueries({ queryKey: ["run", entity, project, ...(id ? [id] : [])] });
-      void queries.invalidateQueries({ queryKey: ["series", entity, project, ...(id ? [id] : [])] });
+  useEffect(() => followRuns(queries, entity, project, run), [queries, entity, project, run]);
+}
+
+/** Marks as stale what changes about runs, until the returned function is called. */
+export function followRuns(queries: QueryClient, entity: string, project: string, run?: string): () => void {
+  let source: EventSource | null = null;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  let poll: ReturnType<typeof setInterval> | undefined;
+  const path = `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}/changes${run ? `?run=${encodeURIComponent(run)}` : ""}`;
+  const stale = (id?: string) => {
+    if (!run) void queries.invalidateQueries({ queryKey: ["runs", entity, project] });
+    void queries.invalidateQueries({ queryKey: ["run", entity, project, ...(id ? [id] : [])] });
+    void queries.invalidateQueries({ queryKey: ["series", entity, project, ...(id ? [id] : [])] });
+  };
+  const close = () => {
+    source?.close();
+    source = null;
+    clearTimeout(again);
+    clearInterval(poll);
+    poll = undefined;
+  };
+  const open = () => {
+    source?.close();
+    source = new EventSource(path);
+    source.addEventListener("run", (message: MessageEvent<string>) => stale((JSON.parse(message.data) as { id: string }).id));
+    source.addEventListener("deleted", () => stale());
+    source.addEventListener("all", () => stale());
+    source.onopen = () => {
+      if (poll === undefined) return;
+      clearInterval(poll);
+      poll = undefined;
+      // What changed since the last look.
+      stale();
     };
-    const close = () => {
-      source?.close();
-      source = null;
+    source.onerror = () => {
+      poll ??= setInterval(() => stale(), BROKEN);
+      // The browser tries again by itself unless it was refused.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      clearTimeout(again);
+      again = setTimeout(open, AGAIN);
     };
-    const open = () => {
-      close();
-      if (document.hidden) return;
-      source = new EventSource(path);
-      source.addEventListener("run", (message: MessageEvent<string>) => stale((JSON.parse(message.data) as { id: string }).id));
-      source.addEventListener("deleted", () => stale());
-      source.addEventListener("all", () => stale());
-    };
-    // What was missed while hidden is read anew.
-    const onVisible = () => {
-      if (!document.hidden) stale();
-      open();
-    };
-    document.addEventListener("visibilitychange", onVisible);
+  };
+  // What was missed while hidden is read anew.
+  const onVisible = () => {
+    close();
+    if (document.hidden) return;
+    stale();
     open();
-    return () => {
-      document.removeEventListener("visibilitychange", onVisible);
-      close();
-    };
-  }, [queries, entity, project, run]);
+  };
+  document.addEventListener("visibilitychange", onVisible);
+  if (!document.hidden) open();
+  return () => {
+    document.removeEventListener("visibilitychange", onVisible);
+    close();
+  };
 }
