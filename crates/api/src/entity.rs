@@ -152,11 +152,14 @@ pub struct NewName {
     pub name: String,
 }
 
-/// A team, after it was made.
+/// A team, as admins of the server see it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Team {
     /// The name.
     pub name: String,
+    /// How many members it has, service accounts with them.
+    #[serde(default)]
+    pub members: i64,
 }
 
 /// Body of `PUT /admin/teams/{t}/members/{u}`.

@@ -13,7 +13,10 @@ use lanza_model::{
     id::{KeyId, UserId},
     name,
 };
-use lanza_store::accounts::{Entity, Key, NewKey, User};
+use lanza_store::{
+    accounts::{Entity, Key, NewKey, User},
+    members::Removal,
+};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -282,6 +285,35 @@ impl Service {
     pub async fn member_put(&self, team: &str, username: &str, role: Role) -> Result<()> {
         let (team, user) = (self.team_find(team).await?, self.user_find(username).await?);
         Ok(self.store.member_put(&team.id, &user.id, role).await?)
+    }
+
+    /// Takes a member out of a team; what it has waiting there is stopped. A service account whose last team it was is
+    /// deleted with its keys: it would belong nowhere.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such member, [`Error::Conflict`] when the team would have no admin left.
+    pub async fn member_remove(&self, team: &str, username: &str) -> Result<()> {
+        let missing = || Error::not_found("member", username);
+        let team = self.team_find(team).await?;
+        let user = self.store.user_by_name(username).await?.ok_or_else(missing)?;
+        let reason =
+            Reason::new(code::STOPPED, format!("the author `{}` was removed from `{}`", user.username, team.name));
+        match self.store.member_remove(&team.id, &user.id, &reason, self.now()).await? {
+            Removal::Done => {}
+            Removal::NoMember => return Err(missing()),
+            Removal::LastAdmin => {
+                return Err(Error::conflict(format!(
+                    "`{}` is the last admin of `{}`; make somebody else an admin first",
+                    user.username, team.name
+                )));
+            }
+        }
+        if user.service && self.store.entities_of_user(&user.id).await?.is_empty() {
+            self.user_delete(&user.username).await?;
+        }
+        self.actors.clear();
+        self.wakers.changed();
+        Ok(())
     }
 
     /// Makes a service account of a team: a member that has a key and no personal entity.

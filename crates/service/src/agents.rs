@@ -194,7 +194,7 @@ impl Service {
         })
     }
 
-    /// Lists an entity's agents, newest first.
+    /// Lists an entity's agents, newest first: all, or `live` those that did not end.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the entity is invisible.
@@ -203,6 +203,7 @@ impl Service {
         actor: &Actor,
         entity: &str,
         after: Option<&str>,
+        live: bool,
         limit: i64,
     ) -> Result<(Entity, Vec<Agent>)> {
         let entity = self.entity_for(actor, entity, Role::Viewer).await?;
@@ -210,7 +211,7 @@ impl Service {
             None => None,
             Some(t) => Some(t.parse().map_err(|_| Error::invalid("after", "is not a cursor of this list"))?),
         };
-        let agents = self.store.agent_list(&entity.id, after.as_ref(), limit).await?;
+        let agents = self.store.agent_list(&entity.id, after.as_ref(), live, limit).await?;
         Ok((entity, agents))
     }
 

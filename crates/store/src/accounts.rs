@@ -92,7 +92,7 @@ fn user(row: &AnyRow) -> Result<User> {
     })
 }
 
-fn entity(row: &AnyRow) -> Result<Entity> {
+pub(crate) fn entity(row: &AnyRow) -> Result<Entity> {
     Ok(Entity { id: row.parsed("id")?, name: row.text("name")?, team: row.text("kind")? == "team" })
 }
 

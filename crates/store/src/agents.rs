@@ -135,9 +135,20 @@ impl Store {
         .await
     }
 
-    /// Lists an entity's agents, newest registration first, after `after` (an id).
-    pub async fn agent_list(&self, entity: &EntityId, after: Option<&AgentId>, limit: i64) -> Result<Vec<Agent>> {
-        let rows = sqlx::query("SELECT * FROM agents WHERE entity_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+    /// Lists an entity's agents, newest registration first, after `after` (an id): all, or `live` those that did not end.
+    pub async fn agent_list(
+        &self,
+        entity: &EntityId,
+        after: Option<&AgentId>,
+        live: bool,
+        limit: i64,
+    ) -> Result<Vec<Agent>> {
+        let text = if live {
+            "SELECT * FROM agents WHERE entity_id = $1 AND id < $2 AND status <> 'killed' ORDER BY id DESC LIMIT $3"
+        } else {
+            "SELECT * FROM agents WHERE entity_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        };
+        let rows = sqlx::query(text)
             .bind(entity.as_str())
             .bind(after.map_or("g", AgentId::as_str))
             .bind(limit)

@@ -27,6 +27,7 @@ pub mod chunks;
 pub mod events;
 pub mod files;
 pub mod items;
+pub mod members;
 pub mod projects;
 pub mod queues;
 pub mod runs;

@@ -2,7 +2,8 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got, readJson } from "./client";
 import { pollEvery } from "./live";
-import type { Item, Project, Queue, Run, Usage } from "./types";
+import { allOf, allPages } from "./pages";
+import type { Agent, Item, Project, Queue, Run, Usage } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -36,8 +37,7 @@ export const entityQuery = (entity: string) =>
 export const projectsQuery = (entity: string) =>
   queryOptions({
     queryKey: ["projects", entity],
-    queryFn: async () =>
-      got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query: { limit: 1000 } } })),
+    queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query } }))),
     enabled: entity !== "",
   });
 
@@ -46,8 +46,8 @@ export const projectsOfQuery = (entities: string[]) =>
   queryOptions({
     queryKey: ["projects", "of", ...entities],
     queryFn: async (): Promise<Project[]> => {
-      const pages = await Promise.all(entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query: { limit: 1000 } } }))));
-      return pages.flatMap((page) => page.items).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+      const all = await allOf(entities, (entity) => async (query) => got(api.GET("/api/v1/entities/{entity}/projects", { params: { path: { entity }, query } })));
+      return all.sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
     },
     enabled: entities.length > 0,
   });
@@ -56,12 +56,7 @@ export const projectsOfQuery = (entities: string[]) =>
 export const queuesQuery = (entities: string[]) =>
   queryOptions({
     queryKey: ["queues", ...entities],
-    queryFn: async (): Promise<Queue[]> => {
-      const pages = await Promise.all(
-        entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/queues", { params: { path: { entity } } }))),
-      );
-      return pages.flatMap((page) => page.items);
-    },
+    queryFn: async (): Promise<Queue[]> => allOf(entities, (entity) => async (query) => got(api.GET("/api/v1/entities/{entity}/queues", { params: { path: { entity }, query } }))),
     refetchInterval: () => pollEvery(),
     enabled: entities.length > 0,
   });
@@ -124,14 +119,26 @@ export const itemQuery = (id: string) =>
     refetchInterval: (query) => (query.state.data && isEnded(query.state.data.state) ? 30_000 : 1_500),
   });
 
+/** Agents of an entity that are read whether they ended or not, the newest. */
+export const NEWEST_AGENTS = 200;
+
+/** All agents that did not end, and the newest of the others: those come and go with every machine, and are never the
+    reason why one that works is not seen. */
+async function agentsOf(entity: string): Promise<Agent[]> {
+  const list = async (query: { live?: boolean; limit: number; after?: string }) => got(api.GET("/api/v1/entities/{entity}/agents", { params: { path: { entity }, query } }));
+  const [live, newest] = await Promise.all([allPages(async (query) => list({ ...query, live: true })), list({ limit: NEWEST_AGENTS })]);
+  const known = new Set(live.map((agent) => agent.id));
+  return [...live, ...newest.items.filter((agent) => !known.has(agent.id))];
+}
+
+/** The agents of several entities: those that live, then those that ended, the newest first. */
 export const agentsQuery = (entities: string[]) =>
   queryOptions({
     queryKey: ["agents", ...entities],
-    queryFn: async () => {
-      const pages = await Promise.all(
-        entities.map(async (entity) => got(api.GET("/api/v1/entities/{entity}/agents", { params: { path: { entity } } }))),
-      );
-      return pages.flatMap((page) => page.items);
+    queryFn: async (): Promise<Agent[]> => {
+      const all = (await Promise.all(entities.map(agentsOf))).flat();
+      const ended = (agent: Agent) => agent.status === "killed";
+      return [...all.filter((agent) => !ended(agent)), ...all.filter(ended)];
     },
     refetchInterval: () => pollEvery(),
     enabled: entities.length > 0,
@@ -151,8 +158,7 @@ const projectPath = (entity: string, project: string) => ({ path: { entity, proj
 export const jobsQuery = (entity: string, project: string) =>
   queryOptions({
     queryKey: ["jobs", entity, project],
-    queryFn: async () =>
-      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/jobs", { params: projectPath(entity, project) }))).items,
+    queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects/{project}/jobs", { params: { ...projectPath(entity, project), query } }))),
   });
 
 export const jobQuery = (entity: string, project: string, name: string) =>
@@ -170,13 +176,9 @@ export const jobVersionsQuery = (entity: string, project: string, name: string) 
   queryOptions({
     queryKey: ["job", entity, project, name, "versions"],
     queryFn: async () =>
-      (
-        await got(
-          api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}/versions", {
-            params: { path: { entity, project, name } },
-          }),
-        )
-      ).items,
+      allPages(async (query) =>
+        got(api.GET("/api/v1/entities/{entity}/projects/{project}/jobs/{name}/versions", { params: { path: { entity, project, name }, query } })),
+      ),
   });
 
 export const jobVersionQuery = (entity: string, project: string, name: string, version: string) =>
@@ -317,9 +319,15 @@ export const runJobQuery = (entity: string, project: string, run: string) =>
 export const artifactsQuery = (entity: string, project: string) =>
   queryOptions({
     queryKey: ["artifacts", entity, project],
-    queryFn: async () =>
-      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/artifacts", { params: projectPath(entity, project) })))
-        .items,
+    queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects/{project}/artifacts", { params: { ...projectPath(entity, project), query } }))),
+  });
+
+/** The files of a version of an artifact. */
+export const artifactFilesQuery = (id: string | undefined) =>
+  queryOptions({
+    queryKey: ["artifacts", id, "files"],
+    queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/artifacts/{id}/files", { params: { path: { id: id ?? "" }, query } }))),
+    enabled: id !== undefined,
   });
 
 /** What was used in several entities, by key. The server answers for one at a time. */

@@ -11,7 +11,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Lists teams by name. */
+        get: operations["team_list"];
         put?: never;
         /** Makes a team. */
         post: operations["team_create"];
@@ -32,7 +33,8 @@ export interface paths {
         /** Adds a member to a team, or changes the role. For admins of the server and of the team. */
         put: operations["member_put"];
         post?: never;
-        delete?: never;
+        /** Takes a member out of a team, never its last admin. For admins of the server and of the team. */
+        delete: operations["member_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2819,6 +2821,21 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list, whatever its noun. */
+        List_Team: {
+            /** @description The objects. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description How many members it has, service accounts with them.
+                 */
+                members?: number;
+                /** @description The name. */
+                name: string;
+            }[];
+            /** @description Pass it as `after` for the next page; null at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list, whatever its noun. */
         List_Usage: {
             /** @description The objects. */
             items: {
@@ -3586,8 +3603,13 @@ export interface components {
             /** @description Item. */
             item: string;
         };
-        /** @description A team, after it was made. */
+        /** @description A team, as admins of the server see it. */
         Team: {
+            /**
+             * Format: int64
+             * @description How many members it has, service accounts with them.
+             */
+            members?: number;
             /** @description The name. */
             name: string;
         };
@@ -3672,6 +3694,30 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    team_list: {
+        parameters: {
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Team"];
+                };
+            };
+        };
+    };
     team_create: {
         parameters: {
             query?: never;
@@ -3733,6 +3779,38 @@ export interface operations {
             };
         };
     };
+    member_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team: string;
+                username: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     service_account_create: {
         parameters: {
             query?: never;
@@ -3772,7 +3850,12 @@ export interface operations {
     };
     user_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4272,7 +4355,12 @@ export interface operations {
     };
     artifact_file_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 id: string;
@@ -4345,7 +4433,12 @@ export interface operations {
     };
     agent_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only agents that did not end */
+                live?: boolean;
+                after?: string;
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -4495,6 +4588,10 @@ export interface operations {
         parameters: {
             query?: {
                 type?: string;
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
             };
             header?: never;
             path: {
@@ -4523,7 +4620,12 @@ export interface operations {
     };
     artifact_list_of_type: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -4552,7 +4654,12 @@ export interface operations {
     };
     artifact_version_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -4613,7 +4720,12 @@ export interface operations {
     };
     artifact_version_file_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -4759,7 +4871,12 @@ export interface operations {
     };
     job_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -4900,7 +5017,12 @@ export interface operations {
     };
     job_version_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -5566,7 +5688,12 @@ export interface operations {
     };
     queue_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;

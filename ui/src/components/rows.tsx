@@ -1,5 +1,6 @@
 /** A table of rows that open: keyboard, click, selection; new rows wait while the reader is busy. */
 import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
+import { More } from "./view";
 
 export interface Column<T> {
   name: string;
@@ -15,6 +16,9 @@ export interface Column<T> {
 const classOf = (column: { num?: boolean; wide?: boolean; grow?: boolean }) => [column.num && "num", column.wide && "phone-hide", column.grow && "grows"].filter(Boolean).join(" ");
 
 
+/** Rows that are drawn before one asks for more. */
+const DRAWN = 500;
+
 /** Draws `rows`; `j`/`k`/arrows move, Enter opens, `x` selects. */
 export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
   name: string;
@@ -26,6 +30,8 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
   selection?: { chosen: Set<string>; toggle: (id: string) => void; all: () => void };
 }) {
   const body = useRef<HTMLTableSectionElement>(null);
+  const [most, setMost] = useState(DRAWN);
+  const drawn = rows.length > most ? rows.slice(0, most) : rows;
   const onKey = (event: KeyboardEvent, row: T, index: number) => {
     if (event.target !== event.currentTarget) return;
     const go = (step: number) => (body.current?.rows[index + step] as HTMLElement | undefined)?.focus();
@@ -36,7 +42,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
     else return;
     event.preventDefault();
   };
-  return (
+  const table = (
     <div className="table-box">
       <table className="table" aria-label={name}>
         <thead>
@@ -54,7 +60,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
           </tr>
         </thead>
         <tbody ref={body}>
-          {rows.map((row, index) => (
+          {drawn.map((row, index) => (
             <tr
               key={id(row)}
               tabIndex={0}
@@ -81,6 +87,13 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
         </tbody>
       </table>
     </div>
+  );
+  if (drawn === rows) return table;
+  return (
+    <>
+      {table}
+      <More shown={most} of={rows.length} what="rows" more={() => setMost(most + 2 * DRAWN)} />
+    </>
   );
 }
 

@@ -2,6 +2,7 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
 import { problemOf } from "../api/client";
+import { isCut, MOST } from "../api/pages";
 
 /** A grey shape of the final height. It shows after a moment only, so that quick answers do not flicker. */
 export function Loading({ height = 160, what = "Loading" }: { height?: number; what?: string }) {
@@ -57,13 +58,24 @@ export function Empty({ children, action }: { children: ReactNode; action?: Reac
   );
 }
 
+/** A list that is longer than what was read says so. */
+export function Cut({ list, what }: { list: readonly unknown[]; what: string }) {
+  if (!isCut(list)) return null;
+  return (
+    <p className="quiet" role="note">
+      Only the first {MOST.toLocaleString("en-US")} {what} are shown; the API lists them all.
+    </p>
+  );
+}
+
 /** There is more than is shown: says how much is shown and offers the next page. */
-export function More({ shown, what, more, loading }: { shown: number; what: string; more: (() => void) | null; loading?: boolean }) {
+export function More({ shown, of, what, more, loading }: { shown: number; of?: number; what: string; more: (() => void) | null; loading?: boolean }) {
   if (!more) return null;
   return (
     <div className="row">
       <span className="quiet small">
-        The first {shown.toLocaleString("en-US")} {what} are shown.
+        The first {shown.toLocaleString("en-US")} {of === undefined ? "" : `of ${of.toLocaleString("en-US")} `}
+        {what} are shown.
       </span>
       <button className="button" type="button" onClick={more} disabled={loading}>
         {loading ? "Loading…" : "Show more"}

@@ -26,8 +26,8 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(user_list, user_create))
         .routes(routes!(user_delete))
-        .routes(routes!(team_create))
-        .routes(routes!(member_put))
+        .routes(routes!(team_list, team_create))
+        .routes(routes!(member_put, member_delete))
         .routes(routes!(service_account_create))
 }
 
@@ -46,7 +46,7 @@ async fn user_create(
 }
 
 /// Lists users by name.
-#[utoipa::path(get, path = "/admin/users", responses((status = 200, body = List<User>)))]
+#[utoipa::path(get, path = "/admin/users", params(Page), responses((status = 200, body = List<User>)))]
 async fn user_list(State(state): State<AppState>, _: Admin, Query(query): Query<Page>) -> Answer<Json<List<User>>> {
     let limit = query.limit()?;
     let users = state.service.store.user_list(query.after.as_deref().unwrap_or_default(), limit).await?;
@@ -65,6 +65,15 @@ async fn user_delete(State(state): State<AppState>, _: Admin, Path(username): Pa
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Lists teams by name.
+#[utoipa::path(get, path = "/admin/teams", params(Page), responses((status = 200, body = List<Team>)))]
+async fn team_list(State(state): State<AppState>, _: Admin, Query(query): Query<Page>) -> Answer<Json<List<Team>>> {
+    let limit = query.limit()?;
+    let teams = state.service.store.team_list(query.after.as_deref().unwrap_or_default(), limit).await?;
+    let teams = teams.into_iter().map(|(team, members)| Team { name: team.name, members }).collect();
+    Ok(Json(page(teams, limit, |t: &Team| t.name.clone())))
+}
+
 /// Makes a team.
 #[utoipa::path(post, path = "/admin/teams", request_body = NewName, responses((status = 201, body = Team), (status = 409)))]
 async fn team_create(
@@ -73,7 +82,7 @@ async fn team_create(
     Body(body): Body<NewName>,
 ) -> Answer<(StatusCode, Json<Team>)> {
     state.service.team_create(&body.name, None).await?;
-    Ok((StatusCode::CREATED, Json(Team { name: body.name })))
+    Ok((StatusCode::CREATED, Json(Team { name: body.name, members: 0 })))
 }
 
 /// Adds a member to a team, or changes the role. For admins of the server and of the team.
@@ -90,6 +99,21 @@ async fn member_put(
     state.service.member_put(&team, &username, body.role).await?;
     let service = state.service.user_find(&username).await?.service;
     Ok(Json(Member { username, role: body.role, service }))
+}
+
+/// Takes a member out of a team, never its last admin. For admins of the server and of the team.
+#[utoipa::path(delete, path = "/admin/teams/{team}/members/{username}",
+    params(("team" = String, Path), ("username" = String, Path)),
+    responses((status = 204), (status = 404), (status = 409)))]
+async fn member_delete(
+    State(state): State<AppState>,
+    method: Method,
+    headers: HeaderMap,
+    Path((team, username)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    require_team_admin(&state, &headers, &method, &team).await?;
+    state.service.member_remove(&team, &username).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes a service account of a team. For admins of the server and of the team.

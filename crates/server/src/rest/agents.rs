@@ -8,7 +8,7 @@ use lanza_api::{
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Page, limit_of, page};
+use super::{limit_of, page};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -25,17 +25,33 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(agent_stop))
 }
 
+/// Query of a list of agents.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AgentPage {
+    /// Cursor: `next` of the page before.
+    #[serde(default, deserialize_with = "crate::json::empty_is_none")]
+    after: Option<String>,
+    /// Objects on the page.
+    limit: Option<i64>,
+    /// Only agents that did not end.
+    #[serde(default)]
+    live: bool,
+}
+
 /// Lists an entity's agents, newest first.
-#[utoipa::path(get, path = "/entities/{entity}/agents", params(("entity" = String, Path)),
+#[utoipa::path(get, path = "/entities/{entity}/agents",
+    params(("entity" = String, Path), ("live" = Option<bool>, Query, description = "Only agents that did not end"),
+        ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200, body = List<Agent>)))]
 async fn agent_list(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path(entity): Path<String>,
-    Query(query): Query<Page>,
+    Query(query): Query<AgentPage>,
 ) -> Answer<Json<List<Agent>>> {
-    let limit = query.limit()?;
-    let (entity, agents) = state.service.agent_list(&actor, &entity, query.after.as_deref(), limit).await?;
+    let limit = limit_of(query.limit)?;
+    let after = query.after.as_deref();
+    let (entity, agents) = state.service.agent_list(&actor, &entity, after, query.live, limit).await?;
     let mut views = Vec::with_capacity(agents.len());
     for agent in &agents {
         views.push(state.service.agent_view(&entity, agent).await?);

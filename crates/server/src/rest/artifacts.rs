@@ -65,7 +65,7 @@ async fn artifact_get(
 }
 
 /// Lists the files of a version by path, each with a link that needs no key.
-#[utoipa::path(get, path = "/artifacts/{id}/files", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/artifacts/{id}/files", params(("id" = String, Path), Page),
     responses((status = 200, body = List<ArtifactFile>), (status = 404)))]
 async fn artifact_file_list(
     State(state): State<AppState>,
@@ -93,7 +93,7 @@ async fn files(
 
 /// Lists the versions of a project's artifacts, newest first; `type` narrows them.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/artifacts",
-    params(("entity" = String, Path), ("project" = String, Path), ("type" = Option<String>, Query)),
+    params(("entity" = String, Path), ("project" = String, Path), ("type" = Option<String>, Query), Page),
     responses((status = 200, body = List<Artifact>), (status = 404)))]
 async fn artifact_list(
     State(state): State<AppState>,
@@ -107,7 +107,7 @@ async fn artifact_list(
 
 /// Lists the versions of a project's artifacts of one type, newest first.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/artifacts/{type}",
-    params(("entity" = String, Path), ("project" = String, Path), ("type" = String, Path)),
+    params(("entity" = String, Path), ("project" = String, Path), ("type" = String, Path), Page),
     responses((status = 200, body = List<Artifact>), (status = 404)))]
 async fn artifact_list_of_type(
     State(state): State<AppState>,
@@ -134,7 +134,7 @@ async fn versions(
 
 /// Lists the versions of one artifact, newest first.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/artifacts/{type}/{name}",
-    params(("entity" = String, Path), ("project" = String, Path), ("type" = String, Path), ("name" = String, Path)),
+    params(("entity" = String, Path), ("project" = String, Path), ("type" = String, Path), ("name" = String, Path), Page),
     responses((status = 200, body = List<Artifact>), (status = 404)))]
 async fn artifact_version_list(
     State(state): State<AppState>,
@@ -171,7 +171,7 @@ async fn artifact_version_get(
 /// Lists the files of a version of an artifact, each with a link that needs no key.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/artifacts/{type}/{name}/{version}/files",
     params(("entity" = String, Path), ("project" = String, Path), ("type" = String, Path), ("name" = String, Path),
-        ("version" = String, Path)),
+        ("version" = String, Path), Page),
     responses((status = 200, body = List<ArtifactFile>), (status = 404)))]
 async fn artifact_version_file_list(
     State(state): State<AppState>,

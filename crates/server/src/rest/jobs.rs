@@ -31,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 
 /// Lists the jobs of a project by name.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs",
-    params(("entity" = String, Path), ("project" = String, Path)),
+    params(("entity" = String, Path), ("project" = String, Path), Page),
     responses((status = 200, body = List<Job>), (status = 404)))]
 async fn job_list(
     State(state): State<AppState>,
@@ -59,7 +59,7 @@ async fn job_get(
 
 /// Lists the versions of a job, newest first.
 #[utoipa::path(get, path = "/entities/{entity}/projects/{project}/jobs/{name}/versions",
-    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path)),
+    params(("entity" = String, Path), ("project" = String, Path), ("name" = String, Path), Page),
     responses((status = 200, body = List<JobVersion>), (status = 404)))]
 async fn job_version_list(
     State(state): State<AppState>,

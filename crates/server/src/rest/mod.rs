@@ -97,7 +97,8 @@ async fn nothing_here(uri: Uri) -> Response {
 }
 
 /// Query of every list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// Cursor: `next` of the page before.
     #[serde(default, deserialize_with = "crate::json::empty_is_none")]

@@ -29,7 +29,7 @@ pub(super) fn router() -> OpenApiRouter<AppState> {
 type Name = Path<(String, String)>;
 
 /// Lists an entity's queues by name.
-#[utoipa::path(get, path = "/entities/{entity}/queues", params(("entity" = String, Path)),
+#[utoipa::path(get, path = "/entities/{entity}/queues", params(("entity" = String, Path), Page),
     responses((status = 200, body = List<Queue>)))]
 async fn queue_list(
     State(state): State<AppState>,

@@ -137,6 +137,7 @@ fn cases() -> Vec<Case> {
         case("GET", "/admin/users", None, [403, 403, 403]),
         case("POST", "/admin/users", Some(json!({ "username": "x" })), [403, 403, 403]),
         case("DELETE", "/admin/users/{username}", None, [403, 403, 403]),
+        case("GET", "/admin/teams", None, [403, 403, 403]),
         case("POST", "/admin/teams", Some(json!({ "name": "x" })), [403, 403, 403]),
         // A team's admin looks after its members.
         case("PUT", "/admin/teams/{team}/members/{username}", Some(json!({ "role": "viewer" })), [404, 403, 200]),
@@ -236,6 +237,8 @@ fn cases() -> Vec<Case> {
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/versions", None, [404, 404, 404]),
         case("GET", "/entities/{entity}/projects/{project}/jobs/{name}/versions/{version}", None, [404, 404, 404]),
         case("DELETE", "/entities/{entity}/projects/{project}", None, [404, 403, 204]),
+        // The viewer goes last.
+        case("DELETE", "/admin/teams/{team}/members/{username}", None, [404, 403, 204]),
     ];
     cases.push(Case { public: true, ..case("POST", "/session", Some(json!({ "api_key": "no" })), [401, 401, 401]) });
     cases.push(Case { public: true, ..case("DELETE", "/session", None, [204, 204, 204]) });
@@ -337,6 +340,53 @@ async fn the_admin_token_makes_users_and_refuses_bad_ones() {
     assert_eq!(status, 204);
     assert_eq!(house.ask("GET", "/api/v1/me", Some(&key), None).await.0, 401);
     assert!(house.service.store.entity_by_name("new").await.expect("read").is_none());
+}
+
+#[tokio::test]
+async fn teams_are_listed_and_lose_members_but_never_the_last_admin() {
+    let house = House::new().await;
+    house.service.team_create("audio", None).await.expect("a team");
+    let ana = Some(house.keys[0].as_str());
+    let (status, list) = house.ask("GET", "/api/v1/admin/teams", Some(ADMIN_TOKEN), None).await;
+    assert_eq!(status, 200);
+    assert_eq!(list["items"], json!([{ "name": "audio", "members": 0 }, { "name": "vision", "members": 2 }]));
+    let (_, list) = house.ask("GET", "/api/v1/admin/teams?limit=1&after=audio", Some(ADMIN_TOKEN), None).await;
+    assert_eq!((&list["items"][0]["name"], &list["next"]), (&json!("vision"), &json!("vision")));
+
+    let remove = async |user: &str, key| {
+        house.ask("DELETE", &format!("/api/v1/admin/teams/vision/members/{user}"), key, None).await
+    };
+    let (status, answer) = remove("ana", ana).await;
+    assert_eq!((status.as_u16(), answer["code"].as_str()), (409, Some("conflict")), "{answer}");
+    assert!(answer["message"].as_str().is_some_and(|m| m.contains("last admin")), "{answer}");
+    assert_eq!(remove("eve", ana).await.0, 404);
+    // A service account goes with its only team.
+    let (_, made) =
+        house.ask("POST", "/api/v1/admin/teams/vision/service-accounts", ana, Some(&json!({ "name": "robot" }))).await;
+    assert_eq!(house.ask("GET", "/api/v1/me", made["api_key"].as_str(), None).await.0, 200);
+    assert_eq!(remove("robot", ana).await.0, 204);
+    assert_eq!(house.ask("GET", "/api/v1/me", made["api_key"].as_str(), None).await.0, 401);
+    // Of two admins one may go, and sees nothing afterwards.
+    house.service.member_put("vision", "vera", Role::Admin).await.expect("an admin");
+    assert_eq!(remove("ana", Some(house.keys[1].as_str())).await.0, 204);
+    assert_eq!(house.ask("GET", "/api/v1/entities/vision", ana, None).await.0, 404);
+    let item = house.service.store.item_by_id(&house.item.parse().expect("an id")).await.expect("read").expect("it");
+    assert_eq!(item.state.as_str(), "stopped", "what she had waiting there");
+}
+
+#[tokio::test]
+async fn agents_that_ended_do_not_hide_live_ones() {
+    let house = House::new().await;
+    let ana = Some(house.keys[0].as_str());
+    let list = async |query: &str| {
+        let (status, answer) = house.ask("GET", &format!("/api/v1/entities/vision/agents{query}"), ana, None).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["items"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((list("").await, list("?live=true").await), (1, 1));
+    let id = house.agent.parse().expect("an id");
+    house.service.store.agent_seen(&id, Some("killed"), house.service.now()).await.expect("ended");
+    assert_eq!((list("").await, list("?live=true").await, list("?live=false").await), (1, 0, 1));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, got } from "../../api/client";
+import { allPages } from "../../api/pages";
 import type { User } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
@@ -12,7 +13,7 @@ import { Teams } from "../settings/teams";
 import { NewMember, NewService, NewTeam, NewUser } from "./forms";
 import { Health } from "./health";
 
-const usersQuery = queryOptions({ queryKey: ["users"], queryFn: async () => (await got(api.GET("/api/v1/admin/users"))).items });
+const usersQuery = queryOptions({ queryKey: ["users"], queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/admin/users", { params: { query } }))) });
 
 /** Users and teams of the server. */
 export function Component() {

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { agentsQuery } from "../../api/queries";
+import { agentsQuery, NEWEST_AGENTS } from "../../api/queries";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Command } from "../../components/parts";
@@ -23,7 +23,12 @@ export function Component() {
           height={200}
           empty={(all) => (all.length === 0 ? <Empty action={<Command text={`lanza agent -q default -e ${one}`} />}>No agent has registered. Start one where jobs should run:</Empty> : null)}
         >
-          {(all) => <AgentTable agents={all.filter((agent) => fits([agent.name, agent.host, agent.status, agent.id, agent.entity, ...agent.queues].join(" ")))} />}
+          {(all) => (
+            <>
+              <AgentTable agents={all.filter((agent) => fits([agent.name, agent.host, agent.status, agent.id, agent.entity, ...agent.queues].join(" ")))} />
+              {all.length >= NEWEST_AGENTS && <p className="quiet">Of the agents that ended, the newest are shown.</p>}
+            </>
+          )}
         </View>
       </div>
     </>

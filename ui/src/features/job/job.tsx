@@ -1,8 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
-import { api, got } from "../../api/client";
-import { itemsQuery, jobDiffQuery, jobQuery, jobVersionQuery, jobVersionsQuery } from "../../api/queries";
+import { artifactFilesQuery, itemsQuery, jobDiffQuery, jobQuery, jobVersionQuery, jobVersionsQuery } from "../../api/queries";
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
@@ -10,7 +9,7 @@ import { PageHead } from "../../app/shell";
 import { Ago, Command, Copy, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
-import { Empty, More, View } from "../../components/view";
+import { Cut, Empty, More, View } from "../../components/view";
 import { bytes, shortJson } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
 import { itemColumns } from "../item/item-columns";
@@ -206,6 +205,7 @@ function Versions({ path, onVersion }: { path: Name; onVersion: (version: string
               { name: "Made", cell: (one) => <Ago time={one.created_at} /> },
             ]}
           />
+          <Cut list={list} what="versions" />
           {list.length < 2 ? (
             <Empty>A second version can be compared with this one.</Empty>
           ) : (
@@ -286,24 +286,23 @@ function Launches({ path }: { path: Name }) {
 /** The files of the job's code, when it has code. */
 function Files({ version }: { version: JobVersion }) {
   const artifact = /_id\/([0-9a-f]+)/.exec(String((version.source as { artifact?: string } | null)?.artifact ?? ""))?.[1];
-  const files = useQuery({
-    queryKey: ["artifacts", artifact, "files"],
-    queryFn: async () => (await got(api.GET("/api/v1/artifacts/{id}/files", { params: { path: { id: artifact ?? "" } } }))).items,
-    enabled: artifact !== undefined,
-  });
+  const files = useQuery(artifactFilesQuery(artifact));
   if (!artifact) return <Empty>{version.source_type === "image" ? "An image job has no files here." : "The files are in its git repository."}</Empty>;
   return (
     <View query={files} height={200} empty={(list) => (list.length === 0 ? <Empty>Its code has no file.</Empty> : null)}>
       {(list) => (
-        <Rows<ArtifactFile>
-          name="Files"
-          rows={list.slice(0, 2000)}
-          id={(file) => file.path}
-          columns={[
-            { name: "Path", cell: (file) => <a href={file.url}>{file.path}</a> },
-            { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
-          ]}
-        />
+        <>
+          <Rows<ArtifactFile>
+            name="Files"
+            rows={list}
+            id={(file) => file.path}
+            columns={[
+              { name: "Path", cell: (file) => <a href={file.url}>{file.path}</a> },
+              { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
+            ]}
+          />
+          <Cut list={list} what="files" />
+        </>
       )}
     </View>
   );

@@ -58,7 +58,7 @@ function ChooseJob({ onChoose, entity }: { onChoose: (job: JobName) => void; ent
   const { one } = useScope();
   const owner = entity ?? one;
   const projects = useQuery(projectsQuery(owner));
-  const jobs = useQueries({ queries: (projects.data?.items ?? []).slice(0, 50).map((project) => jobsQuery(project.entity, project.name)) });
+  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, 50).map((project) => jobsQuery(project.entity, project.name)) });
   const all = jobs.flatMap((query) => query.data ?? []);
   const [text, setText] = useState("");
   if (projects.isError) return <Failure error={projects.error} retry={() => void projects.refetch()} />;

@@ -99,7 +99,7 @@ export function ProjectField({ entity, value, onValue }: { entity: string; value
       {(tie) => (
         <>
           <input {...tie} className="input" list="launch-projects" value={value} onChange={(event) => onValue(event.target.value)} />
-          <datalist id="launch-projects">{projects.data?.items.map((project) => <option key={project.id} value={project.name} />)}</datalist>
+          <datalist id="launch-projects">{projects.data?.map((project) => <option key={project.id} value={project.name} />)}</datalist>
         </>
       )}
     </Field>

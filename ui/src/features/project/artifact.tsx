@@ -1,21 +1,20 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "react-router";
 import { api, got } from "../../api/client";
+import { allPages } from "../../api/pages";
+import { artifactFilesQuery } from "../../api/queries";
 import type { ArtifactFile } from "../../api/types";
 import { PageHead } from "../../app/shell";
 import { Ago, Command, Id } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
-import { Empty, View } from "../../components/view";
+import { Cut, Empty, View } from "../../components/view";
 import { bytes } from "../../format/text";
 
 const base = "/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}" as const;
 
 const versionsQuery = (path: { entity: string; project: string; type: string; name: string }) =>
-  queryOptions({ queryKey: ["artifacts", path], queryFn: async () => (await got(api.GET(base, { params: { path } }))).items });
-
-const filesQuery = (path: { entity: string; project: string; type: string; name: string; version: string }) =>
-  queryOptions({ queryKey: ["artifacts", path, "files"], queryFn: async () => (await got(api.GET(`${base}/{version}/files`, { params: { path } }))).items });
+  queryOptions({ queryKey: ["artifacts", path], queryFn: async () => allPages(async (query) => got(api.GET(base, { params: { path, query } }))) });
 
 /** A version of an artifact: what it is, its files, its other versions. */
 export function Component() {
@@ -24,7 +23,7 @@ export function Component() {
   const navigate = useNavigate();
   const versions = useQuery(versionsQuery(path));
   const artifact = versions.data?.find((one) => one.version === version || one.aliases.includes(version)) ?? versions.data?.[0];
-  const files = useQuery({ ...filesQuery({ ...path, version: artifact?.version ?? "" }), enabled: artifact !== undefined });
+  const files = useQuery(artifactFilesQuery(artifact?.id));
   return (
     <>
       <PageHead title={name}>
@@ -90,7 +89,7 @@ export function Component() {
                     <>
                       <Rows<ArtifactFile>
                         name="Files"
-                        rows={list.slice(0, 1000)}
+                        rows={list}
                         id={(file) => file.path}
                         columns={[
                           { name: "Path", cell: (file) => (file.reference ? <code>{file.path}</code> : <a href={file.url}>{file.path}</a>) },
@@ -98,7 +97,7 @@ export function Component() {
                           { name: "Reference", wide: true, cell: (file) => <code>{file.reference ?? ""}</code> },
                         ]}
                       />
-                      {list.length > 1000 && <p className="quiet">1,000 of {list.length.toLocaleString("en-US")} files are shown.</p>}
+                      <Cut list={list} what="files" />
                     </>
                   )}
                 </View>

@@ -6,7 +6,7 @@ import type { Job } from "../../api/types";
 import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { itemState, State } from "../../components/state";
-import { Empty, View } from "../../components/view";
+import { Cut, Empty, View } from "../../components/view";
 
 const sources: Record<string, string> = { code: "code", artifact: "code", git: "git", repo: "git", image: "image" };
 
@@ -27,23 +27,26 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
       }
     >
       {(list) => (
-        <Rows<Job>
-          name="Jobs"
-          rows={list}
-          id={(job) => job.name}
-          onOpen={(job) => void navigate(`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`)}
-          columns={[
-            { name: "Job", cell: (job) => <Link to={`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`}>{job.name}</Link> },
-            { name: "Source", wide: true, cell: (job) => sources[job.latest?.source_type ?? ""] ?? job.latest?.source_type ?? "–" },
-            { name: "Latest", cell: (job) => job.latest?.version ?? "–" },
-            { name: "Aliases", wide: true, cell: (job) => job.latest?.aliases.map((alias) => <span key={alias} className="chip">{alias}</span>) },
-            { name: "Versions", num: true, wide: true, cell: (job) => job.versions },
-            { name: "Last launch", cell: (job) => <LastLaunch job={job} /> },
-            { name: "30 days", num: true, wide: true, cell: (job) => <Launches job={job} /> },
-            { name: "Python", wide: true, cell: (job) => job.latest?.python ?? "–" },
-            { name: "Changed", wide: true, cell: (job) => <Ago time={job.latest?.created_at ?? job.created_at} /> },
-          ]}
-        />
+        <>
+          <Rows<Job>
+            name="Jobs"
+            rows={list}
+            id={(job) => job.name}
+            onOpen={(job) => void navigate(`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`)}
+            columns={[
+              { name: "Job", cell: (job) => <Link to={`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`}>{job.name}</Link> },
+              { name: "Source", wide: true, cell: (job) => sources[job.latest?.source_type ?? ""] ?? job.latest?.source_type ?? "–" },
+              { name: "Latest", cell: (job) => job.latest?.version ?? "–" },
+              { name: "Aliases", wide: true, cell: (job) => job.latest?.aliases.map((alias) => <span key={alias} className="chip">{alias}</span>) },
+              { name: "Versions", num: true, wide: true, cell: (job) => job.versions },
+              { name: "Last launch", cell: (job) => <LastLaunch job={job} /> },
+              { name: "30 days", num: true, wide: true, cell: (job) => <Launches job={job} /> },
+              { name: "Python", wide: true, cell: (job) => job.latest?.python ?? "–" },
+              { name: "Changed", wide: true, cell: (job) => <Ago time={job.latest?.created_at ?? job.created_at} /> },
+            ]}
+          />
+          <Cut list={list} what="jobs" />
+        </>
       )}
     </View>
   );

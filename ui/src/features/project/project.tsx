@@ -5,7 +5,7 @@ import type { Artifact } from "../../api/types";
 import { PageHead } from "../../app/shell";
 import { Ago, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
-import { Empty, View } from "../../components/view";
+import { Cut, Empty, View } from "../../components/view";
 import { bytes } from "../../format/text";
 import { Jobs } from "./jobs";
 import { Runs } from "./runs";
@@ -40,7 +40,12 @@ function Artifacts({ entity, project }: { entity: string; project: string }) {
   const artifacts = useQuery(artifactsQuery(entity, project));
   return (
     <View query={artifacts} height={200} empty={(list) => (list.length === 0 ? <Empty>Nothing was logged with <code>run.log_artifact</code> yet.</Empty> : null)}>
-      {(list) => <ArtifactRows artifacts={list} />}
+      {(list) => (
+        <>
+          <ArtifactRows artifacts={list} />
+          <Cut list={list} what="artifacts" />
+        </>
+      )}
     </View>
   );
 }

@@ -7,7 +7,7 @@ import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
-import { Empty, Failure, Loading } from "../../components/view";
+import { Cut, Empty, Failure, Loading } from "../../components/view";
 
 /** The projects of the chosen entity, of all, or of the one in the address. */
 export function Component() {
@@ -17,7 +17,7 @@ export function Component() {
   const found = useQueries({ queries: entities.map((name) => projectsQuery(name)) });
   const [text, setText] = useState("");
   const failed = found.find((query) => query.isError);
-  const all = found.flatMap((query) => query.data?.items ?? []);
+  const all = found.flatMap((query) => query.data ?? []);
   const shown = all.filter((project) => `${project.entity}/${project.name}`.toLowerCase().includes(text.toLowerCase()));
   const pending = found.some((query) => query.isPending);
   return (
@@ -46,7 +46,7 @@ export function Component() {
             ]}
           />
         )}
-        {found.some((query) => query.data?.next) && <p className="quiet">The first 1,000 projects of an entity are shown.</p>}
+        {found.map((query, index) => query.data && <Cut key={entities[index]} list={query.data} what={`projects of ${entities[index]}`} />)}
       </div>
     </>
   );

@@ -7,7 +7,7 @@ import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Rows } from "../../components/rows";
 import { State } from "../../components/state";
-import { Empty, View } from "../../components/view";
+import { Cut, Empty, View } from "../../components/view";
 import { count } from "../../format/text";
 import { CreateQueue } from "./create-queue";
 import { isLive, policyLine, queueState } from "./queue-state";
@@ -51,31 +51,34 @@ export function Component() {
           }
         >
           {(list) => (
-            <Rows<Queue>
-              name="Queues"
-              rows={list.filter(fits)}
-              id={(queue) => queue.id}
-              columns={[
-                { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
-                { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
-                { name: "Target", wide: true, cell: (queue) => queue.target ?? <span className="quiet">per item</span> },
-                { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
-                { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
-                { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
-                { name: "Agents", wide: true, cell: (queue) => <span className="nowrap">{agentsLine(queue)}</span> },
-                { name: "Policy", wide: true, cell: (queue) => <span className="quiet small">{policyLine(queue.policy)}</span> },
-                {
-                  name: "Open",
-                  hidden: true,
-                  num: true,
-                  cell: (queue) => (
-                    <Link className="button" to={`/launch/${queue.entity}/${queue.name}/items`}>
-                      View queue
-                    </Link>
-                  ),
-                },
-              ]}
-            />
+            <>
+              <Rows<Queue>
+                name="Queues"
+                rows={list.filter(fits)}
+                id={(queue) => queue.id}
+                columns={[
+                  { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
+                  { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
+                  { name: "Target", wide: true, cell: (queue) => queue.target ?? <span className="quiet">per item</span> },
+                  { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
+                  { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
+                  { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
+                  { name: "Agents", wide: true, cell: (queue) => <span className="nowrap">{agentsLine(queue)}</span> },
+                  { name: "Policy", wide: true, cell: (queue) => <span className="quiet small">{policyLine(queue.policy)}</span> },
+                  {
+                    name: "Open",
+                    hidden: true,
+                    num: true,
+                    cell: (queue) => (
+                      <Link className="button" to={`/launch/${queue.entity}/${queue.name}/items`}>
+                        View queue
+                      </Link>
+                    ),
+                  },
+                ]}
+              />
+              <Cut list={list} what="queues" />
+            </>
           )}
         </View>
       </div>
