@@ -4,12 +4,13 @@ import { useNavigate } from "react-router";
 import { projectsOfQuery, queuesQuery } from "../api/queries";
 import { copyText } from "../components/parts";
 import { type CommandEntry, rank, useAllCommands } from "./commands";
-import { useScope } from "./scope";
+import { useMe, useScope } from "./scope";
 import { setTheme } from "./theme";
 
 /** Everything that can be gone to or done, by typing (Ctrl-K). */
 export function Palette({ onClose, signOut }: { onClose: () => void; signOut: () => void }) {
   const navigate = useNavigate();
+  const me = useMe();
   const { entities } = useScope();
   const ofScreen = useAllCommands();
   const queues = useQuery(queuesQuery(entities));
@@ -22,7 +23,7 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
     const go = (name: string, to: string, hint = "Go to"): CommandEntry => ({ name, hint, run: () => void navigate(to) });
     return [
       ...ofScreen,
-      ...[["Home", "/"], ["Projects", "/projects"], ["Queues", "/launch"], ["Agents", "/agents"], ["Usage", "/usage"], ["Settings", "/settings"], ["API keys", "/settings/keys"]].map(
+      ...[["Home", "/"], ["Projects", "/projects"], ["Queues", "/launch"], ["Agents", "/agents"], ["Usage", "/usage"], ...(me.admin ? [["Admin", "/admin"]] : []), ["Settings", "/settings"], ["API keys", "/settings/keys"]].map(
         ([name, to]) => go(name!, to!),
       ),
       ...(queues.data ?? []).map((q) => go(`${q.entity} / ${q.name}`, `/launch/${q.entity}/${q.name}/items`, "Queue")),
@@ -33,7 +34,7 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
       { name: "Theme: as the system", run: () => setTheme("system") },
       { name: "Sign out", run: signOut },
     ];
-  }, [ofScreen, queues.data, projects.data, navigate, signOut]);
+  }, [ofScreen, me.admin, queues.data, projects.data, navigate, signOut]);
 
   const found = useMemo(
     () =>
@@ -82,7 +83,7 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
         aria-expanded="true"
         aria-controls="palette-list"
         aria-activedescendant={found[at] ? `palette-${at}` : undefined}
-        placeholder="Go to, launch, copy …"
+        placeholder="Go to, launch, stop, copy …"
         value={typed}
         onChange={(event) => {
           setTyped(event.target.value);

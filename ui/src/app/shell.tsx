@@ -34,11 +34,14 @@ export function SessionBoundary() {
 }
 
 const shortcuts: [string, string][] = [
-  ["Ctrl K", "Commands: go to, launch, copy a link"],
-  ["/", "Go to the filter"],
-  ["j k ↓ ↑", "Next and previous row"],
-  ["Enter", "Open the row"],
+  ["Ctrl K", "Commands: go to, launch, stop, copy a link, theme"],
+  ["/", "Go to the filter, or to the search of a log"],
+  ["j k ↓ ↑", "Next and previous row; in an item's drawer, its neighbours"],
+  ["Enter", "Open the row; in the search of a log, the next hit (Shift-Enter: the one before)"],
   ["x", "Select the row"],
+  ["h", "Hide or show a run's line"],
+  ["← →", "Close and open a branch of a tree; move the border between table and charts"],
+  ["Ctrl Enter", "Launch, in the launch drawer"],
   ["Esc", "Close what is open"],
   ["?", "This list"],
 ];

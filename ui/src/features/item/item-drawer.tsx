@@ -1,9 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
 import { Link } from "react-router";
 import { api, got } from "../../api/client";
 import { agentsQuery, isEnded, itemQuery } from "../../api/queries";
 import type { Item, JsonObject, Reason } from "../../api/types";
+import { useCommands } from "../../app/commands";
 import { useMay } from "../../app/scope";
 import { Ago, Command, Confirm, Copy, Dialog, Id, IconButton, Lasted, useTick } from "../../components/parts";
 import { itemState, State } from "../../components/state";
@@ -322,6 +323,22 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
     },
   });
   const live = !isEnded(item.state);
+  const running = item.state === "running";
+  const { mutate: stopNow } = stop;
+  const { mutate: retryNow } = retry;
+  const askStop = useCallback(() => (running ? setStopping(true) : stopNow()), [running, stopNow]);
+  useCommands(
+    useMemo(
+      () =>
+        may
+          ? [
+              ...(live ? [{ name: "Stop this item", hint: "Item", run: askStop }] : [{ name: "Retry this item", hint: "Item", run: () => retryNow(false) }]),
+              { name: "Clone this item", hint: "Item", run: () => setCloning(true) },
+            ]
+          : [],
+      [may, live, askStop, retryNow],
+    ),
+  );
   return (
     <>
       <div className="grow">
@@ -345,7 +362,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
         </button>
       )}
       {may && (
-        <button type="button" className="button danger" disabled={!live || stop.isPending} onClick={() => (item.state === "running" ? setStopping(true) : stop.mutate())}>
+        <button type="button" className="button danger" disabled={!live || stop.isPending} onClick={askStop}>
           Stop
         </button>
       )}

@@ -114,13 +114,26 @@ function Actions({ run }: { run: Run }) {
     mutationFn: async () => api.POST("/api/v1/entities/{entity}/projects/{project}/runs/{run}/stop", { params: { path: { entity: run.entity, project: run.project, run: run.id } } }),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["run"] }),
   });
-  useCommands(useMemo(() => (reference ? [{ name: "Launch again", hint: "Run", run: () => setOpen("launch") }] : []), [reference]));
+  const live = !isEnded(run.state);
+  useCommands(
+    useMemo(
+      () =>
+        may
+          ? [
+              ...(reference ? [{ name: "Launch again", hint: "Run", run: () => setOpen("launch") }] : []),
+              ...(live ? [{ name: "Stop this run", hint: "Run", run: () => setOpen("stop") }] : []),
+              { name: "Make a job", hint: "Run", run: () => setOpen("job") },
+            ]
+          : [],
+      [may, reference, live],
+    ),
+  );
   if (!may) return null;
   const inputs = Object.fromEntries(Object.entries(run.config).filter(([key]) => !key.startsWith("_"))) as JsonObject;
   return (
     <>
       {stop.isError && <Failure error={stop.error} />}
-      {!isEnded(run.state) && (
+      {live && (
         <button type="button" className="button danger" disabled={stop.isPending} onClick={() => setOpen("stop")}>
           Stop
         </button>
