@@ -26,6 +26,7 @@ export type RunGroup = Schemas["RunGroup"];
 export type RunKey = Schemas["RunKey"];
 export type Run = Schemas["Run"];
 export type RunFile = Schemas["RunFile"];
+export type Team = Schemas["Team"];
 export type Usage = Schemas["Usage"];
 export type User = Schemas["User"];
 export type Why = Schemas["Why"];

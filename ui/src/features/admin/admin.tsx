@@ -8,8 +8,8 @@ import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Confirm, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
-import { Empty, Failure, View } from "../../components/view";
-import { Teams } from "../settings/teams";
+import { Cut, Empty, Failure, View } from "../../components/view";
+import { AllTeams } from "./all-teams";
 import { NewMember, NewService, NewTeam, NewUser } from "./forms";
 import { Health } from "./health";
 
@@ -68,36 +68,37 @@ export function Component() {
             name: "Users",
             body: () => (
               <>
-        {remove.isError && <Failure error={remove.error} />}
-        <View query={users} height={200} empty={(list) => (list.length === 0 ? <Empty>There is no user yet.</Empty> : null)}>
-          {(list) => (
-            <Rows<User>
-              name="Users"
-              rows={list}
-              id={(user) => user.username}
-              columns={[
-                { name: "Name", cell: (user) => user.username },
-                { name: "Kind", cell: (user) => (user.service ? "service account" : user.admin ? "admin" : "person") },
-                { name: "Made", cell: (user) => <Ago time={user.created_at} /> },
-                {
-                  name: "Actions",
-                  hidden: true,
-                  num: true,
-                  cell: (user) =>
-                    user.username !== me.username && (
-                      <button type="button" className="button danger" onClick={() => setRemoving(user)}>
-                        Delete…
-                      </button>
-                    ),
-                },
-              ]}
-            />
-          )}
-        </View>
+                {remove.isError && <Failure error={remove.error} />}
+                <View query={users} height={200} empty={(list) => (list.length === 0 ? <Empty>There is no user yet.</Empty> : null)}>
+                  {(list) => (
+                    <Rows<User>
+                      name="Users"
+                      rows={list}
+                      id={(user) => user.username}
+                      columns={[
+                        { name: "Name", cell: (user) => user.username },
+                        { name: "Kind", cell: (user) => (user.service ? "service account" : user.admin ? "admin" : "person") },
+                        { name: "Made", cell: (user) => <Ago time={user.created_at} /> },
+                        {
+                          name: "Actions",
+                          hidden: true,
+                          num: true,
+                          cell: (user) =>
+                            user.username !== me.username && (
+                              <button type="button" className="button danger" onClick={() => setRemoving(user)}>
+                                Delete…
+                              </button>
+                            ),
+                        },
+                      ]}
+                    />
+                  )}
+                </View>
+                <Cut list={users.data ?? []} what="users" />
               </>
             ),
           },
-          { key: "teams", name: "Teams", body: () => <Teams /> },
+          { key: "teams", name: "Teams", body: () => <AllTeams /> },
           { key: "health", name: "Server", body: () => <Health /> },
         ]}
       />

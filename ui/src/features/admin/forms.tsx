@@ -78,7 +78,10 @@ export function NewTeam({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const make = useMutation({
     mutationFn: async () => got(api.POST("/api/v1/admin/teams", { body: { name } })),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["me"] }),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["me"] });
+      await queries.invalidateQueries({ queryKey: ["teams"] });
+    },
   });
   return (
     <Form title="New team" action="Make" onClose={onClose} pending={make.isPending} error={make.error} onSubmit={() => make.mutate()} result={make.data && <p>Team {make.data.name} is made. Add its members next.</p>}>
@@ -98,6 +101,7 @@ export function NewMember({ onClose, team: given = "" }: { onClose: () => void; 
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["me"] });
       await queries.invalidateQueries({ queryKey: ["entity"] });
+      await queries.invalidateQueries({ queryKey: ["teams"] });
     },
   });
   return (
@@ -127,6 +131,7 @@ export function NewService({ onClose, team: given = "" }: { onClose: () => void;
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["users"] });
       await queries.invalidateQueries({ queryKey: ["entity"] });
+      await queries.invalidateQueries({ queryKey: ["teams"] });
     },
   });
   return (

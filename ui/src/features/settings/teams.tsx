@@ -6,6 +6,7 @@ import { entityQuery } from "../../api/queries";
 import type { Member } from "../../api/types";
 import { useMe } from "../../app/scope";
 import { say } from "../../components/notice";
+import { Confirm } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Empty, Failure, View } from "../../components/view";
 import { NewMember, NewService } from "../admin/forms";
@@ -25,14 +26,30 @@ export function Teams() {
   return teams.map((team) => <Team key={team.name} name={team.name} role={team.role} />);
 }
 
-function Team({ name, role }: { name: string; role: string }) {
+/** A team: its members with their roles, and what its admins do with them. */
+export function Team({ name, role }: { name: string; role: string | null }) {
   const me = useMe();
   const admin = me.admin || role === "admin";
   const queries = useQueryClient();
   const team = useQuery(entityQuery(name));
   const [making, setMaking] = useState<"member" | "service" | null>(null);
   const put = async (username: string, next: string) => api.PUT("/api/v1/admin/teams/{team}/members/{username}", { params: { path: { team: name, username } }, body: { role: next as never } });
-  const refresh = async () => queries.invalidateQueries({ queryKey: ["entity", name] });
+  const refresh = async () => {
+    await queries.invalidateQueries({ queryKey: ["entity", name] });
+    await queries.invalidateQueries({ queryKey: ["teams"] });
+  };
+  const [removing, setRemoving] = useState<Member | null>(null);
+  const remove = useMutation({
+    mutationFn: async (member: Member) => {
+      await api.DELETE("/api/v1/admin/teams/{team}/members/{username}", { params: { path: { team: name, username: member.username } } });
+      say(`${member.username} is no member of ${name} any more.`);
+    },
+    onSuccess: async (_, member) => {
+      await refresh();
+      // Who leaves sees less of everything.
+      if (member.username === me.username) await queries.invalidateQueries({ queryKey: ["me"] });
+    },
+  });
   const change = useMutation({
     mutationFn: async ({ member, role: next }: { member: Member; role: string }) => {
       await put(member.username, next);
@@ -47,7 +64,7 @@ function Team({ name, role }: { name: string; role: string }) {
     <section className="stack" aria-label={name}>
       <div className="section-head">
         <h2 className="grow">
-          {name} <span className="quiet">· you are {role}</span>
+          {name} <span className="quiet">· {role ? `you are ${role}` : "you are no member"}</span>
         </h2>
         {admin && (
           <>
@@ -61,6 +78,7 @@ function Team({ name, role }: { name: string; role: string }) {
         )}
       </div>
       {change.isError && <Failure error={change.error} />}
+      {remove.isError && <Failure error={remove.error} />}
       <View query={team} height={96}>
         {(entity) => (
           <Rows<Member>
@@ -83,10 +101,32 @@ function Team({ name, role }: { name: string; role: string }) {
                   ),
               },
               { name: "Kind", cell: (member) => (member.service ? "service account" : "person") },
+              ...(admin
+                ? [
+                    {
+                      name: "Actions",
+                      hidden: true,
+                      num: true,
+                      cell: (member: Member) => (
+                        <button type="button" className="button danger" aria-label={`Remove ${member.username}`} disabled={remove.isPending} onClick={() => setRemoving(member)}>
+                          Remove…
+                        </button>
+                      ),
+                    },
+                  ]
+                : []),
             ]}
           />
         )}
       </View>
+      {removing && (
+        <Confirm title={`Remove ${removing.username} from ${name}?`} action="Remove 1 member" onYes={() => remove.mutate(removing)} onClose={() => setRemoving(null)}>
+          <p>
+            {removing.service ? "Without another team the account and its keys are deleted. " : ""}
+            What {removing.username} has waiting in queues of {name} is stopped; what runs goes on. Runs keep their author.
+          </p>
+        </Confirm>
+      )}
       {making === "member" && <NewMember team={name} onClose={() => setMaking(null)} />}
       {making === "service" && <NewService team={name} onClose={() => setMaking(null)} />}
     </section>
