@@ -1,12 +1,12 @@
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { Link } from "react-router";
-import { agentsQuery, jobsQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
+import { projectsOfQuery, queuesQuery } from "../../api/queries";
 import type { Item, Me, Project, Queue, Run } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
-import { Ago, Command } from "../../components/parts";
+import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
@@ -17,6 +17,7 @@ import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
 import { metricKeys, mostTelling } from "../project/run-keys";
 import { isLive, queueState } from "../queue/queue-state";
+import { FirstSteps } from "./first-steps";
 import { myItemsQuery, RECENT, recentRunsQuery } from "./home-data";
 
 /** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
@@ -38,9 +39,11 @@ export function Component() {
   const [text, setText] = useState("");
   const fits = (...words: (string | null | undefined)[]) => words.join(" ").toLowerCase().includes(text.toLowerCase());
   const show = (id: string | null) => change((params) => put(params, "item", id));
-  // The steps stay until the last one is done: something was launched.
   const runs = (projects.data ?? []).reduce((sum, project) => sum + project.runs, 0);
   const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && runs < 3;
+  // Once shown they stay while one is here, so that one sees the last of them tick.
+  const [showing, setShowing] = useState(false);
+  if (isNew && !showing) setShowing(true);
 
   return (
     <>
@@ -48,7 +51,7 @@ export function Component() {
         <input className="input" style={{ width: 220 }} type="search" data-filter aria-label="Filter" placeholder="Filter  /" value={text} onChange={(event) => setText(event.target.value)} />
       </PageHead>
       <div className="page-body">
-        {isNew && <FirstSteps />}
+        {showing && <FirstSteps launched={list.length > 0} />}
         <div className="columns">
           <div className="stack">
             <h2>My items</h2>
@@ -134,37 +137,5 @@ function MainMetric({ run }: { run: Run }) {
         {metric(run.summary[name])}
       </span>
     </span>
-  );
-}
-
-/** Four steps on a new server; each ticks itself off when the server sees it happen. */
-function FirstSteps() {
-  const { entities, one } = useScope();
-  const projects = useQuery(projectsOfQuery(entities));
-  const agents = useQuery(agentsQuery(entities));
-  const project = projects.data?.find((p) => p.runs > 0);
-  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, 4).map((p) => jobsQuery(p.entity, p.name)) });
-  const job = jobs.flatMap((query) => query.data ?? [])[0];
-  const polled = agents.data?.some((agent) => agent.status === "polling");
-  const steps: { name: string; done: boolean; command: string }[] = [
-    { name: "Log in", done: project !== undefined, command: `pip install wandb\nexport WANDB_BASE_URL=${location.origin}\nwandb login --host ${location.origin}` },
-    { name: "Track a run", done: project !== undefined, command: "python -c 'import wandb; r = wandb.init(project=\"first\"); r.log({\"loss\": 0.5}); r.finish()'" },
-    { name: "Make a job", done: job !== undefined, command: "lanza job create code train.py --project first" },
-    { name: "Launch it", done: false, command: `${polled ? "" : `lanza agent -q default -e ${one} &\n`}lanza launch -q default -j ${job?.latest?.reference ?? `${one}/first/job-train.py:latest`}` },
-  ];
-  return (
-    <section className="stack" aria-label="First steps">
-      <h2>First steps</h2>
-      <ol className="stack">
-        {steps.map((step, index) => (
-          <li key={step.name} className="stack" style={{ gap: 6 }}>
-            <strong>
-              {index + 1}. {step.name} {step.done && <State state="finished" />}
-            </strong>
-            <Command text={step.command} />
-          </li>
-        ))}
-      </ol>
-    </section>
   );
 }
