@@ -2,7 +2,7 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { longLog, manyRuns, numbers, seeder } from "./seed";
-import { axe, PATIENCE, shot, world, type World } from "./world";
+import { axe, PATIENCE, shot, signIn, world, type World } from "./world";
 
 const RUNS = Number(process.env.LANZA_E2E_RUNS ?? 10_000);
 const LINES = 30_000;
@@ -16,10 +16,7 @@ beforeAll(async () => {
   const seed = seeder(w);
   await manyRuns(seed, "many", RUNS, 12);
   await longLog(seed, "many", "log", LINES);
-  await page.goto(`${w.url}/login`);
-  await page.getByLabel("API key").fill(w.key);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.waitForURL(`${w.url}/`);
+  await signIn(w);
 }, 1_800_000);
 
 afterAll(async () => {

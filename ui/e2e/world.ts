@@ -34,8 +34,9 @@ export interface World {
   close: () => Promise<void>;
 }
 
-/** Starts everything. `LANZA_BIN` names the program, `LANZA_CHROMIUM` the browser, `LANZA_CLIENT_PYTHON` a Python with wandb. */
-export async function world(): Promise<World> {
+/** Starts everything. `LANZA_BIN` names the program, `LANZA_CHROMIUM` the browser, `LANZA_CLIENT_PYTHON` a Python with wandb.
+    `seed` fills the server with a month of a made-up team first. */
+export async function world({ seed = false } = {}): Promise<World> {
   const binary = process.env.LANZA_BIN ?? resolve(import.meta.dirname, "../../target/debug/lanza");
   if (!existsSync(binary)) throw new Error(`${binary} is not there: build it, or name it in LANZA_BIN`);
   const folder = mkdtempSync(join(tmpdir(), "lanza-ui-"));
@@ -46,7 +47,7 @@ export async function world(): Promise<World> {
     if (process.env[name]) plain[name] = process.env[name];
   }
   const children: ChildProcess[] = [];
-  const server = spawn(binary, ["dev", "--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--target", "process"], { env: plain, stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(binary, ["dev", "--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--target", "process", ...(seed ? ["--seed"] : [])], { env: plain, stdio: ["ignore", "pipe", "pipe"] });
   children.push(server);
   const said: string[] = [];
   server.stderr.on("data", (bytes: Buffer) => said.push(bytes.toString()));
@@ -138,4 +139,40 @@ export function source(folder: string, script: string, requirements = "wandb==0.
   writeFileSync(join(path, "train.py"), script);
   writeFileSync(join(path, "requirements.txt"), requirements);
   return path;
+}
+
+/** Waits until something is seen. */
+export const visible = async (target: { waitFor: (o: { state: "visible"; timeout?: number }) => Promise<void> }, timeout = PATIENCE) => target.waitFor({ state: "visible", timeout });
+
+/** Signs in with the key of the world. */
+export async function signIn(w: World) {
+  await w.page.goto(`${w.url}/login`);
+  await w.page.getByLabel("API key").fill(w.key);
+  await w.page.getByRole("button", { name: "Sign in" }).click();
+  await w.page.waitForURL(`${w.url}/`);
+}
+
+/** Opens screens in the light, in the dark and on a phone, keeps a picture of each, and returns what is wrong with them: a
+    complaint of axe, or a page that is wider than the window. */
+export async function everyLook(w: World, screens: [name: string, path: string][]): Promise<string[]> {
+  const broken: string[] = [];
+  for (const [look, options] of [
+    ["light", {}],
+    ["dark", { dark: true }],
+    ["phone", { phone: true }],
+  ] as const) {
+    const page = await w.newPage(options);
+    for (const [name, path] of screens) {
+      await page.goto(`${w.url}${path}`);
+      await visible(page.getByRole("heading", { level: 1 }));
+      await page.waitForLoadState("load");
+      await page.getByText("Loading…").first().waitFor({ state: "detached", timeout: PATIENCE });
+      await shot(page, `${look}-${name}`);
+      if (look !== "phone") broken.push(...(await axe(page)).map((rule) => `${look} ${name}: ${rule}`));
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (wide > 0) broken.push(`${look} ${name} is ${wide} pixels too wide`);
+    }
+    await page.context().close();
+  }
+  return broken;
 }
