@@ -6,6 +6,7 @@ import { BANDS, type Range } from "../api/series";
 import { useDrawnTheme } from "../app/theme";
 import { metric } from "../format/text";
 import { type Columns, type Line, valueNear } from "./plot";
+import { seriesOf, tableOf } from "./plot-table";
 
 /** Lines that the tip names; those with the largest values. */
 const NAMED = 12;
@@ -38,11 +39,7 @@ export function PlotArea({ data, lines, log, smoothed, xText, axis, onZoom }: Pr
   const bands = lines.length <= BANDS;
   const shape = JSON.stringify([lines.map((line) => [line.label, line.colour, line.dash]), log, smoothed, axis, bands, onZoom !== null, theme]);
   const calls = useRef({ onZoom, xText, hovered: false });
-  const table = useMemo<uPlot.AlignedData>(() => {
-    // A log axis has no place for what is not above zero.
-    const fit = (column: (number | null)[]) => (log ? column.map((value) => (value !== null && value > 0 ? value : null)) : column);
-    return [data.x, ...data.lines.flatMap((line) => [...(bands ? [fit(line.max), fit(line.min)] : []), ...(smoothed ? [fit(line.raw)] : []), fit(line.value)])] as uPlot.AlignedData;
-  }, [data, bands, smoothed, log]);
+  const table = useMemo(() => tableOf(data, { bands, smoothed, log }), [data, bands, smoothed, log]);
 
   useEffect(() => {
     calls.current = { ...calls.current, onZoom, xText };
@@ -97,17 +94,7 @@ interface Making {
 function optionsOf(element: HTMLElement, { lines, bands, log, smoothed, calls, setPlace }: Making): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
-  const series: uPlot.Series[] = [{}];
-  const fills: uPlot.Band[] = [];
-  for (const line of lines) {
-    if (bands) {
-      fills.push({ series: [series.length, series.length + 1], fill: `${line.colour}26` });
-      const edge: uPlot.Series = { stroke: "transparent", points: { show: false }, spanGaps: true };
-      series.push(edge, { ...edge });
-    }
-    if (smoothed) series.push({ stroke: `${line.colour}44`, width: 1, points: { show: false }, spanGaps: true });
-    series.push({ label: line.label, stroke: line.colour, width: 1.6, dash: line.dash, spanGaps: true, points: { show: (_self, _index, from, to) => to - from < 2, size: 5 } });
-  }
+  const { series, fills } = seriesOf(lines, { bands, smoothed });
   const axis: uPlot.Axis = { stroke: colour("--n11"), grid: { stroke: colour("--n4"), width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 26 };
   return {
     width: element.clientWidth || 300,
