@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type RunName, seriesQuery } from "../api/series";
 
-const WIDTH = 84;
+const WIDTH = 64;
 const HEIGHT = 20;
 
 /** Points as the path of a small line; what is not a number leaves a gap. Pure. */

@@ -131,7 +131,7 @@ function MainMetric({ run }: { run: Run }) {
   if (!name) return <span className="quiet">–</span>;
   return (
     <span className="row" style={{ justifyContent: "flex-end" }} title={name}>
-      <span className="quiet cut">{name}</span>
+      <span className="quiet cut">{name.split("/").at(-1)}</span>
       <Sparkline run={run} name={name} />
       <span className="num" style={{ minWidth: 52 }}>
         {metric(run.summary[name])}

@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { Fragment, useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
 import { artifactFilesQuery, itemsQuery, jobDiffQuery, jobQuery, jobVersionQuery, jobVersionsQuery } from "../../api/queries";
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
@@ -14,6 +14,7 @@ import { bytes, shortJson } from "../../format/text";
 import { ItemDrawer } from "../item/item-drawer";
 import { itemColumns } from "../item/item-columns";
 import { LaunchDrawer } from "../launch/launch-drawer";
+import { changedValues } from "./changes";
 import { fieldsOf, shownValue } from "../launch/inputs";
 
 interface Name {
@@ -220,15 +221,19 @@ function Versions({ path, onVersion }: { path: Name; onVersion: (version: string
                   {(data) => (
                     <div className="diff">
                       {data.changes.length + data.requirements_added.length + data.requirements_removed.length + (data.files ?? []).length === 0 && <div className="admin">They are the same.</div>}
-                      {data.changes.map((change) => (
-                        <div key={change.field}>
-                          <div className="remove">
-                            - {change.field} = {shortJson(change.from)}
-                          </div>
-                          <div className="add">
-                            + {change.field} = {shortJson(change.to)}
-                          </div>
-                        </div>
+                      {data.changes.flatMap((change) => changedValues(change.field, change.from, change.to)).map((change) => (
+                        <Fragment key={change.path}>
+                          {change.from !== undefined && (
+                            <div className="remove">
+                              - {change.path} = {shortJson(change.from)}
+                            </div>
+                          )}
+                          {change.to !== undefined && (
+                            <div className="add">
+                              + {change.path} = {shortJson(change.to)}
+                            </div>
+                          )}
+                        </Fragment>
                       ))}
                       {data.requirements_removed.map((line) => (
                         <div key={line} className="remove">

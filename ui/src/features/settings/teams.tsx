@@ -86,7 +86,7 @@ export function Team({ name, role }: { name: string; role: string | null }) {
             rows={entity.members ?? []}
             id={(member) => member.username}
             columns={[
-              { name: "Name", cell: (member) => member.username },
+              { name: "Name", cell: (member) => <span className="nowrap">{member.username}</span> },
               {
                 name: "Role",
                 cell: (member) =>
@@ -100,7 +100,7 @@ export function Team({ name, role }: { name: string; role: string | null }) {
                     member.role
                   ),
               },
-              { name: "Kind", cell: (member) => (member.service ? "service account" : "person") },
+              { name: "Kind", wide: true, cell: (member) => (member.service ? "service account" : "person") },
               ...(admin
                 ? [
                     {
