@@ -86,6 +86,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   const selected = runs.filter((run) => chosen.has(run.id));
   const by = search.get("group")?.split(",").filter(Boolean) ?? [];
 
+  const more = query.hasNextPage && !query.isFetchingNextPage ? () => void query.fetchNextPage() : null;
   const table = by.length > 0 ? (
     <div className="groups-box">
       <Groups
@@ -118,7 +119,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           onChoose={picked.toggle}
           onAll={() => picked.change(chosen.size === runs.length ? new Set() : new Set(runs.map((run) => run.id)))}
           onTag={(tag) => setChips([...chips.filter((chip) => chipKey(chip) !== `tags=${tag}`), { key: "tags", operator: "=", value: tag }])}
-          more={query.hasNextPage && !query.isFetchingNextPage ? () => void query.fetchNextPage() : null}
+          more={more}
           busy={query.isFetchingNextPage}
         />
       </div>
@@ -162,7 +163,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         <Loading height={320} />
       ) : (
         <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
-          {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} />} /> : <div className="pane-alone">{table}</div>)}
+          {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} more={selected.length > 0 ? null : more} />} /> : <div className="pane-alone">{table}</div>)}
         </View>
       )}
     </>
@@ -233,7 +234,7 @@ function suggested(runs: Run[], keys: ProjectKeys): { settings: string[]; keys: 
 }
 
 /** The charts of the selected runs, or of the first of the list, and the scatter. */
-function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string } }) {
+function RunCharts({ runs, picked, hidden, keys, scope, more }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string }; more: (() => void) | null }) {
   const [search, change] = useAddress();
   const project = `${scope.entity}/${scope.project}`;
   const shown = runs.filter((run) => !hidden.has(run.id));
@@ -287,7 +288,7 @@ function RunCharts({ runs, picked, hidden, keys, scope }: { runs: Run[]; picked:
               </button>
             )
           }
-          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} />}
+          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} more={more} />}
         />
       )}
     </section>

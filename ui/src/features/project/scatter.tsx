@@ -24,7 +24,8 @@ interface Dot {
   y: number;
 }
 
-export function Scatter({ project, runs, keys, choices, onKeys, onClose }: { project: string; runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void }) {
+/** `more` reads further runs: a list begins with those that fit a screen. */
+export function Scatter({ project, runs, keys, choices, onKeys, onClose, more }: { project: string; runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void; more: (() => void) | null }) {
   const [table, setTable] = useState(false);
   const [at, setAt] = useState<Dot | null>(null);
   const navigate = useNavigate();
@@ -56,6 +57,14 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose }: { pro
         {choose("y")} <span className="quiet">by</span> {choose("x")}
         {log("logY", "Log y")} {log("logX", "Log x")}
         <span className="grow" />
+        {more && (
+          <span className="small quiet">
+            the first {runs.length.toLocaleString("en-US")} runs{" "}
+            <button type="button" className="link" onClick={more}>
+              Draw more
+            </button>
+          </span>
+        )}
         <button type="button" className="link small" onClick={() => setTable(true)}>
           View data
         </button>
