@@ -175,7 +175,7 @@ impl Service {
         let checked = self.item_check(actor, entity, queue, spec, Door::Rest, WirePush::default()).await?;
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
-        warnings.extend(self.unserved(&checked.queue, &*self.store.agents_of_queue(&checked.queue.id).await?));
+        warnings.extend(self.unserved(&checked.queue, &self.store.agents_of_queue(&checked.queue.id).await?));
         Ok(Plan {
             queue: checked.queue.name.clone(),
             target: checked.target,
