@@ -221,6 +221,8 @@ function Crumbs() {
   else if (first === "launch") {
     crumbs.push(["Queues", "/launch"]);
     if (second && third) crumbs.push([second, "/launch"], [third, url("launch", second, third)]);
+  } else if (first === "authorize") {
+    crumbs.push(["API key", "/authorize"]);
   } else if (["agents", "usage", "admin", "settings", "projects"].includes(first)) {
     crumbs.push([first[0]!.toUpperCase() + first.slice(1), `/${first}`]);
   } else {

@@ -1,4 +1,5 @@
 import { useQueries, useQuery } from "@tanstack/react-query";
+import { pollEvery } from "../../api/live";
 import { agentsQuery, jobsQuery, keysQuery, projectsOfQuery } from "../../api/queries";
 import { useScope } from "../../app/scope";
 import { Command } from "../../components/parts";
@@ -10,10 +11,11 @@ const LOOKED_AT = 4;
 /** Four steps on a new server; each ticks itself off when the server sees it happen, whatever the others do. */
 export function FirstSteps({ launched }: { launched: boolean }) {
   const { entities, one } = useScope();
-  const keys = useQuery(keysQuery);
-  const projects = useQuery(projectsOfQuery(entities));
+  // New keys, projects and jobs have no events.
+  const keys = useQuery({ ...keysQuery, refetchInterval: () => pollEvery() });
+  const projects = useQuery({ ...projectsOfQuery(entities), refetchInterval: () => pollEvery() });
   const agents = useQuery(agentsQuery(entities));
-  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, LOOKED_AT).map((p) => jobsQuery(p.entity, p.name)) });
+  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, LOOKED_AT).map((p) => ({ ...jobsQuery(p.entity, p.name), refetchInterval: () => pollEvery() })) });
   const job = jobs.flatMap((query) => query.data ?? [])[0];
   const polled = agents.data?.some((agent) => agent.status === "polling" || agent.status === "running");
   const steps: { name: string; done: boolean; command: string }[] = [

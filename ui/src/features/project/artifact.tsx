@@ -9,7 +9,7 @@ import { Ago, Command, Id } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
 import { Cut, Empty, View } from "../../components/view";
-import { bytes } from "../../format/text";
+import { bytes, count } from "../../format/text";
 
 const base = "/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}" as const;
 
@@ -63,7 +63,7 @@ export function Component() {
                   </dd>
                   <dt>Size</dt>
                   <dd>
-                    {bytes(artifact.size_bytes)} in {artifact.file_count} files
+                    {bytes(artifact.size_bytes)} in {count(artifact.file_count, "file")}
                   </dd>
                   <dt>Digest</dt>
                   <dd>
