@@ -74,6 +74,32 @@ describe("runs", () => {
   });
 });
 
+test("a drag over a chart zooms all of them, and the link shows it", async () => {
+  const run = (await ask<{ items: { id: string }[] }>("/entities/team-a/projects/digits/runs?state=finished&limit=1")).items[0]!.id;
+  await page.goto(`${w.url}/team-a/digits/runs/${run}`);
+  const chart = page.getByRole("figure", { name: "train/loss" });
+  const points = async () => {
+    await chart.getByRole("button", { name: "View data" }).click();
+    const rows = await page.getByRole("dialog", { name: "Data of train/loss" }).getByRole("row").count();
+    await page.keyboard.press("Escape");
+    return rows;
+  };
+  await chart.scrollIntoViewIfNeeded();
+  await visible(chart.locator("canvas"));
+  const all = await points();
+  const area = (await chart.locator(".u-over").boundingBox())!;
+  const at = (part: number) => [area.x + area.width * part, area.y + area.height / 2] as const;
+  await page.mouse.move(...at(0.25));
+  await page.mouse.down();
+  await page.mouse.move(...at(0.5), { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/zoom=/);
+  await expect.poll(points, { timeout: PATIENCE }).toBeLessThan(all);
+  await page.reload();
+  await visible(chart.locator("canvas"));
+  expect(await points()).toBeLessThan(all);
+});
+
 test("any two versions of a job are compared", async () => {
   await page.goto(`${w.url}/team-a/digits/jobs/train-digits?tab=versions`);
   const difference = page.getByRole("region", { name: "Difference" });

@@ -16,3 +16,13 @@ test("plain values, missing ones and empty documents", () => {
   expect(changedValues("output_types", { type_map: {} }, { type_map: { loss: "number" } })).toEqual([{ path: "output_types.type_map.loss", to: "number" }]);
   expect(changedValues("inputs", {}, null)).toEqual([{ path: "inputs", from: {} }]);
 });
+
+test("types are named as the keys that they are of", () => {
+  const types = (map: object) => ({ wb_type: "typedDict", params: { type_map: map } });
+  const number = { wb_type: "number" };
+  expect(changedValues("output_types", types({}), types({ loss: number, best: types({ epoch: number }) }))).toEqual([
+    { path: "output_types.loss", to: "number" },
+    { path: "output_types.best.epoch", to: "number" },
+  ]);
+  expect(changedValues("input_types", types({ lr: number }), types({ lr: { wb_type: "string" } }))).toEqual([{ path: "input_types.lr", from: "number", to: "string" }]);
+});
