@@ -369,6 +369,68 @@ impl Service {
         Ok((secret, key))
     }
 
+    /// Finds a user by name: oneself, or somebody with whom one shares a team; for an admin anybody. A job finds its
+    /// author only.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_seen(&self, actor: &Actor, username: &str) -> Result<Option<User>> {
+        let Some(user) = self.store.user_by_name(username).await? else { return Ok(None) };
+        let known = actor.admin || user.id == actor.user_id || !self.shared(actor, &user.id).await?.is_empty();
+        Ok(known.then_some(user))
+    }
+
+    /// Lists the entities that a user belongs to, as far as the caller knows them: all one's own, of others the
+    /// shared teams.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn entities_of(&self, actor: &Actor, username: &str) -> Result<Vec<Entity>> {
+        if let Some(job) = &actor.job {
+            let own = self.store.entity_by_name(&job.entity).await?.filter(|_| username == actor.username);
+            return Ok(own.into_iter().collect());
+        }
+        let Some(user) = self.user_seen(actor, username).await? else { return Ok(Vec::new()) };
+        if actor.admin || user.id == actor.user_id {
+            return Ok(self.store.entities_of_user(&user.id).await?.into_iter().map(|(e, _)| e).collect());
+        }
+        self.shared(actor, &user.id).await
+    }
+
+    /// Lists the entities that the caller shares with another user; a job shares none.
+    async fn shared(&self, actor: &Actor, user: &UserId) -> Result<Vec<Entity>> {
+        let mut shared = Vec::new();
+        if actor.job.is_none() {
+            for (entity, _) in self.store.entities_of_user(&actor.user_id).await? {
+                if self.store.member_role(&entity.id, user).await?.is_some() {
+                    shared.push(entity);
+                }
+            }
+        }
+        Ok(shared)
+    }
+
+    /// Lists a user's keys, without their secrets, for the owner or an admin; none where they are nobody's business.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keys_seen(&self, actor: &Actor, username: &str) -> Result<Option<Vec<Key>>> {
+        if actor.job.is_some() || !(actor.admin || actor.username == username) {
+            return Ok(None);
+        }
+        let Some(user) = self.store.user_by_name(username).await? else { return Ok(None) };
+        Ok(Some(self.store.key_list(&user.id).await?))
+    }
+
+    /// Returns how many bytes of files an entity keeps.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the caller does not see it.
+    pub async fn entity_bytes(&self, actor: &Actor, name: &str) -> Result<i64> {
+        let (entity, _) = self.entity_seen(actor, name).await?;
+        Ok(self.store.entity_bytes(&entity.id).await?)
+    }
+
     /// Revokes a key of the caller.
     ///
     /// # Errors

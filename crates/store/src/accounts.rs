@@ -322,6 +322,21 @@ impl Store {
         rows.iter().map(|r| Ok((user(r)?, role(r)?))).collect()
     }
 
+    /// Returns how many bytes of files an entity keeps: the content of its artifacts, each once, and the files of its
+    /// runs.
+    pub async fn entity_bytes(&self, entity: &EntityId) -> Result<i64> {
+        // The engines disagree about the type of a sum, so it is cast.
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE((SELECT SUM(size_bytes) FROM entity_blobs WHERE entity_id = $1), 0) + \
+             COALESCE((SELECT SUM(f.size_bytes) FROM projects p JOIN runs r ON r.project_id = p.id \
+             JOIN run_files f ON f.run_id = r.id WHERE p.entity_id = $1), 0) AS BIGINT) AS bytes",
+        )
+        .bind(entity.as_str())
+        .fetch_one(self.read_pool())
+        .await?;
+        row.int("bytes")
+    }
+
     /// Adds a key.
     ///
     /// # Errors

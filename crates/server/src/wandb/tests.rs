@@ -6,7 +6,10 @@ use axum::{
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use lanza_model::clock::{ManualClock, Time};
+use lanza_model::{
+    Role,
+    clock::{ManualClock, Time},
+};
 use lanza_service::accounts::UserRequest;
 use lanza_store::testing::{self, Guard};
 use serde_json::{Value, json};
@@ -126,6 +129,37 @@ async fn what_is_not_there_is_said_and_not_null() {
         home.ask("{ entity(name: \"ada\") { isTeam organization { coreWeaveOrganizationId } } }", json!({})).await;
     assert_eq!(data["entity"], json!({ "isTeam": false, "organization": null }));
     assert_eq!(home.ask("{ entity(name: \"nobody\") { id } }", json!({})).await["entity"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_user_is_told_what_the_server_knows_and_the_caller_may_know() {
+    let home = Home::new().await;
+    for username in ["ben", "cat"] {
+        let request = UserRequest { username: username.into(), ..UserRequest::default() };
+        home.service.user_create(request).await.expect("a user");
+    }
+    home.service.team_create("vision", None).await.expect("a team");
+    for username in ["ada", "ben"] {
+        home.service.member_put("vision", username, Role::Member).await.expect("a member");
+    }
+    let query = "query Q($name: String!) { users(query: $name) { edges { node { \
+                 apiKeys { edges { node { id name description } } } teams { edges { node { name } } } } } } }";
+    let user = async |name: &str| {
+        let found = home.ask(query, json!({ "name": name })).await;
+        found.pointer("/users/edges/0/node").cloned().unwrap_or_default()
+    };
+    let own = user("ada").await;
+    let key = &own["apiKeys"]["edges"][0]["node"];
+    assert_eq!(key["description"], "first key", "{own}");
+    assert_eq!(key["name"].as_str().map(str::len), Some(4), "the beginning of the secret alone: {own}");
+    let teams = |user: &Value| {
+        let edges = user["teams"]["edges"].as_array().expect("a list").iter();
+        edges.map(|edge| edge["node"]["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(teams(&own), ["ada", "vision"]);
+    let colleague = user("ben").await;
+    assert_eq!((&colleague["apiKeys"], teams(&colleague)), (&Value::Null, vec!["vision".to_owned()]));
+    assert_eq!(user("cat").await, Value::Null, "no team is shared");
 }
 
 #[tokio::test]

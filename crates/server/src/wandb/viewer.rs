@@ -2,7 +2,7 @@
 
 use lanza_model::Role;
 use lanza_service::{Actor, Result, Service};
-use lanza_store::accounts::Entity;
+use lanza_store::accounts::{Entity, Key};
 use serde_json::{Value, json};
 
 use super::graphql::{Ctx, Resolved, Resolvers};
@@ -26,6 +26,9 @@ pub(super) fn register(r: &mut Resolvers) {
     r.on("Query", "viewer", viewer);
     r.on("Query", "entity", entity);
     r.on("Query", "users", users);
+    r.on("User", "apiKeys", api_keys);
+    r.on("User", "teams", teams);
+    r.on("Entity", "storageBytes", storage_bytes);
 }
 
 fn server_info(_: Ctx<'_>) -> Resolved<'_> {
@@ -49,40 +52,55 @@ fn viewer(ctx: Ctx<'_>) -> Resolved<'_> {
 
 /// The caller as a `User`.
 pub(super) async fn user(service: &Service, actor: &Actor) -> Result<Value> {
-    let entity = service.default_entity(actor).await?;
-    let names: Vec<String> = match &actor.job {
-        Some(job) => vec![job.entity.clone()],
-        None => service.store.entities_of_user(&actor.user_id).await?.into_iter().map(|(e, _)| e.name).collect(),
-    };
     let mut user = named_user(&actor.username);
     user["id"] = json!(actor.user_id);
     user["admin"] = json!(actor.admin);
-    user["entity"] = json!(entity);
-    user["teams"] = json!({ "edges": names.iter().map(|n| json!({ "node": { "name": n } })).collect::<Vec<_>>() });
+    user["entity"] = json!(service.default_entity(actor).await?);
     Ok(user)
 }
 
-/// Finds a user by name: oneself, or somebody with whom one shares a team.
 fn users(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
-        let store = &ctx.service.store;
         let found = match ctx.text("query") {
-            Some(name) => store.user_by_name(name).await?,
+            Some(name) => ctx.service.user_seen(ctx.actor, name).await?,
             None => None,
         };
-        let Some(found) = found else { return Ok(json!({ "edges": [] })) };
-        let mut known = ctx.actor.admin || found.id == ctx.actor.user_id;
-        if !known && ctx.actor.job.is_none() {
-            for (entity, _) in store.entities_of_user(&ctx.actor.user_id).await? {
-                known |= store.member_role(&entity.id, &found.id).await?.is_some();
-            }
-        }
-        if !known {
-            return Ok(json!({ "edges": [] }));
-        }
-        let mut user = named_user(&found.username);
-        user["id"] = json!(found.id);
-        Ok(json!({ "edges": [{ "node": user }] }))
+        let edges = found.map(|found| {
+            let mut user = named_user(&found.username);
+            user["id"] = json!(found.id);
+            user["admin"] = json!(found.admin);
+            json!({ "node": user })
+        });
+        Ok(json!({ "edges": edges.into_iter().collect::<Vec<_>>() }))
+    })
+}
+
+/// The keys of a user by name, which is the beginning of the secret. For the owner and an admin; the client takes
+/// null for "not told".
+fn api_keys(ctx: Ctx<'_>) -> Resolved<'_> {
+    Box::pin(async move {
+        let keys = ctx.service.keys_seen(ctx.actor, ctx.parent_text("username").unwrap_or_default()).await?;
+        let node = |key: Key| json!({ "id": key.id, "name": key.prefix, "description": key.description });
+        Ok(keys.map_or(
+            Value::Null,
+            |keys| json!({ "edges": keys.into_iter().map(|key| json!({ "node": node(key) })).collect::<Vec<_>>() }),
+        ))
+    })
+}
+
+/// The entities of a user, the personal one first, as the client expects it.
+fn teams(ctx: Ctx<'_>) -> Resolved<'_> {
+    Box::pin(async move {
+        let found = ctx.service.entities_of(ctx.actor, ctx.parent_text("username").unwrap_or_default()).await?;
+        let edges: Vec<Value> = found.iter().map(|e| json!({ "node": named_entity(&e.name) })).collect();
+        Ok(json!({ "edges": edges }))
+    })
+}
+
+fn storage_bytes(ctx: Ctx<'_>) -> Resolved<'_> {
+    Box::pin(async move {
+        let bytes = ctx.service.entity_bytes(ctx.actor, ctx.parent_text("name").unwrap_or_default()).await?;
+        Ok(json!(bytes))
     })
 }
 
@@ -98,8 +116,6 @@ pub(super) fn named_user(username: &str) -> Value {
         "entity": username,
         "deletedAt": null,
         "photoUrl": null,
-        "apiKeys": { "edges": [] },
-        "teams": { "edges": [] },
         "organizations": [],
     })
 }
@@ -158,7 +174,6 @@ pub(super) fn named_entity(name: &str) -> Value {
         "readOnlyAdmin": false,
         "isTeam": false,
         "privateOnly": false,
-        "storageBytes": 0,
         "codeSavingEnabled": true,
         "defaultAccess": "PRIVATE",
         "isPaid": true,

@@ -220,6 +220,8 @@ async fn content_is_stored_once_and_known_only_to_who_had_it() {
         // The same MD5 with other bytes: each entity keeps its own.
         store.content_arrived(&other, ("m2", "forged"), content("three"), NOW).await.expect("stored");
         assert!(!store.content_known(&entity, &["m2".to_owned()]).await.expect("read").contains_key("m2"));
+        let bytes = async |of: &EntityId| store.entity_bytes(of).await.expect("read");
+        assert_eq!((bytes(&entity).await, bytes(&other).await), (3, 6), "each content once, whoever else has it");
 
         let (artifact, ..) = begin(&store, new(&project, "man", "y", &[])).await;
         let manifest = |digest: &str| Manifest {
