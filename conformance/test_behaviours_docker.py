@@ -70,7 +70,7 @@ def test_the_variables_and_macros_of_a_container(account, project, agent, push, 
     apart = ("WANDB_API_KEY", "WANDB_BASE_URL")
     assert {n: v for n, v in env.items() if n.startswith("WANDB_") and n not in apart} == {
         "WANDB_PROJECT": project, "WANDB_ENTITY": account.name, "WANDB_LAUNCH": "True", "WANDB_RUN_ID": "fixed123",
-        "WANDB_NAME": "tall-tree", "WANDB_DOCKER": BASE, "WANDB_USERNAME": account.name,
+        "WANDB_NAME": "tall-tree", "WANDB_DOCKER": BASE,
         "WANDB_LAUNCH_QUEUE_NAME": project, "WANDB_LAUNCH_QUEUE_ENTITY": account.name, "WANDB_LAUNCH_TRACE_ID": item,
         "WANDB_CONFIG": '{"lr":0.5}', "WANDB_LAUNCH_FILE_OVERRIDES": '{"a.yaml":{"x":1}}',
         "WANDB_ARTIFACTS": '{"data":"e/p/d:v0"}',

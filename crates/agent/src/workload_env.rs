@@ -71,9 +71,7 @@ pub(crate) fn launch(lease: &Lease, base_url: &str, image: Option<&str>, scratch
     if let Some(name) = &lease.run_name {
         set("WANDB_NAME", name);
     }
-    if !lease.author.is_empty() {
-        set("WANDB_USERNAME", &lease.author);
-    }
+    // No WANDB_USERNAME: it says for whom a shared key acts, and the job's own token is of its author.
     if let Some(sweep) = &lease.sweep_id {
         set("WANDB_SWEEP_ID", sweep);
     }
@@ -144,7 +142,6 @@ mod tests {
                 "WANDB_NAME",
                 "WANDB_PROJECT",
                 "WANDB_RUN_ID",
-                "WANDB_USERNAME",
             ]
         );
         assert_eq!(env["WANDB_CONFIG"], r#"{"lr":0.1}"#);

@@ -147,7 +147,7 @@ pub struct Lease {
     /// Where to run it.
     #[schema(value_type = String)]
     pub target: Target,
-    /// Author, for macros and `WANDB_USERNAME`.
+    /// Author, for macros.
     pub author: String,
     /// Entity of the run.
     pub run_entity: String,

@@ -2086,7 +2086,7 @@ export interface components {
              * @description Attempt: the fence.
              */
             attempt: number;
-            /** @description Author, for macros and `WANDB_USERNAME`. */
+            /** @description Author, for macros. */
             author: string;
             /** @description Entity of the queue. */
             entity: string;
