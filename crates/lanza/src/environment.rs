@@ -39,6 +39,9 @@ pub(crate) const PATH: &str = "PATH";
 /// Set to anything, it switches colours off.
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 
+/// Beginnings of the names that the tools of object stores read: what `lanza server --blobs` needs to reach one.
+const PROVIDERS: &[&str] = &["AWS_", "GOOGLE_", "AZURE_"];
+
 /// All of them.
 #[cfg(test)]
 pub(crate) const ALL: &[&str] = &[
@@ -67,6 +70,7 @@ pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// Reads the environment of the process. What is not Unicode is left out: nothing of ours can be.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub(crate) fn of_process() -> Self {
         Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
     }
@@ -74,6 +78,13 @@ impl Environment {
     /// Returns a variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// Returns what the providers of object stores are told by variables. The names are whole: a `TOKEN` or `REGION`
+    /// that somebody else's program reads is no setting of theirs.
+    pub(crate) fn of_providers(&self) -> lanza_store::ProviderSettings {
+        let theirs = |name: &str| PROVIDERS.iter().any(|beginning| name.starts_with(beginning));
+        self.0.iter().filter(|(name, _)| theirs(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// Returns all variables, for the agent.
@@ -106,5 +117,14 @@ mod tests {
         for name in ALL {
             assert!(page.contains(&format!("| `{name}` |")), "{name} is missing in docs/cli.md");
         }
+        for beginning in PROVIDERS {
+            assert!(page.contains(&format!("`{beginning}…`")), "{beginning} is missing in docs/cli.md");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_told_what_is_meant_for_it() {
+        let environment = Environment::from([("AWS_REGION", "r"), ("TOKEN", "t"), ("WANDB_API_KEY", "k")]);
+        assert_eq!(format!("{:?}", environment.of_providers()), r#"{"AWS_REGION"}"#);
     }
 }

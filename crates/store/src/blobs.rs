@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, loca
 use reqwest as _;
 use url::Url;
 
-use crate::{Error, Result};
+use crate::{Error, Result, open::ProviderSettings};
 
 /// An open blob store.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Blobs {
 const PART: usize = 8 << 20;
 
 impl Blobs {
-    pub(crate) async fn open(url: Option<&str>, data: &std::path::Path) -> Result<Self> {
+    pub(crate) async fn open(url: Option<&str>, data: &std::path::Path, provider: &ProviderSettings) -> Result<Self> {
         let Some(url) = url else {
             return Self::folder(data.join("blobs")).await;
         };
@@ -36,8 +36,7 @@ impl Blobs {
             let path = parsed.to_file_path().map_err(|()| Error::Config(format!("--blobs `{url}` is not a path")))?;
             return Self::folder(path).await;
         }
-        // Credentials come from the environment, as each provider's own tools read them.
-        let (store, prefix) = object_store::parse_url_opts(&parsed, std::env::vars()).map_err(Error::Blobs)?;
+        let (store, prefix) = object_store::parse_url_opts(&parsed, provider.iter()).map_err(Error::Blobs)?;
         Ok(Self { store: Arc::from(store), prefix, folder: None })
     }
 
@@ -193,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_upload_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a folder");
-        let blobs = Blobs::open(None, folder.path()).await.expect("blobs");
+        let blobs = Blobs::open(None, folder.path(), &ProviderSettings::default()).await.expect("blobs");
         let part = || stream::iter([Ok::<_, Error>(Bytes::from_static(b"abc"))]);
         let mut size = 0;
         blobs.put_stream("a/b c/ü", part(), |b| size += b.len(), || Ok(())).await.expect("stored");

@@ -36,7 +36,7 @@ pub mod series;
 pub use blobs::Blobs;
 pub use bus::Ears;
 pub use error::Error;
-pub use open::{Engine, Options, Store};
+pub use open::{Engine, Options, ProviderSettings, Store};
 pub use write::{Tx, WriteFuture};
 
 /// What every store function returns.

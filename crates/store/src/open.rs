@@ -1,6 +1,6 @@
 //! Opening a store: which engine, how it is tuned, and the migrations.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::{
     AnyPool, Connection, Executor,
@@ -32,6 +32,31 @@ pub struct Options {
     pub database_url: Option<String>,
     /// URL of an object store; none means the folder `blobs` in `data`.
     pub blobs: Option<String>,
+    /// How to reach that object store, as its provider's own tools name it: `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`, ….
+    pub provider: ProviderSettings,
+}
+
+/// Settings of an object store's provider by name. Some are secret, so only their names can be printed.
+#[derive(Clone, Default)]
+pub struct ProviderSettings(BTreeMap<String, String>);
+
+impl ProviderSettings {
+    /// Returns them in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for ProviderSettings {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(settings: T) -> Self {
+        Self(settings.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for ProviderSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Open handles to the database and the blobs. Cheap to clone.
@@ -73,7 +98,7 @@ impl Store {
             }
             None => (Engine::Sqlite, sqlite_url(&options.data.join("lanza.db"))),
         };
-        let blobs = Blobs::open(options.blobs.as_deref(), &options.data).await?;
+        let blobs = Blobs::open(options.blobs.as_deref(), &options.data, &options.provider).await?;
         let (most_readers, of_reader, of_writer) = match engine {
             Engine::Sqlite => (4, SQLITE, SQLITE),
             Engine::Postgres => (8, "", POSTGRES_WRITER),

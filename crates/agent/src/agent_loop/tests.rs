@@ -15,6 +15,7 @@ use crate::{
     target::proc,
 };
 
+#[expect(clippy::disallowed_methods, reason = "the test's agent sees what the test sees")]
 fn environment() -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> = std::env::vars().collect();
     environment.insert("AGENT_SECRET".into(), "s3cret".into());

@@ -31,7 +31,12 @@ pub(crate) async fn run(args: args::Server, config: Config) -> Outcome {
     let _lock = if args.database_url.is_none() { Some(lock(&data)?) } else { None };
     let listener = listen(&args.listen).await?;
     let options = Options {
-        store: lanza_store::Options { data, database_url: args.database_url, blobs: args.blobs },
+        store: lanza_store::Options {
+            data,
+            database_url: args.database_url,
+            blobs: args.blobs,
+            provider: config.environment.of_providers(),
+        },
         admin_token: admin_token.clone(),
     };
     let server = start(options, listener).await?;

@@ -18,6 +18,7 @@ struct Fixture {
 }
 
 /// Returns none, with the reason on standard error, where these tests cannot run and nobody requires them.
+#[expect(clippy::disallowed_methods, reason = "where the engine is, is what the test is told")]
 async fn fixture() -> Option<Fixture> {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let required = environment.get("LANZA_REQUIRE").is_some_and(|r| r.split([',', ' ']).any(|w| w == "docker"));
