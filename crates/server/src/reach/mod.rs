@@ -1,7 +1,7 @@
 //! What a job's token reaches, at every door: a new route, query or mutation without its cases fails.
 
 mod rest;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 

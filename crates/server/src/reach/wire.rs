@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{MD5_OF_NOTHING, Place, World};
 
 /// Root fields of the schema that nothing answers yet.
-const NOT_BUILT: &[&str] = &[
+pub(crate) const NOT_BUILT: &[&str] = &[
     "Query.organization",
     "Mutation.rewindRun",
     "Mutation.createCustomChart",

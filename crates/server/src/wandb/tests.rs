@@ -131,6 +131,49 @@ async fn what_is_not_there_is_said_and_not_null() {
     assert_eq!(home.ask("{ entity(name: \"nobody\") { id } }", json!({})).await["entity"], Value::Null);
 }
 
+/// What the schema demands of the arguments of a field that is not built, so that nothing else is wrong.
+fn least_of(field: &str) -> Value {
+    match field {
+        "rewindRun" => json!({ "runName": "r", "metricName": "_step", "metricValue": 1.0 }),
+        "createCustomChart" => {
+            json!({ "entity": "ada", "name": "c", "displayName": "c", "type": "vega2", "access": "private", "spec": "{}" })
+        }
+        "createAgent" => json!({ "host": "h", "sweep": "s" }),
+        "agentHeartbeat" | "deleteApiKey" => json!({ "id": "i" }),
+        "enqueueSweepRun" => json!({ "id": "i", "config": "{}" }),
+        "createTeam" => json!({ "teamName": "t" }),
+        "createUser" => json!({ "email": "a@b.example" }),
+        "createInvite" => json!({ "entityName": "ada" }),
+        "createServiceAccount" => json!({ "entityName": "ada", "description": "d" }),
+        "renameProject" => json!({ "entityName": "ada", "oldProjectName": "p", "newProjectName": "q" }),
+        _ => json!({}),
+    }
+}
+
+#[tokio::test]
+async fn every_operation_that_is_not_built_says_so_by_its_name() {
+    let home = Home::new().await;
+    for root_field in crate::reach::wire::NOT_BUILT {
+        let (root, field) = root_field.split_once('.').expect("Type.field");
+        let (query, variables) = if root == "Query" {
+            (format!("query AskedHere {{ {field}(name: \"o\") {{ __typename }} }}"), json!({}))
+        } else {
+            let input = format!("{}{}Input", field[..1].to_ascii_uppercase(), &field[1..]);
+            let query = format!("mutation AskedHere($input: {input}!) {{ {field}(input: $input) {{ __typename }} }}");
+            (query, json!({ "input": least_of(field) }))
+        };
+        let (status, answer) = home.post("/graphql", &json!({ "query": query, "variables": variables })).await;
+        let error = &answer["errors"][0];
+        assert_eq!(
+            (status, error["extensions"]["code"].as_str()),
+            (StatusCode::BAD_REQUEST, Some("not_built")),
+            "{root_field}: {answer}"
+        );
+        let message = error["message"].as_str().expect("a text");
+        assert!(message.contains("AskedHere") && message.contains(root_field), "{root_field}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn a_user_is_told_what_the_server_knows_and_the_caller_may_know() {
     let home = Home::new().await;
