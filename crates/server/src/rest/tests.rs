@@ -448,7 +448,10 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         .header(header::AUTHORIZATION, format!("Bearer {}", house.keys[0]))
         .body(Body::from(vec![b' '; 9 << 20]))
         .expect("a request");
-    assert_eq!(house.router.clone().oneshot(request).await.expect("an answer").status(), 413);
+    let refused = house.router.clone().oneshot(request).await.expect("an answer");
+    assert_eq!(refused.status(), 413);
+    let body = axum::body::to_bytes(refused.into_body(), usize::MAX).await.expect("a body");
+    assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON")["code"], "too_large");
     let (_, list) = house.ask("GET", items, ana, None).await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "only the item of the set-up");
 }

@@ -175,6 +175,22 @@ async fn every_operation_that_is_not_built_says_so_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_refused_with_its_code() {
+    let home = Home::new().await;
+    for (path, over) in [("/graphql", 1), ("/files/ada/p/r/file_stream", 1), ("/graphql", 8 << 20)] {
+        let body = vec![b' '; (BODY_MIB << 20) + over];
+        let (status, answer) = home.send(home.request("POST", path, body)).await;
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{path}: {answer}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "too_large", "{path}: {answer}");
+        assert!(answer["errors"][0]["message"].as_str().expect("a text").contains("32 MiB"), "{path}: {answer}");
+        // Just below it is looked at, and wrong for another reason.
+        let (status, _) = home.send(home.request("POST", path, vec![b' '; BODY_MIB << 20])).await;
+        assert_ne!(status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_user_is_told_what_the_server_knows_and_the_caller_may_know() {
     let home = Home::new().await;
     for username in ["ben", "cat"] {
