@@ -237,6 +237,45 @@ def test_portfolios_drafts_tags_and_collections(account, project, api, tmp_path)
     assert listed(account, project) == {}
 
 
+def test_collections_of_a_project_with_aliases_tags_and_type(account, project, api, tmp_path):
+    path = f"{account.name}/{project}"
+    for n in range(3):
+        log(project, tmp_path, "kinds", make(tmp_path / f"k{n}", {"x": b"%d" % n}), [f"try-{n}"])
+    log(project, tmp_path, "beside", make(tmp_path / "b", {"x": b"beside"}))
+    by_project = {c.name: c.type for c in api.project(project, account.name).collections()}
+    assert {name: by_project[name] for name in ("kinds", "beside")} == {"kinds": "dataset", "beside": "dataset"}
+
+    collection = api.artifact_collection("dataset", f"{path}/kinds")
+    assert set(collection.aliases) == {"latest", "try-0", "try-1", "try-2"}
+    collection.tags = ["checked", "small"]
+    collection.type = "corpus"
+    collection.save()
+    assert set(api.artifact_collection("corpus", f"{path}/kinds").tags) == {"checked", "small"}
+    assert {a["type"] for name, a in listed(account, project).items() if name.startswith("kinds:")} == {"corpus"}
+    assert api.artifact(f"{path}/kinds:try-1").type == "corpus"
+    collection = api.artifact_collection("corpus", f"{path}/kinds")
+    collection.tags = ["small"]
+    collection.save()
+    assert api.artifact_collection("corpus", f"{path}/kinds").tags == ["small"]
+
+
+def test_a_portfolio_is_renamed_and_deleted_and_its_source_stays(account, project, api, tmp_path):
+    path = f"{account.name}/{project}"
+    log(project, tmp_path, "source", make(tmp_path / "d", {"x": b"linked"}))
+    api.artifact(f"{path}/source:v0").link(f"{path}/shelf", aliases=["prod"])
+    shelf = api.artifact_collection("dataset", f"{path}/shelf")
+    assert not shelf.is_sequence()
+    shelf.name, shelf.description, shelf.tags = "other-shelf", "what is good", ["kept"]
+    shelf.save()
+    read = api.artifact_collection("dataset", f"{path}/other-shelf")
+    assert (read.description, read.tags, set(read.aliases)) == ("what is good", ["kept"], {"latest", "prod"})
+    assert Path(api.artifact(f"{path}/other-shelf:prod").download(root=tmp_path / "got"), "x").read_bytes() == b"linked"
+    read.delete()
+    assert not api.artifact_collection_exists(f"{path}/other-shelf", "dataset")
+    assert not api.artifact_exists(f"{path}/other-shelf:prod")
+    assert set(listed(account, project)) == {"source:v0"}
+
+
 def test_an_upload_must_match_its_digest(account, project, tmp_path):
     """Truncated or wrong bytes are refused where they arrive, and nothing of them can be committed."""
     import wandb

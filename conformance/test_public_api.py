@@ -133,3 +133,109 @@ def test_a_stranger_sees_nothing(several, stranger, account):
         len(client.runs(several))
     stranger.rest.refused("GET", account.run_path("several", "run-1"), 404)
     stranger.rest.refused("GET", f"/entities/{account.name}/projects", 404)
+
+
+def test_a_project_made_by_the_client(project, account, api):
+    api.create_project(project, account.name)
+    assert project in [p["name"] for p in account.rest.items(f"/entities/{account.name}/projects")]
+    read = api.project(project, account.name)
+    assert (read.name, read.entity) == (project, account.name)
+    assert read.path == [account.name, project] and read.url.startswith(f"{account.server.url}/{account.name}/{project}")
+    assert read.owner.username == account.name
+    with pytest.raises(ValueError, match="not found"):
+        assert api.project("there-is-no-such-project", account.name).id
+    assert list(api.reports(f"{account.name}/{project}")) == [], "there are no reports in this server"
+
+
+def test_a_run_made_by_the_client_and_its_state(project, account, api):
+    import wandb
+
+    made = api.create_run(run_id="by-hand", project=project, entity=account.name)
+    assert (made.id, made.state) == ("by-hand", "running")
+    assert account.run(project, "by-hand")["state"] == "running"
+    assert made.update_state("failed") is True
+    assert account.run(project, "by-hand")["state"] == "failed"
+    assert made.update_state("pending") is True
+    assert account.run(project, "by-hand")["state"] == "pending"
+    with pytest.raises(wandb.Error):
+        api.run(f"{account.name}/{project}/by-hand").update_state("finished")
+    assert account.run(project, "by-hand")["state"] == "pending"
+
+
+def test_console_lines_are_read_whole_in_pages_and_from_the_end(project, account, api, script):
+    script(
+        f"""
+        import sys, wandb
+        with wandb.init(project={project!r}, id="speaks"):
+            for n in range(250):
+                print("line", n)
+            print("on the other stream", file=sys.stderr)
+        """
+    )
+    run = api.run(f"{account.name}/{project}/speaks")
+    lines = [line for line in run.console_logs(per_page=40) if line.content.startswith(("line", "on the"))]
+    assert [line.content for line in lines if line.content.startswith("line")] == [f"line {n}" for n in range(250)]
+    assert [line.level for line in lines if line.content.startswith("on the")] == ["error"]
+    assert all(line.timestamp for line in lines)
+    last = list(run.console_logs(last=5))
+    whole = list(run.console_logs())
+    assert [line.content for line in last] == [line.content for line in whole[-5:]]
+    assert [line.number for line in whole] == list(range(len(whole)))
+    assert "line 249" in account.rest.text(account.run_path(project, "speaks", "/log"))
+
+
+@pytest.fixture(scope="module")
+def team(account) -> str:
+    """A team of the account's user and a colleague. Its name is in no other test."""
+    admin = account.server.admin
+    account.server.user("grace")
+    admin.call("POST", "/api/v1/admin/teams", expect=201, json={"name": "readers"})
+    for name, role in ((account.name, "admin"), ("grace", "member")):
+        admin.call("PUT", f"/api/v1/admin/teams/readers/members/{name}", json={"role": role})
+    return "readers"
+
+
+def test_users_and_what_they_may_know_of_each_other(account, api, team):
+    key = account.rest.post("/me/keys", {"description": "a second key"})
+    own = api.user(account.name)
+    assert (own.username, own.admin) == (account.name, False)
+    assert {account.name, team} <= set(own.teams)
+    assert len(own.api_keys) == len(account.rest.items("/me/keys"))
+    assert key["api_key"][:4] in own.api_keys and key["api_key"] not in own.api_keys
+    assert set(api.viewer.teams) == set(own.teams) and api.viewer.api_keys == own.api_keys
+    colleague = api.user("grace")
+    assert (colleague.username, colleague.teams, colleague.api_keys) == ("grace", [team], [])
+    # Nobody else is found, as if there were nobody.
+    account.server.user("alan")
+    assert api.user("alan") is None and api.users("alan") == []
+
+
+def test_a_team_its_members_and_its_bytes(account, api, team, tmp_path):
+    import wandb
+
+    read = api.team(team)
+    assert read.name == team and read.is_team is True
+    assert {(m.username, m.admin) for m in read.members} == {(account.name, True), ("grace", False)}
+    assert read.storage_bytes == 0
+    with wandb.init(entity=team, project="bytes", dir=tmp_path) as run:
+        for name in ("one", "two"):
+            artifact = wandb.Artifact(name, type="dataset")
+            with artifact.new_file("x.bin", mode="wb") as file:
+                file.write(b"b" * 100_000)
+            run.log_artifact(artifact).wait()
+    path = f"/entities/{team}/projects/bytes/runs/{run.id}/files"
+    files = sum(f["size_bytes"] for f in account.rest.items(path))
+    # The same content of two artifacts is kept once.
+    assert api.team(team).storage_bytes in range(100_000 + files, 110_000 + files)
+
+
+def test_alerts_are_lines_of_the_audit_trail(project, account, tmp_path):
+    import wandb
+
+    with wandb.init(project=project, id="warns", dir=tmp_path) as run:
+        run.alert("too hot", "the loss is not a number")
+    told = [e for e in account.rest.items("/events", entity=account.name) if e["verb"] == "alerted"]
+    mine = [e for e in told if project in e["object"]]
+    assert len(mine) == 1, told
+    assert mine[0]["object"].endswith("warns: too hot: the loss is not a number")
+    assert (mine[0]["kind"], mine[0]["actor"]) == ("run", account.name)
