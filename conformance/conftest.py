@@ -1,7 +1,7 @@
 """Fixtures: one server and one isolated home for the session, one project for each test.
 
 `wandb` is imported by the tests only after `account` has prepared the environment, because the client reads its
-settings from there. Set LANZA_REQUIRE to `docker` to make a missing Docker an error instead of a skip.
+settings from there. LANZA_REQUIRE names what must be there: `docker,registry` makes a skip for want of either a failure.
 """
 
 import os
@@ -13,6 +13,7 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -216,6 +217,13 @@ def required(what: str) -> bool:
     return what in os.environ.get("LANZA_REQUIRE", "").replace(" ", "").split(",")
 
 
+def left_out(what: str, reason: str) -> NoReturn:
+    """Skips the test for want of something, or fails it where `LANZA_REQUIRE` names that."""
+    if required(what):
+        pytest.fail(f"LANZA_REQUIRE names {what}, but {reason}")
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def docker() -> str:
     """The path of the `docker` command, with an engine that answers and a Python image on it."""
@@ -225,10 +233,8 @@ def docker() -> str:
         missing = "there is no `docker` command"
     elif subprocess.run([command, "info"], capture_output=True).returncode != 0:
         missing = "no Docker engine answers"
-    if missing and required("docker"):
-        pytest.fail(f"LANZA_REQUIRE names docker, but {missing}")
     if missing:
-        pytest.skip(missing)
+        left_out("docker", missing)
     return command
 
 

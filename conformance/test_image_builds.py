@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from build_hosts import Index, Registry, Tokens, broken_source, wheel
-from conftest import required
+from conftest import left_out, required
 from lanza_server import wait_until
 from test_builds import PRINT, config, good, log, phases, push
 
@@ -459,7 +459,7 @@ def test_a_registry_that_dies_in_between_leaves_the_image_for_the_next_try(
     account, project, agent, push, docker, bridge, environment, config, tmp_path, tmp_path_factory
 ):  # fmt: skip
     if shutil.which("docker-registry") is None or os.geteuid() != 0:
-        pytest.skip("docker-registry, run by root, is not there")
+        left_out("registry", "docker-registry, run by root, is not there")
     account.queue(project, "docker")
     environment["DOCKER_CONFIG"] = str(tmp_path)
     folder, port = tmp_path_factory.mktemp("mortal"), free_port(bridge)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import left_out
 from lanza_server import wait_until
 from test_builds import PRINT, agent_state, config, good, index, installer, log, phases, push
 from test_image_builds import BASE, PASSWORD, USER, bridge, image_id, registry
@@ -137,7 +138,7 @@ def other_engine(docker, bridge, tmp_path_factory):
     on which registries listen.
     """
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("ip") is None:
-        pytest.skip("an engine of one's own takes root, `dockerd` and `ip`")
+        left_out("docker", "an engine of one's own takes root, `dockerd` and `ip`")
     # The path of a socket has to be short.
     folder = tmp_path_factory.mktemp("other")
     host, space = f"unix://{folder}/docker.sock", f"lanza{os.getpid()}"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ground import Ground, docker_missing
 
+from conftest import left_out
 from lanza_server import wait_until
 
 IMAGES = ("python:3.11-slim", "python:3.12-slim", "python:3.13-slim")
@@ -67,14 +68,14 @@ def image() -> str:
     for name in IMAGES:
         if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode == 0:
             return name
-    pytest.skip(f"none of {', '.join(IMAGES)} is here")
+    left_out("docker", f"none of {', '.join(IMAGES)} is here")
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     missing = docker_missing() or next((c for c in ("dockerd", "unshare") if shutil.which(c) is None), None)
     if missing or os.geteuid() != 0:
-        pytest.skip(f"an engine of one's own takes root and `dockerd`: {missing}")
+        left_out("docker", f"an engine of one's own takes root and `dockerd`: {missing or 'this is not root'}")
     name = image()
     # The path of a socket has to be short.
     folder = tmp_path_factory.mktemp("engine")
