@@ -100,6 +100,29 @@ def test_launch_of_a_folder_makes_the_job_first(account, project, wandb_cli, cod
     assert item["job"] == f"{account.name}/{project}/from-folder:v0"
 
 
+def test_launch_of_a_git_address_makes_the_job_and_runs_its_commit(
+    account, project, wandb_cli, agent, git_server, environment, api
+):
+    name = f"launched-{project}"
+    train = "import wandb\nwith wandb.init() as run:\n    run.log({'lr_seen': run.config['lr']})\n"
+    commit = git_server.repository(name, {"train.py": train, "requirements.txt": "wandb==0.31.0\n"})
+    env = {**environment, **git_server.environment}
+    account.queue(project)
+    wandb_cli(
+        "launch", "-q", project, "-u", git_server.url(name), "-g", commit, "-E", "python train.py", "-p", project,
+        "-e", account.name, "--job-name", "from-git", "-c", json.dumps({"overrides": {"run_config": {"lr": 0.25}}}),
+        env=env,
+    )  # fmt: skip
+    (item,) = items(account, project)
+    assert item["job"] == f"{account.name}/{project}/from-git:v0"
+    agent(project, env=env)
+    ended = account.ended(item["id"])
+    assert ended["state"] == "finished", ended["reason"]
+    assert ended["source"]["commit"] == commit
+    run = api.run(f"{account.name}/{project}/{ended['run']}")
+    assert run.summary["lr_seen"] == 0.25 and run.config["lr"] == 0.25
+
+
 def test_without_a_queue_the_client_runs_it_here_and_now(account, project, wandb_cli, code_folder):
     folder = code_folder(
         "import sys, wandb\n"
