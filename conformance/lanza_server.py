@@ -136,10 +136,11 @@ class Rest:
 class Server:
     """`lanza server` on a port of its own choice, with its data in a temporary folder."""
 
-    def __init__(self, folder: Path, options=(), port: int = 0):
+    def __init__(self, folder: Path, options=(), port: int = 0, environment: dict | None = None):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANZA_ADMIN_TOKEN": ADMIN_TOKEN}
+        env |= environment or {}
         listen = f"127.0.0.1:{port}"
         self.process = Process(
             [binary(), "server", "--listen", listen, "--data", folder / "data", *options], folder / "server.log", env
