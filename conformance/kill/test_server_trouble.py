@@ -9,7 +9,7 @@ from pathlib import Path
 import jobs
 import judge
 import pytest
-from ground import Ground, MortalServer
+from ground import Ground, MortalServer, docker_missing
 
 from lanza_server import wait_until
 
@@ -84,28 +84,40 @@ def test_a_full_disk_is_said_and_what_was_answered_is_there(small_disk):
 
 
 def test_a_server_that_is_away_for_longer_than_the_grace_loses_nothing(tmp_path):
-    with contextlib.closing(Ground(tmp_path / "ground", ["process"], 4)) as ground:
+    """On both targets in one absence: it is the wait that is dear."""
+    targets = ["process"] if docker_missing() else ["docker", "process"]
+    with contextlib.closing(Ground(tmp_path / "ground", targets, 4)) as ground:
         root = ground.folder / "jobs"
         jobs.plain(root)
         jobs.make_all(root, ground.user.name, ground.project, ground.environment)
-        path = f"/api/v1/entities/{ground.user.name}/queues/process"
-        ground.user.rest.call("PATCH", path, expect=200, json={"policy": {"lost_after_seconds": GRACE_SECONDS}})
+        for target in targets:
+            path = f"/api/v1/entities/{ground.user.name}/queues/{target}"
+            ground.user.rest.call("PATCH", path, expect=200, json={"policy": {"lost_after_seconds": GRACE_SECONDS}})
         ground.start_agent()
-        # One ends while the server is away, one after it is back.
-        ends = ground.push("process", "plain", "--seconds", 10, "--megabytes", 2, "--early", "--code", 7)
-        goes_on = ground.push("process", "plain", "--seconds", AWAY_SECONDS + 15, "--early")
-        for item in (ends, goes_on):
+        # Of each target one ends while the server is away, and one after it is back.
+        long = AWAY_SECONDS + 25
+        goes_on = {t: ground.push(t, "plain", "--seconds", long, "--early") for t in targets}
+        for item in goes_on.values():
             ground.wait_for(item, "ready")
-            wait_until("phase run", lambda i=item: ground.user.item(i)["phase"] == "run", 30)
+        short = ("--seconds", 20, "--megabytes", 2, "--early", "--code", 7)
+        ends = {t: ground.push(t, "plain", *short) for t in targets}
+        for item in ends.values():
+            ground.wait_for(item, "ready")
+            wait_until("phase run", lambda i=item: ground.user.item(i)["phase"] == "run", 15)
+        assert all(ground.user.item(i)["state"] == "running" for i in (*ends.values(), *goes_on.values()))
         ground.server.kill()
         gone = time.monotonic()
-        end = ground.wait_for(ends, "end", 60)
+        ended = {item: ground.wait_for(item, "end", 60) for item in ends.values()}
         time.sleep(max(0.0, gone + AWAY_SECONDS - time.monotonic()))
         ground.server.start()
-        found = ground.user.ended(ends, 30)
-        assert (found["state"], found["exit_code"], found["attempt"]) == ("failed", 7, 1), found["reason"]
-        judge.log_is_complete(ground, ends, end)
-        found = ground.user.ended(goes_on, 60)
-        assert (found["state"], found["attempt"]) == ("finished", 1), found["reason"]
-        assert judge.ends_by_item(ground) == {ends: ["failed"], goes_on: ["finished"]}
+        for target, item in ends.items():
+            found = ground.user.ended(item, 30)
+            assert (found["state"], found["exit_code"], found["attempt"]) == ("failed", 7, 1), (target, found["reason"])
+            assert found["target"] == target
+            judge.log_is_complete(ground, item, ended[item])
+        for target, item in goes_on.items():
+            found = ground.user.ended(item, 60)
+            assert (found["state"], found["attempt"]) == ("finished", 1), (target, found["reason"])
+        told = {**dict.fromkeys(ends.values(), ["failed"]), **dict.fromkeys(goes_on.values(), ["finished"])}
+        assert judge.ends_by_item(ground) == told
         ground.nothing_left()
