@@ -188,9 +188,9 @@ def test_console_lines_are_read_whole_in_pages_and_from_the_end(project, account
 def team(account) -> str:
     """A team of the account's user and a colleague. Its name is in no other test."""
     admin = account.server.admin
-    account.server.user("grace")
+    account.server.user("readers-grace")
     admin.call("POST", "/api/v1/admin/teams", expect=201, json={"name": "readers"})
-    for name, role in ((account.name, "admin"), ("grace", "member")):
+    for name, role in ((account.name, "admin"), ("readers-grace", "member")):
         admin.call("PUT", f"/api/v1/admin/teams/readers/members/{name}", json={"role": role})
     return "readers"
 
@@ -203,11 +203,11 @@ def test_users_and_what_they_may_know_of_each_other(account, api, team):
     assert len(own.api_keys) == len(account.rest.items("/me/keys"))
     assert key["api_key"][:4] in own.api_keys and key["api_key"] not in own.api_keys
     assert set(api.viewer.teams) == set(own.teams) and api.viewer.api_keys == own.api_keys
-    colleague = api.user("grace")
-    assert (colleague.username, colleague.teams, colleague.api_keys) == ("grace", [team], [])
+    colleague = api.user("readers-grace")
+    assert (colleague.username, colleague.teams, colleague.api_keys) == ("readers-grace", [team], [])
     # Nobody else is found, as if there were nobody.
-    account.server.user("alan")
-    assert api.user("alan") is None and api.users("alan") == []
+    account.server.user("readers-alan")
+    assert api.user("readers-alan") is None and api.users("readers-alan") == []
 
 
 def test_a_team_its_members_and_its_bytes(account, api, team, tmp_path):
@@ -215,7 +215,7 @@ def test_a_team_its_members_and_its_bytes(account, api, team, tmp_path):
 
     read = api.team(team)
     assert read.name == team and read.is_team is True
-    assert {(m.username, m.admin) for m in read.members} == {(account.name, True), ("grace", False)}
+    assert {(m.username, m.admin) for m in read.members} == {(account.name, True), ("readers-grace", False)}
     assert read.storage_bytes == 0
     with wandb.init(entity=team, project="bytes", dir=tmp_path) as run:
         for name in ("one", "two"):
