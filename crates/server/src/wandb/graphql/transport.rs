@@ -60,6 +60,8 @@ pub(in super::super) async fn graphql(
     if let Some(name) = named {
         request = request.operation_name(name);
     }
+    // The line of the request knows its path only, which is the same for all of them.
+    tracing::debug!(operation = operation.as_deref().unwrap_or("-"), "an operation of the wandb client");
     let request = request.data(Arc::new(Asker {
         service: door.service.clone(),
         actor: client.actor,
