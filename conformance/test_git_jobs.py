@@ -314,6 +314,50 @@ def test_a_sub_folder_and_submodules(account, project, agent, push, environment,
     assert account.ended(outside)["reason"]["code"] == "source_missing"
 
 
+def test_links_that_lead_out_of_the_code_are_not_followed(
+    account, project, agent, push, environment, https, config, tmp_path
+):
+    environment |= https.environment | {"GIT_TOKEN": PASSWORD}
+    from git_hosts import AUTHOR
+    from git_server import _run
+
+    outside, work = tmp_path / "outside", tmp_path / "links"
+    outside.mkdir()
+    work.mkdir()
+    notebook = json.dumps({"cells": [{"cell_type": "code", "source": "print('stolen')"}]})
+    (outside / "own.ipynb").write_text(notebook)
+    (outside / "own.py").write_text("mine\n")
+    (outside / "requirements.txt").write_text("no-such-package-of-the-agent\n")
+    for name in ("n.ipynb", "fresh.ipynb"):
+        (work / name).write_text(notebook)
+    (work / "job.py").write_text("print('ran')\n")
+    links = {
+        "read.ipynb": "own.ipynb", "n.py": "own.py", "fresh.py": "new.py", "out": "", "requirements.txt": "requirements.txt"
+    }  # fmt: skip
+    for name, target in links.items():
+        (work / name).symlink_to(outside / target)
+    _run("git", "init", "-q", "-b", "main", work)
+    _run("git", "-C", work, "add", ".")
+    _run("git", "-C", work, "commit", "-q", "-m", "links", env={**environment, **AUTHOR})
+    _run("git", "clone", "-q", "--bare", work, https.folder / "links.git")
+    remote = f"{https.url}/links.git"
+    hostile = {
+        name: push(remote, "main", entry=("python", name))
+        for name in ("read.ipynb", "n.ipynb", "fresh.ipynb", "out/own.ipynb")
+    }
+    hostile["out"] = push(remote, "main", build_context="out")
+    hostile["`out`"] = push(remote, "main", overrides={"working_dir": "out"})
+    # The list of packages is the agent's file, not the job's, so the job has none.
+    good = push(remote, "main")
+    agent(project, options=config(credentials(https)))
+    for name, item in hostile.items():
+        reason = account.ended(item)["reason"]
+        assert reason["code"] == "source_missing" and name in reason["message"], reason
+    assert "ran" in log(account, account.ended(good)["id"]), account.item(good)["reason"]
+    assert (outside / "own.py").read_text() == "mine\n"
+    assert sorted(p.name for p in outside.iterdir()) == ["own.ipynb", "own.py", "requirements.txt"]
+
+
 def test_a_host_that_dies_in_between_is_asked_again(
     account, project, agent, push, environment, https, config, agent_state
 ):
