@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -221,6 +222,29 @@ def test_base_images_by_queue_job_and_agent_user_and_notebook(
 
 def shown(account, item) -> str:
     return log(account, good(account, item)["id"])
+
+
+def test_of_a_frozen_list_a_package_may_fail_and_the_index_may_not(
+    account, project, agent, push, docker, builder, index, bridge
+):
+    account.queue(project, "docker")
+    agent(project)
+    mark = f"python_version >= '3.{time.time_ns() % 9}'"
+    lines = f"pebble==1.0; {mark}\nno-such-package==1\ngravel==1.0\n"
+    frozen = good(account, push({"job.py": PRINT}, frozen=index.options() + lines, runtime="3.11"))
+    assert "pebble 1.0" in log(account, frozen["id"])
+    (warning,) = (w for w in frozen["warnings"] if "`wandb`" not in w)
+    assert "no-such-package==1" in warning and "gravel==1.0" in warning and "pebble" not in warning
+    assert "one by one" in log(account, frozen["id"], "build")
+
+    closed = Index(bridge)
+    closed.close()
+    item = push({"job.py": PRINT}, frozen=closed.options() + f"pebble==1.0; {mark}\n", runtime="3.11")
+    ended = account.ended(item, 200)
+    assert (ended["state"], ended["reason"]["code"]) == ("failed", "index_unavailable"), ended["reason"]
+    assert ended["environment"] is None and ended["warnings"] == []
+    (key,) = re.findall("building the environment ([0-9a-f]{64})", log(account, ended["id"], "build"))
+    assert not image_id(docker, f"lanza-env:{key}")
 
 
 # The classic builder of older engines loses the platform of a step that copies.

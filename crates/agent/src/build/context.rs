@@ -12,7 +12,10 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::dockerfile::{self, Plan};
+use super::{
+    diagnose,
+    dockerfile::{self, Plan},
+};
 use crate::source::{artifact::hex, inside};
 
 /// Patterns of files that a builder leaves out.
@@ -177,6 +180,8 @@ pub(super) fn write(folder: &Path, plan: &Plan<'_>, source: &Path) -> io::Result
     fs::write(folder.join("requirements.txt"), text)?;
     fs::write(folder.join("lines.txt"), lines)?;
     fs::write(folder.join("constraints.txt"), constraints)?;
+    let of_all = diagnose::words_of_all().fold(String::new(), |text, word| text + word + "\n");
+    fs::write(folder.join("of-all.txt"), of_all)?;
     if plan.requirements.is_some_and(|r| r.local) {
         copy_tree(source, &folder.join("code"))?;
     }

@@ -10,25 +10,34 @@ type Rule = (Code, &'static [&'static str]);
 /// The first rule that fits counts; within one, the first of its words that is there names the cause.
 const SPACE: Rule = (code::NO_SPACE, &["no space left on device", "disk quota exceeded", "errno 28"]);
 
+const INDEX: Rule = (
+    code::INDEX_UNAVAILABLE,
+    &[
+        "retrying (retry(total=0",
+        "max retries exceeded",
+        "error: could not install packages due to an oserror: httpsconnectionpool",
+        "could not fetch url",
+        "401 error, credentials not correct",
+        "401 client error",
+        "403 client error",
+        "error sending request",
+        "failed to fetch: `",
+        "request failed after",
+        "credentials rejected",
+        "an index url (",
+    ],
+);
+
+/// What pip says before it asks an index once more. It says that it found no version at all when the index never
+/// answers.
+pub(super) const RETRYING: &str = "Retrying (Retry(";
+
+/// What pip says of a package of which it found no version.
+pub(super) const NOT_FOUND: [&str; 2] = ["no matching distribution found", "could not find a version that satisfies"];
+
 const INSTALLER: &[Rule] = &[
     SPACE,
-    (
-        code::INDEX_UNAVAILABLE,
-        &[
-            "retrying (retry(total=0",
-            "max retries exceeded",
-            "error: could not install packages due to an oserror: httpsconnectionpool",
-            "could not fetch url",
-            "401 error, credentials not correct",
-            "401 client error",
-            "403 client error",
-            "error sending request",
-            "failed to fetch: `",
-            "request failed after",
-            "credentials rejected",
-            "an index url (",
-        ],
-    ),
+    INDEX,
     (
         code::PACKAGE_BUILD_FAILED,
         &[
@@ -47,8 +56,8 @@ const INSTALLER: &[Rule] = &[
     (
         code::PACKAGE_MISSING,
         &[
-            "no matching distribution found",
-            "could not find a version that satisfies",
+            NOT_FOUND[0],
+            NOT_FOUND[1],
             "was not found in the package registry",
             "was not found in the provided package locations",
             "there are no versions of",
@@ -94,12 +103,21 @@ const BASE: &[&str] = &[
     "failed to do request: head",
 ];
 
+/// Whether what an installer failed of concerns all packages: a full disk or an index that is away is no matter of one.
+pub(crate) fn is_of_all(code: Code) -> bool {
+    [SPACE.0, INDEX.0].contains(&code)
+}
+
+/// Returns the words of which each tells of something that concerns all packages, whatever the case of its letters.
+pub(super) fn words_of_all() -> impl Iterator<Item = &'static str> {
+    SPACE.1.iter().chain(INDEX.1).copied()
+}
+
 /// Says why an installer failed.
 pub(crate) fn installer(text: &str) -> (Code, String) {
     match first(text, INSTALLER) {
-        // pip says that it found no version at all when the index did not answer either.
-        Some((found, _)) if found == code::PACKAGE_MISSING && text.contains("Retrying (Retry(") => {
-            let retry = text.lines().rfind(|l| l.contains("Retrying (Retry(")).unwrap_or_default();
+        Some((found, _)) if found == code::PACKAGE_MISSING && text.contains(RETRYING) => {
+            let retry = text.lines().rfind(|l| l.contains(RETRYING)).unwrap_or_default();
             (code::INDEX_UNAVAILABLE, tidy(retry))
         }
         // Where the metadata cannot be made, pip names the package at its beginning only.

@@ -7,7 +7,10 @@ use std::{
 
 use lanza_model::{Reason, code};
 
-use super::requirements::{Origin, Requirements};
+use super::{
+    diagnose,
+    requirements::{Origin, Requirements},
+};
 use crate::{source::inside, target::docker::BUILD};
 
 /// Home of the user that jobs run as in environment images; the code lies below it.
@@ -54,7 +57,7 @@ pub(crate) fn environment(plan: &Plan<'_>) -> String {
          ln -s \"$(command -v python)\" /usr/local/bin/python3; }} || echo no-python >> {REPORT}"
     );
     if let Some(requirements) = plan.requirements {
-        text.push_str("COPY requirements.txt lines.txt constraints.txt /opt/lanza/\n");
+        text.push_str("COPY requirements.txt lines.txt constraints.txt of-all.txt /opt/lanza/\n");
         if requirements.local {
             text.push_str("COPY code /opt/lanza/code\nWORKDIR /opt/lanza/code\n");
         }
@@ -69,17 +72,13 @@ pub(crate) fn environment(plan: &Plan<'_>) -> String {
         let head = format!(
             "{run}{anew}export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore; if ! grep -q no-python {REPORT}; then "
         );
-        let whole = format!("{PIP} -r /opt/lanza/requirements.txt -c /opt/lanza/constraints.txt");
-        if requirements.origin == Origin::Frozen {
-            let options = requirements.options.join(" ");
-            let _ = writeln!(
-                text,
-                "{head}{whole} || while IFS= read -r line; do {PIP} {options} \"$line\" || \
-                 echo \"failed $line\" >> {REPORT}; done < /opt/lanza/lines.txt; fi"
-            );
+        let list = "-r /opt/lanza/requirements.txt -c /opt/lanza/constraints.txt";
+        let script = if requirements.origin == Origin::Frozen {
+            frozen(PIP, list, &requirements.options.join(" "), REPORT)
         } else {
-            let _ = writeln!(text, "{head}{whole}; fi");
-        }
+            format!("{PIP} {list}")
+        };
+        let _ = writeln!(text, "{head}{script}; fi");
         let _ = writeln!(
             text,
             "RUN if ! grep -q no-python {REPORT}; then \
@@ -88,6 +87,28 @@ pub(crate) fn environment(plan: &Plan<'_>) -> String {
     }
     let _ = writeln!(text, "ENV HOME={HOME} PYTHONUNBUFFERED=1\nUSER {user}\nWORKDIR {HOME}");
     text
+}
+
+/// Returns the shell's words that install a frozen list: as a whole, else each of its packages for itself. What then
+/// fails is written to the report, unless it concerns all packages (`of-all.txt` has the words that tell): an index
+/// that is away, or a full disk, ends the build.
+fn frozen(pip: &str, list: &str, options: &str, report: &str) -> String {
+    const SAID: &str = "/opt/lanza/said.txt";
+    const STATUS: &str = "/opt/lanza/status.txt";
+    let [missing, unsatisfied] = diagnose::NOT_FOUND;
+    let retrying = diagnose::RETRYING;
+    // What pip says is kept and seen. Where its status could not even be written, the disk is full.
+    format!(
+        "try() {{ {{ {pip} \"$@\" < /dev/null; echo $? > {STATUS}; }} 2>&1 | tee {SAID}; \
+         test \"$(cat {STATUS})\" = 0; }}; \
+         of_all() {{ ! test -s {STATUS} || grep -qiFf /opt/lanza/of-all.txt {SAID} || \
+         {{ grep -qF '{retrying}' {SAID} && grep -qiF -e '{missing}' -e '{unsatisfied}' {SAID}; }}; }}; \
+         try {list} || {{ ! of_all || exit 1; \
+         echo 'the list as a whole cannot be installed; trying its packages one by one'; \
+         while IFS= read -r line; do try {options} \"$line\" || {{ ! of_all || exit 1; \
+         echo \"failed $line\" >> {report} || exit 1; }}; done < /opt/lanza/lines.txt; }}; \
+         rm -f {SAID} {STATUS}"
+    )
 }
 
 /// Returns the Dockerfile without the lines that name a frontend to be fetched from a registry.
@@ -169,6 +190,45 @@ mod tests {
         assert_eq!(of(None, Some("D")).unwrap(), Some((root.join("D"), root.to_owned())));
         assert!(of(Some("E"), Some("D")).unwrap_err().message.contains("`E`"));
         assert!(of(Some("../D"), None).is_err());
+    }
+
+    /// Runs the words for a frozen list with a pip that says of each package what `said` has for it, and fails then.
+    /// Returns whether it ended well, and the report.
+    fn run_frozen(said: &[(&str, &str)]) -> (bool, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let cases: String = said.iter().map(|(name, text)| format!("*{name}*) echo \"{text}\"; exit 1;;\n")).collect();
+        // The list as a whole fails with the first that fails.
+        let first = said.first().map_or_else(String::new, |(_, text)| format!("*-r*) echo \"{text}\"; exit 1;;\n"));
+        fs::write(at("pip"), format!("case \"$*\" in\n{first}{cases}esac\ncat\n")).unwrap();
+        fs::write(at("lines.txt"), "good==1\nbad==1\nlast==1\n").unwrap();
+        fs::write(at("of-all.txt"), diagnose::words_of_all().fold(String::new(), |t, w| t + w + "\n")).unwrap();
+        let pip = format!("sh {}", at("pip"));
+        let script = frozen(&pip, "-r x", "--no-deps", &at("report.txt"));
+        let script = script.replace("/opt/lanza", &folder.path().display().to_string());
+        let status = std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+        (status.success(), fs::read_to_string(at("report.txt")).unwrap_or_default())
+    }
+
+    #[test]
+    fn of_a_frozen_list_a_package_may_fail_and_the_index_may_not() {
+        assert_eq!(run_frozen(&[]), (true, String::new()));
+        let missing = "ERROR: No matching distribution found for bad";
+        assert_eq!(run_frozen(&[("bad", missing)]), (true, "failed bad==1\n".into()));
+        let retrying = format!("WARNING: Retrying (Retry(total=4, connect=None)) after connection broken\n{missing}");
+        for away in [
+            "OSError: [Errno 28] No space left on device",
+            "WARNING: Retrying (Retry(total=0, connect=None)) after connection broken",
+            "ERROR: 403 Client Error: Forbidden",
+            &retrying,
+        ] {
+            assert_eq!(run_frozen(&[("bad", away)]), (false, String::new()), "{away}");
+            // Away after the whole list failed by a package of its own.
+            assert_eq!(run_frozen(&[("bad", missing), ("last", away)]), (false, "failed bad==1\n".into()), "{away}");
+        }
+        // An index that was asked twice, and answered.
+        let compiled = "Retrying (Retry(total=4, connect=None))\nERROR: Failed building wheel for bad";
+        assert_eq!(run_frozen(&[("bad", compiled)]), (true, "failed bad==1\n".into()));
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<'a> Images<'a> {
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
         let mut digest = Sha256::new();
         digest.update(format!(
-            "image 2 {} {}/{} user {}\n",
+            "image 3 {} {}/{} user {}\n",
             text(&base.id),
             text(&base.os),
             text(&base.architecture),

@@ -428,17 +428,23 @@ impl Build<'_> {
         }
         let text = self.commands.log_since(before);
         let found = diagnose::installer(&text);
-        // A full disk or an index that is away is no matter of single packages.
-        if requirements.origin == Origin::Source || [code::NO_SPACE, code::INDEX_UNAVAILABLE].contains(&found.0) {
+        if requirements.origin == Origin::Source || diagnose::is_of_all(found.0) {
             return Err(diagnose::reason("the requirements cannot be installed", found, &text));
         }
         self.commands.say("the list as a whole cannot be installed; trying its packages one by one");
         let mut failed = Vec::new();
         for line in &requirements.lines {
             let words = requirements.options.iter().flat_map(|o| o.split(' '));
-            if !self.run(self.installer().args(words).arg(line)).await? {
-                failed.push(line.clone());
+            let before = self.commands.log_length();
+            if self.run(self.installer().args(words).arg(line)).await? {
+                continue;
             }
+            let text = self.commands.log_since(before);
+            let found = diagnose::installer(&text);
+            if diagnose::is_of_all(found.0) {
+                return Err(diagnose::reason("the requirements cannot be installed", found, &text));
+            }
+            failed.push(line.clone());
         }
         if failed.is_empty() {
             return Ok(Vec::new());
