@@ -240,6 +240,20 @@ impl<'a> Images<'a> {
         hex(&digest.finalize())
     }
 
+    /// Returns the platform that builds are for: the config's, the variable's that Docker obeys, else the engine's own.
+    /// Agents on machines of two kinds may share one destination.
+    async fn platform_of_builds(&self) -> Result<String, Reason> {
+        let said = self.ctx.options.environment.get("DOCKER_DEFAULT_PLATFORM").filter(|p| !p.is_empty());
+        if let Some(platform) = self.platform.as_ref().or(said) {
+            return Ok(base::usual_platform(platform));
+        }
+        let unavailable = |why: String| Reason::new(code::TARGET_UNAVAILABLE, why);
+        let docker = self.engine.connect().await.map_err(|Unanswered(why)| unavailable(why))?;
+        let info = docker.info().await.map_err(|e| unavailable(format!("Docker does not describe itself: {e}")))?;
+        let text = |part: Option<String>| part.unwrap_or_default();
+        Ok(base::usual_platform(&format!("{}/{}", text(info.os_type), text(info.architecture))))
+    }
+
     /// Finds the image of a job that has a Dockerfile of its own, or builds it. `name` makes its name of the key.
     pub(crate) async fn whole(
         &self,
@@ -261,9 +275,9 @@ impl<'a> Images<'a> {
             .map_err(io::Error::other)
             .and_then(|r| r)
             .map_err(|e| broken("read the build context", &e))?;
-        let platform = self.platform.as_deref().unwrap_or("native");
+        let platform = self.platform_of_builds().await?;
         let no_cache = progress.renew_since().is_some();
-        let key = hex(&Sha256::digest(format!("whole 2 {platform}\n{files}\n{text}")));
+        let key = hex(&Sha256::digest(format!("whole 3 {platform}\n{files}\n{text}")));
         let name = self.destination.as_ref().map_or_else(|| tag(&key), |d| format!("{d}:{key}"));
         self.provide(progress, &key, &name, false, async |lock, commands| {
             let folder = self.folder().join("dockerfile");

@@ -76,9 +76,52 @@ fn usual(architecture: &str) -> &str {
     }
 }
 
+/// Returns a platform by one name of the several that people and engines have for it: `linux/arm64`.
+pub(super) fn usual_platform(platform: &str) -> String {
+    let platform = platform.to_lowercase();
+    let mut parts: Vec<&str> = platform.split('/').filter(|p| !p.is_empty()).collect();
+    if parts.first().is_some_and(|os| !["linux", "windows"].contains(os)) {
+        parts.insert(0, "linux");
+    }
+    let rest: &[&str] = match parts.get(1).map(|a| usual(a)) {
+        // arm64 knows one variant only, which people name or leave out.
+        Some("arm64") => &["arm64"],
+        Some("armv7l") => &["arm", "v7"],
+        Some("armv6l") => &["arm", "v6"],
+        Some("i386" | "i686") => &["386"],
+        Some(other) => {
+            return std::iter::once(parts[0])
+                .chain([other])
+                .chain(parts[2..].iter().copied())
+                .collect::<Vec<_>>()
+                .join("/");
+        }
+        None => &[],
+    };
+    parts[..parts.len().min(1)].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_platform_has_one_name() {
+        for (said, usual) in [
+            ("linux/x86_64", "linux/amd64"),
+            ("linux/amd64", "linux/amd64"),
+            ("AMD64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("linux/armv7l", "linux/arm/v7"),
+            ("windows/amd64", "windows/amd64"),
+            ("linux/riscv64", "linux/riscv64"),
+            ("linux", "linux"),
+        ] {
+            assert_eq!(usual_platform(said), usual, "{said}");
+        }
+    }
 
     #[test]
     fn platforms() {
