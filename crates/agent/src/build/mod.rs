@@ -12,6 +12,7 @@ pub(crate) mod python;
 pub(crate) mod registry;
 pub(crate) mod requirements;
 pub(crate) mod turn;
+mod variables;
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Python environments for target `process`.
 //!
-//! An environment belongs to a key: the digest of the Python version, the platform and the normalised requirements
-//! with their index options. It is made once, by `uv` where it is there and else by `venv` and `pip`, and used by every
+//! An environment belongs to a key: the digest of the Python version, the platform, the normalised requirements with
+//! their index options, and the agent's variables that installers obey. It is made once, by `uv` where it is there and else by `venv` and `pip`, and used by every
 //! attempt with that key. Virtual environments hold their own path, so one is built where it stays; it counts from the
 //! moment when its record `ready.json` appears, and what a crash left without a record is removed by the next builder.
 //! One that is built anew gets a second folder beside the first (`generations`).
@@ -33,6 +33,7 @@ use super::{
     lock,
     requirements::{Origin, Requirements},
     turn::{self, Turn, Turns},
+    variables,
 };
 use crate::{
     command::{Commands, Ended},
@@ -40,21 +41,6 @@ use crate::{
     state_dir::{StateDir, make_dir, remove_dir},
     target::supervisor::write_file,
 };
-
-/// Variables of the agent that say where packages come from; they are part of the key.
-const INDEX_VARIABLES: &[&str] = &[
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "PIP_NO_INDEX",
-    "PIP_PRE",
-    "PIP_CONSTRAINT",
-    "UV_INDEX_URL",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-];
 
 /// A Python of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,11 +161,7 @@ impl Pythons {
         digest.update(format!("python {} {}\n", interpreter.version, interpreter.platform));
         if let Some(requirements) = requirements {
             digest.update(requirements.digest(code));
-            for name in INDEX_VARIABLES {
-                if let Some(value) = self.agent.get(*name) {
-                    digest.update(format!("\n{name}={value}"));
-                }
-            }
+            digest.update(variables::lines(&self.agent));
         }
         hex(&digest.finalize())
     }
