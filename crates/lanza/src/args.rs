@@ -229,9 +229,9 @@ pub(crate) struct AgentPrune {
     /// Only say what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Folder of one agent's memory [default: those of all agents of this user].
+    /// Folder of an agent's memory; may be repeated [default: those of all agents of this user].
     #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    pub(crate) state: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) print: Print,
 }

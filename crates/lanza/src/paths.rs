@@ -32,6 +32,19 @@ pub(crate) fn state(environment: &Environment) -> Result<PathBuf, Failure> {
     Ok(base(environment, XDG_STATE_HOME, ".local/state")?.join("lanza"))
 }
 
+/// Returns the folder with the memories of this user's agents, as far as nobody names another one.
+pub(crate) fn agents_folder(environment: &Environment) -> Result<PathBuf, Failure> {
+    Ok(state(environment)?.join("agents"))
+}
+
+/// Returns the memories that are there.
+pub(crate) fn agents(environment: &Environment) -> Result<Vec<PathBuf>, Failure> {
+    let folder = agents_folder(environment)?;
+    let mut found: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    found.sort();
+    Ok(found)
+}
+
 /// Returns where `launch-config.yaml` is when nobody says otherwise.
 pub(crate) fn launch_config(environment: &Environment) -> Result<PathBuf, Failure> {
     Ok(base(environment, XDG_CONFIG_HOME, ".config")?.join("wandb").join("launch-config.yaml"))

@@ -1,6 +1,6 @@
 //! `lanza agent prune`: what no job used lately goes from this machine.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use lanza_agent::{PruneOptions, Pruned, prune};
 use lanza_model::clock::{Clock as _, SystemClock};
@@ -20,9 +20,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn run(args: AgentPrune, config: &Config) -> Outcome {
     let mut all = Pruned::default();
-    for state_dir in folders(&args, config)? {
+    let known = paths::agents(&config.environment)?;
+    // Those that are named are not alone: others may use their images.
+    let looked_at = if args.state.is_empty() { known.clone() } else { args.state.clone() };
+    let known = [known, args.state.clone()].concat();
+    for state_dir in looked_at {
         let environment = config.environment.all().clone();
-        let options = PruneOptions { state_dir, environment, keep: DAY * args.days, dry_run: args.dry_run };
+        let (others, keep) = (known.clone(), DAY * args.days);
+        let options = PruneOptions { state_dir, others, environment, keep, dry_run: args.dry_run };
         let one = prune(&options, &SystemClock)
             .await
             .map_err(|e| Failure::caused("cannot look for what is no longer used", &e))?;
@@ -54,15 +59,4 @@ pub(crate) async fn run(args: AgentPrune, config: &Config) -> Outcome {
         }
     }
     if all.failed.is_empty() { Ok(exit::DONE) } else { Err(Failure::failed("some could not be removed")) }
-}
-
-/// The state folders of this user's agents, or the one that is named.
-fn folders(args: &AgentPrune, config: &Config) -> Result<Vec<PathBuf>, Failure> {
-    if let Some(folder) = &args.state {
-        return Ok(vec![folder.clone()]);
-    }
-    let agents = paths::state(&config.environment)?.join("agents");
-    let mut found: Vec<_> = fs::read_dir(agents).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    found.sort();
-    Ok(found)
 }
