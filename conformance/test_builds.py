@@ -344,3 +344,36 @@ def test_prune_removes_what_is_old_and_not_in_use(account, project, agent, push,
     (tmp_path / "go").touch()
     good(account, running)
     assert "build" in phases(good(account, push({"job.py": "print(1)\n", "requirements.txt": needs + "pebble==1.0\n"})))
+
+
+def test_the_agent_keeps_its_cache_small(account, project, agent, push, index, installer, config, tmp_path):
+    account.queue(project)
+    state = tmp_path / "own-state"
+    job = {"job.py": PRINT, "requirements.txt": index.options() + "pebble==1.0\n"}
+    first = agent(project, state=state)
+    made = good(account, push(job))["environment"]["digest"]
+    assert first.stop() == 0
+    blobs, environment = list((state / "cache" / "blobs").iterdir()), state / "envs" / made
+    assert blobs and environment.is_dir()
+    month = time.time() - 40 * 24 * 3600
+
+    def age():
+        for path in [*blobs, environment / "ready.json"]:
+            os.utime(path, (month, month))
+
+    def left():
+        return [p for p in [*blobs, environment] if p.exists()]
+
+    limits = {"keep_days": 50, "max_size": "1t"}, {"keep_days": 30}, {"max_size": "1k"}
+    for number, limit in enumerate(limits):
+        age()
+        running = agent(project, state=state, options=config(lanza={"cache": limit}))
+        if number == 0:
+            # Within the limits nothing goes, and what is used is young again.
+            again = good(account, push(job))
+            assert again["environment"]["cached"] is True and len(left()) == len(blobs) + 1
+        else:
+            wait_until("what nobody used to go", lambda: not left(), 30)
+            assert good(account, push(job))["environment"]["cached"] is False
+            assert len(left()) == len(blobs) + 1, "what was used just now stays, however small the limit"
+        assert running.stop() == 0

@@ -33,6 +33,7 @@ use self::start::refusal;
 use crate::{
     Control, Error, Options,
     attempt::{Attempt, Done, Intent},
+    cache,
     context::Context,
     courier::chain,
     garbage,
@@ -147,6 +148,11 @@ pub(crate) async fn run(options: Options, mut control: mpsc::UnboundedReceiver<C
         info!(item.id = %lease.item, attempt = lease.attempt, "taking up an attempt from the journal");
         agent.adopt(journal, true);
     }
+    let kept = agent.ctx.clone();
+    agent.tasks.spawn(async move {
+        cache::keep_small(&kept).await;
+        Event::Never
+    });
     agent.register();
     agent.status_later();
     agent.run(&mut control).await

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lanza_model::name::nearest;
+use lanza_model::{name::nearest, resources};
 use serde_json::{Map, Value};
 
 pub use self::secret::{NamedSecret, Secret};
@@ -79,9 +79,9 @@ pub struct LanzaConfig {
     pub secrets: BTreeMap<String, NamedSecret>,
     /// What the agent may hand out, where it is not to count the machine itself.
     pub resources: Declared,
-    /// How large the caches may get.
-    pub cache_max_size: Option<String>,
-    /// How many days an unused part of the cache is kept.
+    /// How large files of artifacts and environments may get together, in bytes.
+    pub cache_max_size: Option<u64>,
+    /// How many days what nobody uses is kept: files of artifacts, environments and images.
     pub cache_keep_days: Option<u64>,
     /// Limit of phase `build`.
     pub build_timeout: Duration,
@@ -334,10 +334,7 @@ impl Check {
             drop_syntax_lines: self.boolean("lanza.build.drop_syntax_lines", build.get("drop_syntax_lines")),
             secrets: self.secrets(block.get("secrets")),
             resources: self.resources(block.get("resources")),
-            cache_max_size: cache.get("max_size").and_then(|v| match v {
-                Value::Number(n) => Some(n.to_string()),
-                other => self.text("lanza.cache.max_size", Some(other)),
-            }),
+            cache_max_size: self.size("lanza.cache.max_size", cache.get("max_size")),
             cache_keep_days: self.whole("lanza.cache.keep_days", cache.get("keep_days")),
             build_timeout: self
                 .duration("lanza.timeouts.build", timeouts.get("build"))
@@ -408,6 +405,16 @@ impl Check {
         value.as_u64()
     }
 
+    /// A number of bytes, or one with a unit.
+    fn size(&mut self, path: &str, value: Option<&Value>) -> Option<u64> {
+        let value = value.filter(|v| !v.is_null())?;
+        let size = resources::bytes(value);
+        if size.is_none() {
+            self.problem(path, format!("takes a size such as `20g`, not `{value}`"));
+        }
+        size
+    }
+
     fn verbosity(&mut self, value: Option<&Value>) -> u8 {
         match self.whole("verbosity", value) {
             None => 0,
@@ -471,7 +478,7 @@ mod tests {
              builder: {type: docker, destination: registry.example/x}\nenvironment: {type: aws, region: r, extra: 1}\n\
              lanza: {git: {allow_http_hosts: [git.local], credentials: {Git.Local: {username: u, password: hush}}},\n\
              \x20 registry: {credentials: {'r.local:5000': {username: u, password_env: P}}},\n\
-             \x20 build: {drop_syntax_lines: true}, timeouts: {build: 10m}}\n",
+             \x20 build: {drop_syntax_lines: true}, timeouts: {build: 10m}, cache: {max_size: 20g, keep_days: 14}}\n",
         )
         .expect("legal");
         assert_eq!(config.lanza.git_credentials["git.local"].password, Some(Secret::Text("hush".into())));
@@ -482,6 +489,7 @@ mod tests {
         assert_eq!(config.stopped_run_timeout, Some(Duration::from_secs(5)));
         assert_eq!(config.lanza.git_http_hosts, ["git.local"]);
         assert_eq!(config.lanza.build_timeout, Duration::from_secs(600));
+        assert_eq!((config.lanza.cache_max_size, config.lanza.cache_keep_days), (Some(20 << 30), Some(14)));
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert_eq!(LaunchConfig::parse("f", "").expect("empty"), LaunchConfig::default());
     }
@@ -557,6 +565,7 @@ mod tests {
             "entitty: acme\nmax_jobs: -2\nmax_schedulers: x\nverbosity: 7\nqueues: a\n\
              builder: {type: podman, destination: 1.dkr.ecr.eu.amazonaws.com/x:1, secret-name: s}\n\
              lanza: {git: {allow_http_host: [], credentials: {h: {username: u}}}, timeouts: {build: soon},\n\
+             \x20 cache: {max_size: lots, keep_days: -1},\n\
              \x20 registry: {credentials: {r: {username: u, password: a, password_file: b}}}}\n",
         )
         .expect_err("wrong");
@@ -574,6 +583,8 @@ mod tests {
             "lanza.git.credentials.h",
             "lanza.registry.credentials.r",
             "lanza.timeouts.build",
+            "lanza.cache.max_size",
+            "lanza.cache.keep_days",
         ] {
             assert!(paths.contains(&path), "{path} is missing in {paths:?}");
         }

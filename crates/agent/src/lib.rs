@@ -14,6 +14,7 @@ pub mod own_log;
 mod agent_loop;
 mod attempt;
 mod build;
+mod cache;
 mod command;
 mod context;
 mod courier;

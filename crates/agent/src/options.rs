@@ -84,6 +84,9 @@ pub struct Options {
     pub max_schedulers: Slots,
     /// The agent's memory: journal, caches, environments. One agent at a time.
     pub state_dir: PathBuf,
+    /// Folder with the state directories of this user's agents. They share the engine, so what one of them uses there
+    /// is removed by none.
+    pub neighbours: Option<PathBuf>,
     /// Time between TERM and KILL when an item is stopped and nobody said otherwise.
     pub stopped_run_timeout: Duration,
     /// How long a target may take from being asked for a workload until that runs; none for no limit.
@@ -143,6 +146,7 @@ impl Options {
             max_jobs: Slots::AtMost(1),
             max_schedulers: Slots::AtMost(1),
             state_dir: state_dir.into(),
+            neighbours: None,
             stopped_run_timeout: Duration::from_secs(60),
             start_timeout: Some(START_TIMEOUT),
             resources: Declared::default(),

@@ -126,7 +126,7 @@ async fn fetch(ctx: &Context, progress: &Progress, handle: &Handle, work: &Path)
         return Err(Reason::new(code::JOB_NOT_FOUND, format!("the job `{name}` does not exist")));
     };
     let client = ctx.client.with_key(&lease.token);
-    let artifacts = Artifacts { client: &client, blobs: &ctx.state.blobs() };
+    let artifacts = Artifacts { client: &client, blobs: &ctx.state.blobs(), clock: &*ctx.clock };
     let commands = commands(ctx, log.clone(), Phase::Fetch);
     let access = source::git::Access::of(&ctx.options.config.lanza, &ctx.options.environment);
     let fetched = source::fetch(&artifacts, &commands, &access, id, &name, work).await?;

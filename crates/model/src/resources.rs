@@ -129,7 +129,7 @@ fn cpus(value: &Value) -> Option<f64> {
 }
 
 /// Reads a size: a number of bytes, or one with `k`, `m`, `g` or `t` (and perhaps a `b` or `ib`), powers of 1024.
-fn bytes(value: &Value) -> Option<u64> {
+pub fn bytes(value: &Value) -> Option<u64> {
     let bytes = match value {
         Value::Number(n) => n.as_f64(),
         Value::String(s) => {

@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -15,8 +16,14 @@ use lanza_api::{
     artifact::{ArtifactAnswer, ArtifactFile},
     client::segment,
 };
-use lanza_model::{Code, Reason, code, job::PYTHON_CHOSEN};
+use lanza_model::{
+    Code, Reason,
+    clock::{Clock, Time},
+    code,
+    job::PYTHON_CHOSEN,
+};
 use md5::{Digest, Md5};
+use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -65,6 +72,30 @@ pub(crate) struct Artifacts<'a> {
     pub(crate) client: &'a Client,
     /// Folder of the cache.
     pub(crate) blobs: &'a Path,
+    /// Says when a file of the cache was used.
+    pub(crate) clock: &'a dyn Clock,
+}
+
+/// Held while a file of the cache is looked at, to be used or to be removed: what is removed was not just found.
+static LOOKED_AT: Mutex<()> = Mutex::new(());
+
+/// Returns when a file of the cache was used last, and its length.
+pub(crate) fn last_use(blob: &Path) -> Option<(Time, u64)> {
+    let found = blob.metadata().ok().filter(fs::Metadata::is_file)?;
+    let since = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some((Time(i64::try_from(since.as_millis()).ok()?), found.len()))
+}
+
+/// Removes a file of the cache, unless it was used after `before`. Returns whether it is gone.
+pub(crate) fn remove_unused(blob: &Path, before: Time) -> io::Result<bool> {
+    let _held = LOOKED_AT.lock();
+    if last_use(blob).is_some_and(|(used, _)| used > before) {
+        return Ok(false);
+    }
+    match fs::remove_file(blob) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(true),
+    }
 }
 
 impl Artifacts<'_> {
@@ -138,7 +169,7 @@ impl Artifacts<'_> {
         if !error.is_temporary() || *tries >= TRIES {
             return Err(Failed::new(code::FETCH_FAILED, chain(error)));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200 << *tries)).await;
+        tokio::time::sleep(Duration::from_millis(200 << *tries)).await;
         Ok(())
     }
 
@@ -168,7 +199,7 @@ impl Artifacts<'_> {
 
     /// Makes sure that the cache has the file's content.
     async fn provide(&self, file: &ArtifactFile, blob: &Path, md5: &str) -> Result<(), Failed> {
-        if blob.metadata().is_ok_and(|m| i64::try_from(m.len()) == Ok(file.size_bytes)) {
+        if self.find(blob, file.size_bytes) {
             return Ok(());
         }
         let mut tries = 0;
@@ -179,6 +210,19 @@ impl Artifacts<'_> {
                 Err(Download::Failed(e)) => return Err(e),
             }
         }
+    }
+
+    /// Whether the cache has a file of this length, which is then in use for as long as a fetch may take.
+    fn find(&self, blob: &Path, size_bytes: i64) -> bool {
+        let _held = LOOKED_AT.lock();
+        let there = blob.metadata().is_ok_and(|m| i64::try_from(m.len()) == Ok(size_bytes));
+        if there {
+            let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().0).unwrap_or(0));
+            if let Err(e) = fs::File::open(blob).and_then(|f| f.set_modified(now)) {
+                tracing::warn!("cannot note the use of {}: {e}", blob.display());
+            }
+        }
+        there
     }
 
     async fn download(&self, file: &ArtifactFile, blob: &Path, md5: &str) -> Result<(), Download> {
@@ -277,6 +321,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lanza_model::clock::SystemClock;
+
     use super::*;
     use crate::fake_server::FakeServer;
 
@@ -287,7 +333,7 @@ mod tests {
         let blobs = folder.path().join("blobs");
         fs::create_dir(&blobs).unwrap();
         let client = Client::new(&server.base, Some("k".repeat(40))).unwrap();
-        let artifacts = Artifacts { client: &client, blobs: &blobs };
+        let artifacts = Artifacts { client: &client, blobs: &blobs, clock: &SystemClock };
         let hostile = ["../out", "/etc/out", "a/../../out", "..\\out", "a/..", "a\0b"];
         for name in hostile {
             let files = vec![("good.py".to_owned(), b"1".to_vec()), (name.to_owned(), b"2".to_vec())];
@@ -313,7 +359,7 @@ mod tests {
         let content = vec![b'x'; 1 << 20];
         server.state.lock().artifacts.insert("a".into(), vec![("x".into(), content.clone())]);
         let client = Client::new(&server.base, Some("k".repeat(40))).unwrap();
-        let artifacts = Artifacts { client: &client, blobs: folder.path() };
+        let artifacts = Artifacts { client: &client, blobs: folder.path(), clock: &SystemClock };
         let honest = artifacts.list("a").await.unwrap().remove(0);
 
         // One content under so many names that no disk has room for them.
@@ -329,5 +375,26 @@ mod tests {
         let md5 = md5_of(&small).unwrap();
         assert!(artifacts.provide(&small, &folder.path().join(&md5), &md5).await.is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    #[tokio::test]
+    async fn what_is_fetched_is_in_use() {
+        let server = FakeServer::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = folder.path().join("blobs");
+        fs::create_dir(&blobs).unwrap();
+        server.state.lock().artifacts.insert("a".into(), vec![("x".into(), b"1".to_vec())]);
+        let client = Client::new(&server.base, Some("k".repeat(40))).unwrap();
+        let artifacts = Artifacts { client: &client, blobs: &blobs, clock: &SystemClock };
+        artifacts.unpack("a", &folder.path().join("one")).await.unwrap();
+        let blob = fs::read_dir(&blobs).unwrap().next().unwrap().unwrap().path();
+        let before = SystemClock.now().plus_ms(-1000);
+        assert!(!remove_unused(&blob, before).unwrap(), "it was brought just now");
+        let age = || fs::File::open(&blob).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        age();
+        artifacts.unpack("a", &folder.path().join("two")).await.unwrap();
+        assert!(!remove_unused(&blob, before).unwrap(), "it was used just now");
+        age();
+        assert!(remove_unused(&blob, before).unwrap() && !blob.exists());
+        assert!(remove_unused(&blob, before).unwrap(), "it is gone");
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
         folder
     } else {
         let entity = options.entity.as_deref().unwrap_or("default");
-        paths::state(&config.environment)?.join("agents").join(folder_name(&options.base_url, entity))
+        paths::agents_folder(&config.environment)?.join(folder_name(&options.base_url, entity))
     };
     if verbose {
         options.status_every = STATUS_VERBOSE;
@@ -87,6 +87,7 @@ pub(crate) fn options(config: &Config, url: String, key: String, state: PathBuf)
         .ok_or_else(|| Failure::failed("cannot find the path of this program, which supervises jobs"))?;
     let supervisor = vec![program, "supervise".to_owned()];
     let mut options = Options::new(url, key, state, config.environment.all().clone(), supervisor);
+    options.neighbours = paths::agents_folder(&config.environment).ok();
     options.start_timeout = start_timeout(config, options.start_timeout)?;
     Ok(options)
 }
