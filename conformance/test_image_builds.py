@@ -224,6 +224,26 @@ def shown(account, item) -> str:
     return log(account, good(account, item)["id"])
 
 
+def test_a_dockerfile_copies_the_frozen_list(account, project, agent, push, docker):
+    account.queue(project, "docker")
+    agent(project)
+    dockerfile = (
+        f"FROM {BASE}\nENV MARK={time.time_ns()}\nWORKDIR /app\nCOPY requirements.frozen.txt /app/list.txt\nCOPY . /app/\n"
+    )
+    script = "print('frozen:', open('/app/list.txt').read().split())\n"
+    for files, entry in (
+        ({"Dockerfile.wandb": dockerfile, "job.py": script}, ("python", "/app/job.py")),
+        ({"sub/Dockerfile.wandb": dockerfile, "sub/job.py": script}, ("python", "sub/job.py")),
+    ):
+        item = push(files, entry, frozen="pebble==1.0\n")
+        ended = account.ended(item, 300)
+        if entry[1].startswith("sub/"):
+            # Its folder is the context, so the path of the entry point is not in the image; the copy is what counts.
+            assert ended["environment"], (ended["reason"], log(account, ended["id"], "build"))
+        else:
+            assert "frozen: ['pebble==1.0']" in log(account, ended["id"]), ended["reason"]
+
+
 def test_of_a_frozen_list_a_package_may_fail_and_the_index_may_not(
     account, project, agent, push, docker, builder, index, bridge
 ):

@@ -161,6 +161,10 @@ async fn ready(
                 format!("the job is built by a Dockerfile (`{}`), and {why}", named(&file, &root)),
             ));
         }
+        if let Some(frozen) = &fetched.frozen {
+            // The folder of a `Dockerfile.wandb` is its context, and may be another than the code's.
+            source::lay_beside(&context, frozen).map_err(|e| broken("lay the frozen list beside the code", &e))?;
+        }
         let reference = lease.job.as_deref().and_then(|j| lanza_model::spec::JobReference::parse(j).ok());
         let name = reference.map_or_else(|| "job".to_owned(), |r| r.name);
         let tag = |key: &str| dockerfile::whole_tag(&lease.run_entity, &lease.run_project, &name, key);

@@ -4,7 +4,11 @@ pub(crate) mod artifact;
 pub(crate) mod git;
 pub(crate) mod notebook;
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::{Component, Path, PathBuf},
+};
 
 use lanza_api::item::ItemSource;
 use lanza_model::{
@@ -14,7 +18,7 @@ use lanza_model::{
 use sha2::{Digest, Sha256};
 
 use self::artifact::Artifacts;
-use crate::command::Commands;
+use crate::{build::broken, command::Commands};
 
 /// What was fetched.
 #[derive(Debug)]
@@ -72,10 +76,29 @@ pub(crate) async fn fetch(
         }
         job::Source::Image { image } => source.image = Some(image.clone()),
     }
+    if !matches!(file.source, job::Source::Image { .. })
+        && let Some(frozen) = &frozen
+    {
+        let narrowed = file.build_context.as_deref().and_then(|c| inside(folder, c)).filter(|c| c.is_dir());
+        for folder in std::iter::once(folder.to_owned()).chain(narrowed) {
+            lay_beside(&folder, frozen).map_err(|e| broken("lay the frozen list beside the code", &e))?;
+        }
+    }
     if file.python.is_some() && !file.python_chosen && names_python(folder, file.build_context.as_deref()) {
         file.python_chosen = artifacts.is_python_chosen(id).await.map_err(|e| e.named("job", job_name))?;
     }
     Ok(Fetched { job: file, frozen, source, digest, remote })
+}
+
+/// Puts the job's frozen list beside its code, where a Dockerfile of the job's own may copy it from. A file of that name
+/// that the code has itself stays.
+pub(crate) fn lay_beside(folder: &Path, frozen: &str) -> io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).open(folder.join(job::FROZEN_REQUIREMENTS));
+    match made {
+        // A link in its place counts as there, wherever it leads.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made?.write_all(frozen.as_bytes()),
+    }
 }
 
 /// Files of the source that name a Python version, first to last.
@@ -121,6 +144,24 @@ mod tests {
         for hostile in ["", "/etc/passwd", "../x", "a/../../x", "a/..", "a\0b", "..\\x"] {
             assert_eq!(below(root, hostile), None, "{hostile:?}");
         }
+    }
+
+    #[test]
+    fn the_frozen_list_lies_beside_the_code_and_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let [fresh, own, linked] = ["fresh", "own", "linked"].map(|n| folder.path().join(n));
+        for code in [&fresh, &own, &linked] {
+            std::fs::create_dir(code).unwrap();
+        }
+        let list = job::FROZEN_REQUIREMENTS;
+        std::fs::write(own.join(list), "mine").unwrap();
+        std::os::unix::fs::symlink("../outside", linked.join(list)).unwrap();
+        for code in [&fresh, &own, &linked] {
+            lay_beside(code, "a==1\n").unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(fresh.join(list)).unwrap(), "a==1\n");
+        assert_eq!(std::fs::read_to_string(own.join(list)).unwrap(), "mine");
+        assert!(!folder.path().join("outside").exists());
     }
 
     #[test]
