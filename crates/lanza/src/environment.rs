@@ -36,6 +36,12 @@ pub(crate) const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Folders of programs; `lanza doctor` looks for Python, uv, git and docker there.
 pub(crate) const PATH: &str = "PATH";
+/// Program that hands out git's passwords; without it git asks nobody.
+pub(crate) const GIT_ASKPASS: &str = "GIT_ASKPASS";
+/// Program that git uses for ssh.
+pub(crate) const GIT_SSH: &str = "GIT_SSH";
+/// Command that git uses for ssh; it wins over `GIT_SSH`.
+pub(crate) const GIT_SSH_COMMAND: &str = "GIT_SSH_COMMAND";
 /// Set to anything, it switches colours off.
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 
@@ -61,6 +67,9 @@ pub(crate) const ALL: &[&str] = &[
     XDG_CONFIG_HOME,
     DOCKER_HOST,
     PATH,
+    GIT_ASKPASS,
+    GIT_SSH,
+    GIT_SSH_COMMAND,
     NO_COLOR,
 ];
 

@@ -171,7 +171,7 @@ async fn commit(args: &JobCreate, config: &Config, client: &Client) -> Result<Jo
     if args.entry_point.as_deref().is_some_and(|e| e.split(['/', ' ']).any(|p| p == "..")) {
         return Err(Failure::refused("the entry point leads out of the repository"));
     }
-    let repository = Repository::fetch(&args.path, args.git_hash.as_deref())?;
+    let repository = Repository::fetch(&config.environment, &args.path, args.git_hash.as_deref())?;
     if repository.remote != args.path && git::shown(&args.path) != args.path {
         output::warn("the password of the address is not kept; give the agent credentials for that host");
     }

@@ -7,7 +7,13 @@ use std::{
 
 use lanza_model::{code, git};
 
-use crate::exit::Failure;
+use crate::{
+    environment::{Environment, GIT_ASKPASS, GIT_SSH, GIT_SSH_COMMAND},
+    exit::Failure,
+};
+
+/// How ssh is told to ask nobody, and to give up on a host that does not answer.
+const QUIET: &str = "-o BatchMode=yes -o ConnectTimeout=20";
 
 /// A commit that was fetched.
 #[derive(Debug)]
@@ -17,11 +23,13 @@ pub(super) struct Repository {
     /// The commit's full id.
     pub(super) commit: String,
     folder: tempfile::TempDir,
+    /// What git gets besides the variables of this process.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Repository {
     /// Fetches the commit that `reference` means now: a branch, a tag, a commit, or the remote's own default branch.
-    pub(super) fn fetch(remote: &str, reference: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn fetch(environment: &Environment, remote: &str, reference: Option<&str>) -> Result<Self, Failure> {
         let shown = git::shown(remote);
         let refused = |what: &str, why: git::Refused| Failure::refused(format!("{what} {why}")).code(code::GIT_REFUSED);
         git::check_remote(remote).map_err(|e| refused(&format!("the git address `{shown}`"), e))?;
@@ -30,10 +38,13 @@ impl Repository {
         }
         let folder =
             tempfile::tempdir().map_err(|e| Failure::failed(format!("cannot make a temporary folder: {e}")))?;
-        let mut found = Self { remote: without_password(remote), commit: String::new(), folder };
+        let variables = silent(environment);
+        let mut found = Self { remote: without_password(remote), commit: String::new(), folder, variables };
         found
             .git(&["init", "--quiet", "--bare"])
             .map_err(|why| Failure::failed(format!("git cannot be used: {why}")))?;
+        let configured = found.git(&["config", "--get", "core.sshCommand"]).unwrap_or_default();
+        found.variables.extend(ssh_command(environment, configured.trim()).map(|line| (GIT_SSH_COMMAND, line)));
         found.commit = found.resolve(remote, reference)?;
         Ok(found)
     }
@@ -116,9 +127,7 @@ impl Repository {
             ])
             .args(words)
             .current_dir(self.path())
-            // A prompt would wait for ever where nobody sits at the terminal.
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=20")
+            .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .output()
             .map_err(|e| format!("the command `git` cannot be run ({e})"))?;
@@ -133,6 +142,31 @@ impl Repository {
     fn path(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
+}
+
+/// Returns the variables that keep git from asking anybody: a prompt would wait for ever where nobody sits at the terminal
+/// or in front of a desktop. A program of one's own that hands out a password stays.
+fn silent(environment: &Environment) -> Vec<(&'static str, String)> {
+    let mut variables: Vec<_> =
+        [("GIT_TERMINAL_PROMPT", "0"), ("GCM_INTERACTIVE", "never"), ("SSH_ASKPASS_REQUIRE", "never")]
+            .map(|(name, value)| (name, value.to_owned()))
+            .into();
+    if environment.get(GIT_ASKPASS).is_none() {
+        // Else git falls back to the graphical prompt of a desktop.
+        variables.push((GIT_ASKPASS, String::new()));
+    }
+    variables
+}
+
+/// Returns the command for ssh: the person's own, of the environment or of git's configuration, which then asks nobody.
+/// None where it is a bare program, which takes no options.
+fn ssh_command(environment: &Environment, configured: &str) -> Option<String> {
+    let own = environment.get(GIT_SSH_COMMAND).filter(|c| !c.trim().is_empty());
+    if own.is_none() && environment.get(GIT_SSH).is_some() {
+        return None;
+    }
+    let own = own.or(Some(configured).filter(|c| !c.is_empty())).unwrap_or("ssh");
+    Some(format!("{own} {QUIET}"))
 }
 
 fn no_such(remote: &str, reference: &str) -> Failure {
@@ -157,10 +191,28 @@ mod tests {
             ("https://h/r", Some("--upload-pack=touch x")),
             ("https://h/r", Some("-x")),
         ] {
-            let failure = Repository::fetch(remote, reference).expect_err(remote);
+            let failure = Repository::fetch(&Environment::default(), remote, reference).expect_err(remote);
             assert_eq!(failure.exit, crate::exit::REFUSED, "{remote}");
             assert_eq!(failure.help.as_deref(), Some(code::GIT_REFUSED.help));
         }
         assert_eq!(without_password("https://u:p@h/r"), "https://u@h/r");
+    }
+
+    #[test]
+    fn ones_own_ssh_is_used_and_nothing_asks() {
+        let quiet = |own: &str| Some(format!("{own} {QUIET}"));
+        let none = Environment::default();
+        let own = Environment::from([(GIT_SSH_COMMAND, "ssh -i key")]);
+        let blank = Environment::from([(GIT_SSH_COMMAND, " ")]);
+        let program = Environment::from([(GIT_SSH, "plink")]);
+        let both = Environment::from([(GIT_SSH, "plink"), (GIT_SSH_COMMAND, "ssh -v")]);
+        assert_eq!(ssh_command(&none, ""), quiet("ssh"));
+        assert_eq!(ssh_command(&own, "ssh -i other"), quiet("ssh -i key"));
+        assert_eq!(ssh_command(&blank, "ssh -i other"), quiet("ssh -i other"));
+        assert_eq!(ssh_command(&program, ""), None);
+        assert_eq!(ssh_command(&both, ""), quiet("ssh -v"));
+        let hushed = |environment: &Environment| silent(environment).iter().any(|(name, _)| *name == GIT_ASKPASS);
+        assert!(hushed(&none) && hushed(&Environment::from([("SSH_ASKPASS", "x")])));
+        assert!(!hushed(&Environment::from([(GIT_ASKPASS, "hand-out-a-token")])));
     }
 }
