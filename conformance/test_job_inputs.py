@@ -139,7 +139,10 @@ def test_managed_inputs_of_the_client(account, project, environment, script, lan
     lr = inputs["config"]["properties"]["lr"]
     assert (lr["minimum"], lr["maximum"], lr["description"], lr["default"]) == (0, 1, "step size", 0.5)
     rows = inputs["files"]["settings.yaml"]["properties"]["data"]["properties"]["rows"]
-    assert rows == {"type": "number"}
+    assert rows == {"type": "number", "default": 10}, "the value of the file that the run had"
+    assert "seed" not in json.dumps(inputs["files"]), "what is no input is not shown"
+    shown = json.loads(lanza_cli("job", "describe", "job-managed", "-p", project, "--version", "v0", "--json").stdout)
+    assert rows in shown["version"]["inputs"]["files"]["settings.yaml"]["properties"]["data"]["properties"].values()
 
     account.queue(project)
     path = f"/entities/{account.name}/queues/{project}/items"

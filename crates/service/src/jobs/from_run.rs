@@ -245,7 +245,7 @@ impl Service {
         said.ok_or_else(|| Error::invalid("run", "does not say which Python it ran on"))
     }
 
-    async fn run_file_read(&self, run: &Run, name: &str) -> Result<Option<Bytes>> {
+    pub(super) async fn run_file_read(&self, run: &Run, name: &str) -> Result<Option<Bytes>> {
         let Some(file) = self.store.run_file_by_name(&run.id, name).await? else { return Ok(None) };
         if file.size_bytes > FILE_LIMIT {
             return Err(Error::invalid("run", format!("`{}`: the file {name} is too large for a job", run.name)));

@@ -56,16 +56,48 @@ fn violations(metadata: &Value, types: &Value, overrides: &Overrides, known: Opt
     found
 }
 
+/// Where a run keeps the config files that are inputs of its job.
+const FILES_OF_RUN: &str = "_wandb_configs/";
+
+/// Returns the name by which a run keeps the config file at `path`.
+pub(super) fn file_of_run(path: &str) -> String {
+    format!("{FILES_OF_RUN}{path}")
+}
+
+/// Reads a config file: JSON or YAML, whatever its name says. None where it is neither.
+pub(super) fn read_file(bytes: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    serde_json::from_str(text).ok().or_else(|| serde_norway::from_str(text).ok()).filter(Value::is_object)
+}
+
+/// What the run that a job was made of had.
+#[derive(Debug, Default)]
+pub(super) struct Defaults {
+    /// The values of its config.
+    pub(super) config: Value,
+    /// Those of its config files, by their paths.
+    pub(super) files: Map<String, Value>,
+}
+
 /// Returns what a form shows: the job's schemas, else schemas made of its types. `defaults` are the values of the run that
 /// it was made of.
-pub(super) fn form(metadata: &Value, of_file: &Value, defaults: Option<&Value>) -> JobInputs {
+pub(super) fn form(metadata: &Value, of_file: &Value, defaults: Option<&Defaults>) -> JobInputs {
+    let of_files = |path: &str| defaults.and_then(|d| d.files.get(path));
+    let defaults = defaults.map(|d| &d.config);
     let schemas = &metadata["input_schemas"];
     let learned = &metadata["input_types"];
     let types = config_types(metadata, of_file);
     let files_of = |value: &Value| value["files"].as_object().cloned().unwrap_or_default();
-    let mut files: Map<String, Value> =
-        files_of(learned).into_iter().map(|(path, t)| (path, input::schema_of_types(&t, None))).collect();
-    files.extend(files_of(schemas));
+    let typed = |(path, types): (String, Value)| {
+        let schema = input::schema_of_types(&types, of_files(&path));
+        (path, schema)
+    };
+    let mut files: Map<String, Value> = files_of(learned).into_iter().map(typed).collect();
+    let given = |(path, schema): (String, Value)| {
+        let schema = with_defaults(&schema, of_files(&path));
+        (path, schema)
+    };
+    files.extend(files_of(schemas).into_iter().map(given));
     let config = match schemas.get(CONFIG).filter(|s| s.is_object()) {
         Some(schema) => with_defaults(schema, defaults),
         None if input::is_empty_types(types) => Value::Null,
@@ -87,7 +119,11 @@ fn with_defaults(schema: &Value, defaults: Option<&Value>) -> Value {
     let Some(defaults) = defaults.and_then(Value::as_object) else { return schema };
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (key, property) in properties {
-            if let (Some(default), Value::Object(property)) = (defaults.get(key), property) {
+            let Some(default) = defaults.get(key) else { continue };
+            if property["properties"].is_object() && default.is_object() {
+                // Field by field: what is no input stays out of sight.
+                *property = with_defaults(property, Some(default));
+            } else if let Value::Object(property) = property {
                 property.entry("default").or_insert_with(|| json!(default));
             }
         }
@@ -139,14 +175,45 @@ mod tests {
     #[test]
     fn a_form_has_the_values_of_the_first_run_as_defaults() {
         let types = json!({"wb_type": "typedDict", "params": {"type_map": {"x": {"wb_type": "number"}}}});
-        let defaults = json!({"x": 3});
-        let of_types = form(&json!({}), &types, Some(&defaults));
+        let of = |config: Value| Defaults { config, ..Defaults::default() };
+        let of_types = form(&json!({}), &types, Some(&of(json!({"x": 3}))));
         assert_eq!((of_types.from.as_str(), &of_types.config["properties"]["x"]["default"]), ("types", &json!(3)));
         let metadata =
             json!({"input_schemas": {CONFIG: {"properties": {"x": {"type": "number"}, "y": {"default": 1}}}}});
-        let of_schema = form(&metadata, &types, Some(&json!({"x": 3, "y": 4})));
+        let of_schema = form(&metadata, &types, Some(&of(json!({"x": 3, "y": 4}))));
         assert_eq!(of_schema.config["properties"]["x"]["default"], 3);
         assert_eq!((of_schema.from.as_str(), &of_schema.config["properties"]["y"]["default"]), ("schema", &json!(1)));
         assert_eq!(form(&json!({"_partial": true}), &json!({}), None).from, "unknown");
+    }
+
+    #[test]
+    fn config_files_of_the_run_are_defaults_of_what_is_an_input() {
+        let number = json!({"wb_type": "number"});
+        let typed = |map: Value| json!({"wb_type": "typedDict", "params": {"type_map": map}});
+        let metadata = json!({
+            "input_types": {"files": {"a.yaml": typed(json!({"data": typed(json!({"rows": number}))}))}},
+            "input_schemas": {"files": {"b.json": {"properties": {
+                "lr": {"type": "number"}, "opt": {"type": "object", "properties": {"beta": {"default": 1}, "eps": {}}},
+            }}}},
+        });
+        let files = [
+            ("a.yaml", "data:\n  rows: 10\n  path: hidden\nseed: 1\n"),
+            ("b.json", r#"{"lr": 0.5, "opt": {"beta": 2, "eps": 3, "hidden": 4}}"#),
+        ];
+        let files =
+            files.map(|(path, text)| (path.to_owned(), read_file(text.as_bytes()).unwrap())).into_iter().collect();
+        let shown = form(&metadata, &Value::Null, Some(&Defaults { config: Value::Null, files })).files;
+        assert_eq!(
+            shown["a.yaml"]["properties"]["data"]["properties"]["rows"],
+            json!({"type": "number", "default": 10})
+        );
+        let of_schema = &shown["b.json"]["properties"];
+        assert_eq!(of_schema["lr"]["default"], 0.5);
+        assert_eq!(of_schema["opt"]["properties"], json!({"beta": {"default": 1}, "eps": {"default": 3}}));
+        assert!(!Value::Object(shown.clone()).to_string().contains("hidden"));
+        assert_eq!(
+            (read_file(b"- 1"), read_file(b"\xff"), file_of_run("a/b.yaml").as_str()),
+            (None, None, "_wandb_configs/a/b.yaml")
+        );
     }
 }

@@ -173,7 +173,16 @@ impl Service {
             }
         }
         if let Some(run) = made_of {
-            let defaults = Value::Object(from_run::config_values(&run.config));
+            let config = Value::Object(from_run::config_values(&run.config));
+            let mut defaults = inputs::Defaults { config, files: serde_json::Map::new() };
+            for path in view.inputs.files.keys() {
+                // One that is not there, or too large, leaves the form without values of its own.
+                if let Ok(Some(bytes)) = self.run_file_read(&run, &inputs::file_of_run(path)).await
+                    && let Some(values) = inputs::read_file(&bytes)
+                {
+                    defaults.files.insert(path.clone(), values);
+                }
+            }
             view.inputs = inputs::form(&view.metadata, &view.input_types, Some(&defaults));
             view.made_of = Some(run.name);
         }
