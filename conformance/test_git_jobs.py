@@ -228,6 +228,38 @@ def test_ssh_with_a_key_and_known_hosts(account, project, agent, push, environme
         assert running.stop() == 0
 
 
+def test_a_job_is_made_over_ssh_by_ones_own_command_and_nothing_is_asked(
+    account, project, agent, environment, ssh, https, lanza_cli, tmp_path
+):
+    account.queue(project)
+    own = f"ssh -F /dev/null -i {ssh.key} -o IdentitiesOnly=yes -o UserKnownHostsFile={ssh.known_hosts}"
+    environment["GIT_SSH_COMMAND"] = own
+    create = ("job", "create", "git", f"{ssh.url}/job.git", "-p", project, "-E", "python job.py", "-n")
+    lanza_cli(*create, "over-ssh")
+    # The same by git's own configuration.
+    del environment["GIT_SSH_COMMAND"]
+    settings = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.sshCommand", "GIT_CONFIG_VALUE_0": own}
+    lanza_cli(*create, "configured", env={**environment, **settings})
+    environment["GIT_SSH_COMMAND"] = own
+    agent(project, options=("-p", project))
+    item = lanza_cli("launch", "-q", project, "-j", "over-ssh", "-p", project).stdout.strip()
+    other = lanza_cli("launch", "-q", project, "-j", "configured", "-p", project, "-g", "v1.0").stdout.strip()
+    hostile = lanza_cli("launch", "-q", project, "-j", "configured", "-p", project, "--git-hash=--upload-pack=x").stdout
+    assert f"rev trunk {ssh.made['trunk']}" in log(account, account.ended(item)["id"]), account.item(item)["reason"]
+    ended = account.ended(other)
+    assert f"rev first {ssh.made['first']}" in log(account, ended["id"]), ended["reason"]
+    assert ended["source"]["commit"] == ssh.made["first"]
+    assert account.ended(hostile.strip())["reason"]["code"] == "git_refused"
+
+    # A desktop's window would be such a program.
+    proof, window = tmp_path / "asked", tmp_path / "window"
+    window.write_text(f"#!/bin/sh\ntouch {proof}\necho x\n")
+    window.chmod(0o755)
+    desktop = {**environment, **https.environment, "SSH_ASKPASS": str(window), "DISPLAY": ":9"}
+    refused = lanza_cli("job", "create", "git", f"{https.url}/job.git", "-p", project, "-E", "x", check=False, env=desktop)
+    assert refused.returncode == 3 and not proof.exists(), refused.stderr
+
+
 def test_plain_http_only_where_the_agents_owner_allows_it(account, project, agent, push, plain, config):
     remote = f"{plain.url}/job.git"
     first = push(remote, "trunk")

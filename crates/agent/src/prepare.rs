@@ -129,7 +129,10 @@ async fn fetch(ctx: &Context, progress: &Progress, handle: &Handle, work: &Path)
     let artifacts = Artifacts { client: &client, blobs: &ctx.state.blobs(), clock: &*ctx.clock };
     let commands = commands(ctx, log.clone(), Phase::Fetch);
     let access = source::git::Access::of(&ctx.options.config.lanza, &ctx.options.environment);
-    let fetched = source::fetch(&artifacts, &commands, &access, id, &name, work).await?;
+    let version = lease.spec.get("git").and_then(|g| g.get("version")).and_then(Value::as_str);
+    let version = version.filter(|v| !v.is_empty());
+    let wanted = source::Wanted { id, name: &name, version };
+    let fetched = source::fetch(&artifacts, &commands, &access, wanted, work).await?;
     say(&log, &format!("fetched the job {name} ({})", fetched.source.kind));
     Ok(fetched)
 }

@@ -176,6 +176,9 @@ pub(crate) struct Agent {
     /// Entity whose queues it serves [default: that of the key's owner].
     #[arg(short, long, value_name = "ENTITY")]
     pub(crate) entity: Option<String>,
+    /// Taken since instructions name it; queues belong to an entity, so it changes nothing.
+    #[arg(short, long, value_name = "PROJECT", hide = true)]
+    pub(crate) project: Option<String>,
     /// How many items at once; -1 for no limit [default: 1].
     #[arg(short = 'j', long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_jobs: Option<i64>,
@@ -344,6 +347,9 @@ pub(crate) struct Launch {
     /// Command instead of the job's, as a shell would read it.
     #[arg(short = 'E', long, value_name = "COMMAND")]
     pub(crate) entry_point: Option<String>,
+    /// For a job of a repository: branch, tag or commit instead of the job's.
+    #[arg(short, long, alias = "git-version", value_name = "REF", conflicts_with = "image")]
+    pub(crate) git_hash: Option<String>,
     /// Launch spec to begin with: a file or JSON, keys as in the launch API (`overrides`, `resource_args` …).
     #[arg(short, long, value_name = "FILE|JSON")]
     pub(crate) config: Option<String>,

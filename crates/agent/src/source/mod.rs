@@ -35,15 +35,25 @@ pub(crate) struct Fetched {
     pub(crate) remote: Option<String>,
 }
 
-/// Brings the job artifact `id` and its code into `folder`.
+/// Which job is to be fetched.
+pub(crate) struct Wanted<'a> {
+    /// Id of its artifact.
+    pub(crate) id: &'a str,
+    /// Its name, for messages.
+    pub(crate) name: &'a str,
+    /// Branch, tag or commit that the launch names instead of the job's.
+    pub(crate) version: Option<&'a str>,
+}
+
+/// Brings a job and its code into `folder`.
 pub(crate) async fn fetch(
     artifacts: &Artifacts<'_>,
     commands: &Commands<'_>,
     access: &git::Access<'_>,
-    id: &str,
-    job_name: &str,
+    wanted: Wanted<'_>,
     folder: &Path,
 ) -> Result<Fetched, Reason> {
+    let Wanted { id, name: job_name, version } = wanted;
     let description = folder.with_file_name("job");
     let files = artifacts.unpack(id, &description).await.map_err(|e| e.named("job", job_name))?;
     let bytes = std::fs::read(description.join(job::JOB_FILE)).map_err(|_| {
@@ -61,15 +71,21 @@ pub(crate) async fn fetch(
             digest = artifacts.unpack(artifact, folder).await.map_err(|e| e.named("code", artifact))?;
         }
         job::Source::Git { remote: address, commit } => {
-            let found = git::checkout(commands, access, address, commit, folder).await?;
+            let other = version.filter(|v| v != commit);
+            let found = git::checkout(commands, access, address, other.unwrap_or(commit), folder).await?;
             let patch = description.join(job::DIFF_FILE);
             digest.clone_from(&found.commit);
             if let Ok(changes) = std::fs::read(&patch)
                 && !changes.is_empty()
             {
-                git::apply(commands, &patch, folder).await?;
-                commands.say("applied the job's diff.patch");
-                digest = artifact::hex(&Sha256::digest([digest.as_bytes(), b"\0", &changes].concat()));
+                if let Some(other) = other {
+                    // It was made of other files.
+                    commands.say(&format!("the launch names {other}, so the job's diff.patch is left out"));
+                } else {
+                    git::apply(commands, &patch, folder).await?;
+                    commands.say("applied the job's diff.patch");
+                    digest = artifact::hex(&Sha256::digest([digest.as_bytes(), b"\0", &changes].concat()));
+                }
             }
             source.commit = Some(found.commit);
             remote = Some(found.remote);

@@ -26,6 +26,9 @@ pub(crate) async fn run(args: args::Agent, config: Config) -> Outcome {
     for warning in &file.warnings {
         output::warn(warning);
     }
+    if args.project.is_some() {
+        output::warn("queues belong to an entity, so --project changes nothing");
+    }
     let mut options = options(&config, config.base_url(), config.key_needed()?, PathBuf::new())?.with_config(file);
     options.own_log = own_log;
     if let Some(entity) = args.entity.or_else(|| config.environment.get(WANDB_ENTITY).map(str::to_owned)) {

@@ -86,6 +86,11 @@ fn body(args: &args::Launch, config: &Config) -> Result<Map<String, Value>, Fail
     {
         spec.insert("project".to_owned(), project.into());
     }
+    if let Some(reference) = &args.git_hash {
+        let mut git = part(&mut spec, "git")?;
+        git.insert("version".to_owned(), reference.clone().into());
+        spec.insert("git".to_owned(), git.into());
+    }
     let mut overrides = part(&mut spec, "overrides")?;
     if let Some(command) = &args.entry_point {
         overrides.insert("entry_point".to_owned(), words(command)?.into());
@@ -238,6 +243,8 @@ mod tests {
             "-P",
             "high",
             "--rebuild",
+            "--git-version",
+            "v1.0",
             "-E",
             "python 'a b.py' --x=\"1 2\"",
             "--args",
@@ -249,12 +256,21 @@ mod tests {
             body,
             json!({
                 "job": "train", "project": "p", "priority": "high", "template_variables": {"gpus": 2}, "rebuild": true,
+                "git": {"version": "v1.0"},
                 "overrides": {
                     "entry_point": ["python", "a b.py", "--x=1 2"], "args": ["--n", "3"],
                     "run_config": {"lr": 0.1, "opt": {"name": "adam"}, "big": 1000.0},
                 },
             })
         );
+    }
+
+    #[test]
+    fn every_spelling_of_the_commit_is_taken() {
+        for flag in ["-g", "--git-hash", "--git-version"] {
+            let body = body_of(&["-j", "train", flag, "main"]).expect("a body");
+            assert_eq!(body["git"], json!({"version": "main"}), "{flag}");
+        }
     }
 
     #[test]
