@@ -6,11 +6,14 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -170,6 +173,15 @@ class Registry:
     def requests(self, method: str, path: str) -> int:
         """Counts the requests; the access log has one line for each."""
         return len(re.findall(rf'"{method} /v2/\S*{path}\S* HTTP', self.log()))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It takes connections and answers nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         self._process.terminate()

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import pytest
 
+from client_images import client_image
 from git_server import GitServer
 from lanza_server import REPOSITORY, Account, Process, Server, binary
 
@@ -236,6 +237,13 @@ def docker() -> str:
     if missing:
         left_out("docker", missing)
     return command
+
+
+@pytest.fixture(scope="session")
+def client_base(docker, tmp_path_factory) -> Iterator[str]:
+    """The name of an image to build on that has the client."""
+    with client_image(docker, tmp_path_factory.mktemp("client")) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

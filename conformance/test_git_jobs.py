@@ -94,6 +94,28 @@ def credentials(host) -> dict:
     return {"credentials": {host.place: {"username": USER, "password_env": "GIT_TOKEN"}}}
 
 
+def added(path: str, text: str) -> str:
+    """A patch that adds a file."""
+    lines = text.splitlines()
+    head = f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n"
+    return f"{head}@@ -0,0 +1,{len(lines)} @@\n" + "".join(f"+{line}\n" for line in lines)
+
+
+SCRIPT = "import wandb\nwith wandb.init() as run:\n    run.log({'a': 1})\n"
+REAL_CLIENT = added("train.py", SCRIPT) + added("requirements.txt", "wandb==0.31.0\n")
+
+
+def made_by_the_client(account, project, api, item, commit, remote):
+    """The run of an item, which ended well, of a commit that both of them know."""
+    ended = account.ended(item, 300)
+    assert ended["state"] == "finished", (ended["reason"], log(account, item), log(account, item, "build"))
+    assert ended["source"]["commit"] == commit
+    run = api.run(f"{account.name}/{project}/{ended['run']}")
+    assert (run.state, run.summary["a"], run.commit) == ("finished", 1, commit)
+    assert account.run(project, ended["run"])["git"]["remote"] == remote
+    return run
+
+
 def test_https_by_the_agents_config_branch_tag_commit_and_default(
     account, project, agent, push, environment, https, config
 ):
@@ -193,7 +215,7 @@ def test_what_is_not_there_is_said_with_its_name(account, project, agent, push, 
         assert reason["code"] == "git_not_found" and word in reason["message"], reason
 
 
-def test_ssh_with_a_key_and_known_hosts(account, project, agent, push, environment, ssh, config, tmp_path):
+def test_ssh_with_a_key_and_known_hosts(account, project, agent, push, environment, ssh, config, tmp_path, api):
     remote = f"{ssh.url}/job.git"
     good = {"credentials": {"127.0.0.1": {"ssh_key": str(ssh.key), "known_hosts": str(ssh.known_hosts)}}}
     wanted = {"feature/x": "feature", "v1.0": "first", "HEAD": "trunk", ssh.made["gone"]: "gone"}
@@ -202,6 +224,12 @@ def test_ssh_with_a_key_and_known_hosts(account, project, agent, push, environme
     for reference, revision in wanted.items():
         item = account.ended(items[reference])
         assert f"rev {revision} {ssh.made[revision]}" in log(account, item["id"]), (reference, item["reason"])
+    assert running.stop() == 0
+
+    # A run of the real client knows what it was made of.
+    item = push(remote, "feature/x", entry=("python", "train.py"), patch=REAL_CLIENT)
+    running = agent(project, options=config(good))
+    made_by_the_client(account, project, api, item, ssh.made["feature"], remote)
     assert running.stop() == 0
 
     # The same by the agent's own ssh command, in the short form of an address.
@@ -256,7 +284,8 @@ def test_a_job_is_made_over_ssh_by_ones_own_command_and_nothing_is_asked(
     window.write_text(f"#!/bin/sh\ntouch {proof}\necho x\n")
     window.chmod(0o755)
     desktop = {**environment, **https.environment, "SSH_ASKPASS": str(window), "DISPLAY": ":9"}
-    refused = lanza_cli("job", "create", "git", f"{https.url}/job.git", "-p", project, "-E", "x", check=False, env=desktop)
+    create = ("job", "create", "git", f"{https.url}/job.git", "-p", project, "-E", "x")
+    refused = lanza_cli(*create, check=False, env=desktop)
     assert refused.returncode == 3 and not proof.exists(), refused.stderr
 
 
@@ -364,7 +393,8 @@ def test_links_that_lead_out_of_the_code_are_not_followed(
         (work / name).write_text(notebook)
     (work / "job.py").write_text("print('ran')\n")
     links = {
-        "read.ipynb": "own.ipynb", "n.py": "own.py", "fresh.py": "new.py", "out": "", "requirements.txt": "requirements.txt"
+        "read.ipynb": "own.ipynb", "n.py": "own.py", "fresh.py": "new.py", "out": "",
+        "requirements.txt": "requirements.txt",
     }  # fmt: skip
     for name, target in links.items():
         (work / name).symlink_to(outside / target)
@@ -412,22 +442,16 @@ def test_a_host_that_dies_in_between_is_asked_again(
 
 def test_the_commit_is_in_the_run_of_the_real_client(account, project, agent, push, environment, https, config, api):
     environment |= https.environment | {"GIT_TOKEN": PASSWORD}
-    script = "import wandb\nwith wandb.init() as run:\n    run.log({'a': 1})\n"
-    patch = "diff --git a/train.py b/train.py\nnew file mode 100644\n--- /dev/null\n+++ b/train.py\n@@ -0,0 +1,3 @@\n"
-    patch += "".join(f"+{line}\n" for line in script.splitlines())
-    patch += "diff --git a/requirements.txt b/requirements.txt\nnew file mode 100644\n--- /dev/null\n"
-    patch += "+++ b/requirements.txt\n@@ -0,0 +1 @@\n+wandb==0.31.0\n"
-    item = push(f"{https.url}/job.git", "feature/x", entry=("python", "train.py"), patch=patch)
+    item = push(f"{https.url}/job.git", "feature/x", entry=("python", "train.py"), patch=REAL_CLIENT)
     agent(project, options=config(credentials(https)))
-    ended = account.ended(item, 300)
-    assert ended["state"] == "finished", (ended["reason"], log(account, item))
-    run = api.run(f"{account.name}/{project}/{ended['run']}")
-    assert run.commit == https.made["feature"]
+    run = made_by_the_client(account, project, api, item, https.made["feature"], f"{https.url}/job.git")
     assert run.metadata["git"]["remote"] == f"{https.url}/job.git"
     assert os.environ.get("GIT_TOKEN") is None
 
 
-def test_a_git_job_in_a_container(account, project, agent, push, environment, https, config, docker):
+def test_a_git_job_in_a_container(
+    account, project, agent, push, environment, https, config, docker, client_base, api
+):
     environment |= https.environment | {"GIT_TOKEN": PASSWORD}
     queue = account.rest.get(f"/entities/{account.name}/queues/{project}")["queue"]
     assert queue["target"] == "process"
@@ -440,3 +464,8 @@ def test_a_git_job_in_a_container(account, project, agent, push, environment, ht
     # There is no git in the image; the commit is told all the same.
     assert f"rev feature {https.made['feature']}" in log(account, item), (ended["reason"], log(account, item))
     assert ended["source"]["commit"] == https.made["feature"]
+
+    queue = f"{project}-docker"
+    script = added("train.py", SCRIPT)
+    item = push(f"{https.url}/job.git", "v1.0", ("python", "train.py"), script, queue=queue, base_image=client_base)
+    made_by_the_client(account, project, api, item, https.made["first"], f"{https.url}/job.git")

@@ -70,6 +70,13 @@ def images(docker, *filters) -> set:
     return set(out.stdout.split())
 
 
+def tagged(docker, key) -> list:
+    """The names of images that end in a key."""
+    told = [docker, "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}}"]
+    out = subprocess.run(told, capture_output=True, text=True, check=True)
+    return [name for name in out.stdout.split() if name.endswith(f":{key}")]
+
+
 def containers(docker) -> set:
     out = subprocess.run([docker, "ps", "-aq", "--no-trunc"], capture_output=True, text=True, check=True)
     return set(out.stdout.split())
@@ -180,6 +187,9 @@ def test_every_failure_of_a_build_has_its_own_code(account, project, agent, push
         assert (ended["state"], reason["code"]) == ("failed", word), (reason, log(account, ended["id"], "build"))
         assert "build" in phases(ended) or source.get("base_image") == "a b#c"
         assert len(reason["message"].splitlines()[0]) < 600 and reason["help"].startswith("LZ") and reason["hint"]
+        # No tag of what was not finished: neither under the job's name nor under that of environments.
+        for key in re.findall(r"building .*\b([0-9a-f]{64})\b", log(account, ended["id"], "build")):
+            assert not tagged(docker, key), key
 
     def left():
         return not (containers(docker) - before)
@@ -227,9 +237,7 @@ def shown(account, item) -> str:
 def test_a_dockerfile_copies_the_frozen_list(account, project, agent, push, docker):
     account.queue(project, "docker")
     agent(project)
-    dockerfile = (
-        f"FROM {BASE}\nENV MARK={time.time_ns()}\nWORKDIR /app\nCOPY requirements.frozen.txt /app/list.txt\nCOPY . /app/\n"
-    )
+    dockerfile = f"FROM {BASE}\nENV MARK={time.time_ns()}\nCOPY requirements.frozen.txt /app/list.txt\nCOPY . /app/\n"
     script = "print('frozen:', open('/app/list.txt').read().split())\n"
     for files, entry in (
         ({"Dockerfile.wandb": dockerfile, "job.py": script}, ("python", "/app/job.py")),
@@ -376,7 +384,7 @@ def registry(bridge, tmp_path_factory):
 
 @pytest.mark.parametrize("way", ["config", "helper", "login"])
 def test_a_private_registry_with_tls_and_a_password(
-    account, project, agent, push, docker, registry, environment, config, tmp_path, way
+    account, project, agent, push, docker, registry, environment, config, tmp_path, client_base, api, way
 ):  # fmt: skip
     account.queue(project, "docker")
     folder = tmp_path / "docker"
@@ -402,6 +410,10 @@ def test_a_private_registry_with_tls_and_a_password(
         )  # fmt: skip
     mark = f"{way} {time.time_ns()}"
     files = {"Dockerfile.wandb": f"FROM {BASE}\nCOPY job.py /job.py\n", "job.py": f"print('{mark}')\n"}
+    if way == "config":
+        # The real client, in what was pushed and what is pulled.
+        files["Dockerfile.wandb"] = f"FROM {client_base}\nCOPY job.py /job.py\n"
+        files["job.py"] += "import wandb\nwith wandb.init() as run:\n    run.log({'a': 1})\n"
     options = config(**fields)
     first_agent = agent(project, options=options)
     first = good(account, push(files))
@@ -422,6 +434,10 @@ def test_a_private_registry_with_tls_and_a_password(
     second = good(account, push(files))
     assert [p for p in phases(second) if p in ("build", "push", "pull")] == ["pull"]
     assert mark in log(account, second["id"]) and second["environment"]["digest"] == key
+    if way == "config":
+        for item in (first, second):
+            assert item["state"] == "finished", item["reason"]
+            assert api.run(f"{account.name}/{project}/{item['run']}").summary["a"] == 1
     # One request before the build, one before the pull; the rest are Docker's own.
     lines = [line for line in registry.log().splitlines() if f"manifests/{key}" in line and '"HEAD ' in line]
     assert len([line for line in lines if "lanza/" in line]) == 2, lines
@@ -430,6 +446,54 @@ def test_a_private_registry_with_tls_and_a_password(
     assert PASSWORD not in text
     assert not list(tmp_path.glob("second/attempts/*/build"))
     assert second_agent.stop() == 0
+
+
+def test_a_stop_leaves_no_tag_and_the_log_is_read_while_it_is_written(
+    account, project, agent, push, docker, builder, registry, config
+):
+    account.queue(project, "docker")
+    credential = {"username": USER, "password": PASSWORD}
+    destination = f"{registry.place}/team/stopped"
+    agent(
+        project,
+        options=config(
+            max_jobs=2, builder={"destination": destination},
+            lanza={"registry": {"credentials": {registry.place: credential}}},
+        ),
+    )  # fmt: skip
+    mark = time.time_ns()
+
+    def begun(item, phase) -> bool:
+        return account.item(item)["attempts"] and phases(account.item(item))[-1] == phase
+
+    def stopped(item) -> str:
+        account.rest.post(f"/items/{item}/stop", {"grace_seconds": 1})
+        assert account.ended(item, 60)["state"] == "stopped"
+        (key,) = set(re.findall(r"building \S*\b([0-9a-f]{64})\b", log(account, item, "build")))
+        return key
+
+    # In the middle of a build: its own lines are there, and it is not over.
+    lines = f"RUN echo line-$((1000 + 1)) {mark}; sleep 1000\n"
+    building = push({"job.py": "print(1)\n", "Dockerfile.wandb": f"FROM {BASE}\n{lines}"}, name="building")
+    wait_until("a line of the build", lambda: f"line-1001 {mark}" in log(account, building, "build"), 60)
+    assert begun(building, "build")
+    key = stopped(building)
+    assert not tagged(docker, key) and registry.requests("PUT", f"team/stopped/manifests/{key}") == 0
+
+    # In the middle of a push, whose registry holds still.
+    pause = f"RUN echo slow-$((1000 + 1)) {mark}; sleep 4\n"
+    pushing = push({"job.py": "print(1)\n", "Dockerfile.wandb": f"FROM {BASE}\n{pause}"}, name="pushing")
+    wait_until("the build", lambda: f"slow-1001 {mark}" in log(account, pushing, "build"), 60)
+    with registry.held():
+        wait_until("the push", lambda: begun(pushing, "push"), 60)
+        wait_until("a line of the push", lambda: "The push refers to" in log(account, pushing, "push"), 60)
+        key = stopped(pushing)
+    answer = subprocess.run(
+        [docker, "manifest", "inspect", f"{destination}:{key}"], capture_output=True, text=True, timeout=60
+    )  # fmt: skip
+    assert answer.returncode != 0 and registry.requests("PUT", f"team/stopped/manifests/{key}") == 0
+    # What was built whole is no half: the next try only pushes.
+    assert tagged(docker, key) == [f"{destination}:{key}"]
 
 
 def test_a_registry_that_refuses_the_log_in_is_said_before_anything_is_built(

@@ -1,17 +1,11 @@
 """The client's own agent, `wandb launch-agent`, works against our queues by the same rules."""
 
 import json
-import shutil
-import subprocess
-import sys
-import sysconfig
 import time
-import uuid
-from pathlib import Path
 
 import pytest
 
-from conftest import left_out
+import client_images
 from lanza_server import wait_until
 
 
@@ -159,32 +153,14 @@ def test_a_stranger_cannot_touch_items_or_queues(account, stranger, project):
 
 @pytest.fixture(scope="module")
 def client_image(docker, tmp_path_factory):
-    """An image with the client of this environment, so that nothing is fetched for it."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    packages = Path(sysconfig.get_paths()["purelib"])
-    # Everything but the tools of the tests themselves.
-    left_out = ("uv", "ruff", "pip", "setuptools", "pytest", "_pytest")
+    """An image with the client and a job."""
     folder = tmp_path_factory.mktemp("image")
-
-    def ignore(place: str, names: list) -> list:
-        return [n for n in names if n == "__pycache__" or (Path(place) == packages and n in left_out)]
-
-    shutil.copytree(packages, folder / "packages", ignore=ignore)
     (folder / "job.py").write_text(
         "import sys, time, wandb\nrun = wandb.init()\nrun.log({'loss': 0.5})\ntime.sleep(float(sys.argv[1]))\n"
         "sys.exit(int(sys.argv[2]))\n"
     )
-    (folder / "Dockerfile").write_text(
-        f"FROM python:{version}-slim\nCOPY packages /packages\nENV PYTHONPATH=/packages PYTHONUNBUFFERED=1\n"
-        'COPY job.py /job.py\nENTRYPOINT ["python", "/job.py"]\n'
-    )
-    name = f"lanza-test-client-{uuid.uuid4().hex[:8]}:1"
-    built = subprocess.run([docker, "build", "-q", "-t", name, folder], capture_output=True, text=True)
-    if built.returncode != 0 and "pull" in built.stderr:
-        left_out("docker", f"there is no image python:{version}-slim")
-    assert built.returncode == 0, built.stderr
-    yield name
-    subprocess.run([docker, "rmi", "-f", name], capture_output=True)
+    with client_images.client_image(docker, folder, "COPY job.py /job.py", 'ENTRYPOINT ["python", "/job.py"]') as name:
+        yield name
 
 
 def test_its_states_on_a_docker_queue(account, project, launch_agent, client_image, api):
