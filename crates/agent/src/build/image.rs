@@ -249,9 +249,10 @@ impl<'a> Images<'a> {
         }
         let unavailable = |why: String| Reason::new(code::TARGET_UNAVAILABLE, why);
         let docker = self.engine.connect().await.map_err(|Unanswered(why)| unavailable(why))?;
-        let info = docker.info().await.map_err(|e| unavailable(format!("Docker does not describe itself: {e}")))?;
+        let engine =
+            docker.version().await.map_err(|e| unavailable(format!("Docker does not describe itself: {e}")))?;
         let text = |part: Option<String>| part.unwrap_or_default();
-        Ok(base::usual_platform(&format!("{}/{}", text(info.os_type), text(info.architecture))))
+        Ok(base::usual_platform(&format!("{}/{}", text(engine.os), text(engine.arch))))
     }
 
     /// Finds the image of a job that has a Dockerfile of its own, or builds it. `name` makes its name of the key.
