@@ -82,7 +82,7 @@ async fn trim(ctx: &Context) -> Result<(), Error> {
         let before = ago(keep).min(unused);
         let old = blocking({
             let blobs = blobs.clone();
-            move || remove_old(&blobs, before)
+            move || Ok(remove_old(&blobs, before))
         });
         removed.1 = old.await?;
     }
@@ -126,9 +126,9 @@ fn remove(piece: &Piece, before: Time) -> bool {
 }
 
 /// Removes the files of artifacts that were not used since `before`; returns how many.
-fn remove_old(blobs: &Path, before: Time) -> Result<usize, Error> {
+fn remove_old(blobs: &Path, before: Time) -> usize {
     let old = blob_pieces(blobs).into_iter().filter(|p| p.last_used <= before);
-    Ok(old.filter(|p| remove(p, before)).count())
+    old.filter(|p| remove(p, before)).count()
 }
 
 /// Removes what was used longest ago until the rest is no larger than `most`. `before` are the times since which files
@@ -251,7 +251,7 @@ mod tests {
             let folders = [self.state.blobs(), self.state.environments()];
             let entries = folders.iter().flat_map(|f| fs::read_dir(f).unwrap().flatten());
             let mut names: Vec<_> = entries.map(|e| e.file_name().into_string().unwrap()).collect();
-            names.retain(|n| !Path::new(n).extension().is_some_and(|e| e == "lock"));
+            names.retain(|n| Path::new(n).extension().is_none_or(|e| e != "lock"));
             names.sort();
             names.join(" ")
         }
@@ -295,7 +295,7 @@ mod tests {
         cache.blob("old", 10, 50 * HOUR);
         cache.blob("young", 10, 2 * HOUR);
         let before = cache.now.plus_ms(-i64::try_from((48 * HOUR).as_millis()).unwrap());
-        assert_eq!(remove_old(&cache.state.blobs(), before).unwrap(), 1);
+        assert_eq!(remove_old(&cache.state.blobs(), before), 1);
         assert_eq!(cache.left(), "young");
     }
 }

@@ -197,7 +197,10 @@ mod tests {
     fn run_frozen(said: &[(&str, &str)]) -> (bool, String) {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let cases: String = said.iter().map(|(name, text)| format!("*{name}*) echo \"{text}\"; exit 1;;\n")).collect();
+        let mut cases = String::new();
+        for (name, text) in said {
+            let _ = writeln!(cases, "*{name}*) echo \"{text}\"; exit 1;;");
+        }
         // The list as a whole fails with the first that fails.
         let first = said.first().map_or_else(String::new, |(_, text)| format!("*-r*) echo \"{text}\"; exit 1;;\n"));
         fs::write(at("pip"), format!("case \"$*\" in\n{first}{cases}esac\ncat\n")).unwrap();
