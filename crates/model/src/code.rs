@@ -631,6 +631,14 @@ pub const PORT_TAKEN: Code = Code {
     page: include_str!("../../../docs/errors/LZ0155.md"),
 };
 
+/// The job's machine was taken away.
+pub const PREEMPTED: Code = Code {
+    word: "preempted",
+    help: "LZ0156",
+    hint: "Launch it again, or let the queue's policy do so with `retry.on: [preempted]`.",
+    page: include_str!("../../../docs/errors/LZ0156.md"),
+};
+
 /// Every code, by number.
 pub const ALL: &[Code] = &[
     UNAUTHENTICATED,
@@ -708,6 +716,7 @@ pub const ALL: &[Code] = &[
     SERVER_UNREACHABLE,
     CONTAINER_NAME_TAKEN,
     PORT_TAKEN,
+    PREEMPTED,
     VARIABLE_MISSING,
     COMMAND_MISSING,
     NETWORK_FAILED,

@@ -38,7 +38,7 @@ const CAUSES: &[&str] = &["lost", "preempted", "infrastructure", "exit:<code>"];
 pub enum Cause {
     /// Its agent fell silent, or what was left of it is gone.
     Lost,
-    /// Its machine was taken away.
+    /// Its machine was taken away, as its run had announced.
     Preempted,
     /// A pull, push, registry, git host, package index or disk failed.
     Infrastructure,
@@ -183,8 +183,9 @@ impl Cause {
         }
     }
 
-    /// Says what an attempt that failed for `reason` ended for, in the words of a retry policy.
-    pub fn of(reason: Option<&Reason>, exit_code: Option<i32>) -> Option<Self> {
+    /// Says what an attempt that failed for `reason` ended for, in the words of a retry policy. What was preempted also
+    /// ended as it would have without: with its exit code, or lost.
+    pub fn of(reason: Option<&Reason>, exit_code: Option<i32>) -> Vec<Self> {
         const LOST: &[code::Code] = &[code::AGENT_LOST, code::SUPERVISOR_LOST];
         const INFRASTRUCTURE: &[code::Code] = &[
             code::FETCH_FAILED,
@@ -202,13 +203,15 @@ impl Cause {
         let word = reason.map_or("", |r| r.code.as_str());
         let among = |codes: &[code::Code]| codes.iter().any(|c| c.word == word);
         if among(LOST) {
-            Some(Self::Lost)
+            vec![Self::Lost]
         } else if among(INFRASTRUCTURE) {
-            Some(Self::Infrastructure)
+            vec![Self::Infrastructure]
         } else if word == code::EXIT_CODE.word {
-            exit_code.map(Self::Exit)
+            exit_code.map(Self::Exit).into_iter().collect()
+        } else if word == code::PREEMPTED.word {
+            vec![Self::Preempted, exit_code.map_or(Self::Lost, Self::Exit)]
         } else {
-            None
+            Vec::new()
         }
     }
 }
@@ -307,10 +310,12 @@ mod tests {
     #[test]
     fn causes_follow_from_reasons() {
         let of = |code, exit| Cause::of(Some(&Reason::new(code, "x")), exit);
-        assert_eq!(of(code::AGENT_LOST, None), Some(Cause::Lost));
-        assert_eq!(of(code::PUSH_FAILED, None), Some(Cause::Infrastructure));
-        assert_eq!(of(code::EXIT_CODE, Some(75)), Some(Cause::Exit(75)));
-        assert_eq!(of(code::NO_INIT, Some(0)), None);
-        assert_eq!(of(code::INSTALL_FAILED, None), None);
+        assert_eq!(of(code::AGENT_LOST, None), [Cause::Lost]);
+        assert_eq!(of(code::PUSH_FAILED, None), [Cause::Infrastructure]);
+        assert_eq!(of(code::EXIT_CODE, Some(75)), [Cause::Exit(75)]);
+        assert_eq!(of(code::PREEMPTED, Some(75)), [Cause::Preempted, Cause::Exit(75)]);
+        assert_eq!(of(code::PREEMPTED, None), [Cause::Preempted, Cause::Lost]);
+        assert_eq!(of(code::NO_INIT, Some(0)), []);
+        assert_eq!(of(code::INSTALL_FAILED, None), []);
     }
 }

@@ -567,6 +567,7 @@ impl Service {
             ended.ending = Ending::Failed;
             ended.reason = Some(cause.clone());
         }
+        self.preemption_named(found, &mut ended).await?;
         let queue = self.store.queue_by_id(&found.queue_id).await?;
         if let Some(retry_at) = self.retry_at(found, attempt, queue.as_ref(), &ended) {
             let requeued =
@@ -593,14 +594,14 @@ impl Service {
     }
 
     /// Says when an attempt that ended so is tried again.
-    fn retry_at(&self, found: &Item, attempt: u32, queue: Option<&Queue>, ended: &Ended) -> Option<Time> {
+    pub(crate) fn retry_at(&self, found: &Item, attempt: u32, queue: Option<&Queue>, ended: &Ended) -> Option<Time> {
         if ended.ending != Ending::Failed || found.stop_requested_at.is_some() || found.max_attempts <= 1 {
             return None;
         }
-        let cause = Cause::of(ended.reason.as_ref(), ended.exit_code)?;
+        let causes = Cause::of(ended.reason.as_ref(), ended.exit_code);
         // How often is what held when it was pushed; for what and how soon is what holds now.
         let retry = Retry { max: found.max_attempts - 1, ..Policy::lenient(&queue?.policy).retry? };
-        retry.next(cause, attempt.saturating_sub(1 + found.losses), self.now())
+        causes.into_iter().find_map(|c| retry.next(c, attempt.saturating_sub(1 + found.losses), self.now()))
     }
 
     /// Wakes whoever an attempt's end concerns, also for the room that it leaves.

@@ -98,6 +98,8 @@ impl Service {
         self.store.project_delete(&found.id).await?;
         let object = format!("{}/{}", entity.name, found.name);
         self.store.event_insert(self.now(), &entity.id, &actor.trail_name(), "deleted", "project", &object).await?;
+        let by = format!("{}, who deleted its project", actor.username);
+        self.items_project_deleted(&entity.name, &found, &by).await?;
         self.wakers.changed();
         Ok(())
     }

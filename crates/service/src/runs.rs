@@ -11,6 +11,7 @@ use lanza_model::{
 use lanza_store::{
     chunks::NewChunk,
     items::Item,
+    projects::NewProject,
     runs::{Posted, Run, RunFields, RunPost, RunUpsert, Upserted},
 };
 use parking_lot::Mutex;
@@ -261,7 +262,7 @@ impl Service {
     ) -> Result<()> {
         self.wakers.changed();
         match trace_id {
-            Some(trace_id) => self.item_run_changed(trace_id, name, state.as_str(), exit_code).await,
+            Some(trace_id) => self.item_run_changed(trace_id, name, state, exit_code).await,
             None => Ok(()),
         }
     }
@@ -336,10 +337,18 @@ impl Service {
     /// [`Error::NotFound`], [`Error::Forbidden`].
     pub async fn run_delete(&self, actor: &Actor, run: &Run) -> Result<()> {
         self.project_writable(actor, &run.entity, &run.project).await?;
+        // A run is no way around the rule on items: without it a job cannot go on.
+        if let Some(trace_id) = &run.trace_id {
+            self.item_to_stop(actor, trace_id).await?;
+        }
         let blobs = self.store.run_delete(&run.id).await?.ok_or_else(|| run_missing(&run.name))?;
         self.run_access.clear();
         self.wakers.run_changed(&run.project_id, &run.id);
         self.run_event(actor, run, "deleted").await?;
+        if let Some(trace_id) = &run.trace_id {
+            let by = format!("{}, who deleted its run", actor.username);
+            self.item_run_deleted(trace_id, &run.name, &by).await?;
+        }
         for blob in blobs {
             self.store.blobs().delete(&blob).await?;
         }
@@ -390,13 +399,52 @@ impl Service {
 
     /// Sets the stop flag of an item's runs: their clients are told with their next posts.
     pub(crate) async fn run_stop_for_item(&self, item: &Item) -> Result<()> {
+        if item.runs.is_empty() {
+            self.run_announce(item).await?;
+        }
         let Some(project) = self.item_project(item).await? else { return Ok(()) };
-        for name in &item.runs {
-            if let Some(run) = self.store.run_by_name(&project.id, name).await? {
-                self.store.run_stop(&run.id).await?;
+        let planned = if item.runs.is_empty() { std::slice::from_ref(&item.planned_run) } else { &item.runs[..] };
+        for name in planned {
+            if let Some(run) = self.store.run_by_name(&project.id, name).await?
+                && !self.store.run_stop(&run.id).await?
+            {
+                // What has ended by itself hears of no wish: the item does in its stead.
+                Box::pin(self.item_run_changed(item.id.as_str(), name, run.state, run.exit_code.map(|c| c as i32)))
+                    .await?;
             }
         }
         Ok(())
+    }
+
+    /// Announces the run that is planned for an item, so that there is one which can be told to stop: the client's own
+    /// agent asks for nothing else, also while its job has not called `wandb.init` yet.
+    async fn run_announce(&self, item: &Item) -> Result<()> {
+        let Some(entity) = self.store.entity_by_name(&item.run_entity).await? else { return Ok(()) };
+        let project = NewProject {
+            entity_id: entity.id.clone(),
+            name: item.run_project.clone(),
+            description: String::new(),
+            author: item.author.clone(),
+            created_at: self.now(),
+        };
+        if let Some(project) = self.store.project_by_name(&entity.id, &item.run_project).await?
+            && self.store.run_by_name(&project.id, &item.planned_run).await?.is_some()
+        {
+            return Ok(());
+        }
+        let fields =
+            RunFields { display_name: item.name.clone(), trace_id: Some(item.id.to_string()), ..RunFields::default() };
+        let (name, author) = (item.planned_run.clone(), item.author.clone());
+        let announced = RunUpsert { project, name, author, state: State::Pending, fields };
+        self.store.run_upsert(announced, self.now()).await?;
+        Ok(())
+    }
+
+    /// Finds the run of an item.
+    pub(crate) async fn item_run(&self, item: &Item) -> Result<Option<Run>> {
+        let Some(name) = &item.run else { return Ok(None) };
+        let Some(project) = self.item_project(item).await? else { return Ok(None) };
+        Ok(self.store.run_by_name(&project.id, name).await?)
     }
 
     async fn item_project(&self, item: &Item) -> Result<Option<lanza_store::projects::Project>> {

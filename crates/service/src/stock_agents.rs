@@ -16,7 +16,12 @@ use lanza_store::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{Actor, Error, Result, Service, agents::open_queue, items::item_missing, queues::effective};
+use crate::{
+    Actor, Error, Result, Service,
+    agents::open_queue,
+    items::{item_missing, resumed, stopped_by},
+    queues::effective,
+};
 
 /// What a stock agent says of itself.
 #[derive(Debug, Clone)]
@@ -151,6 +156,10 @@ impl Service {
         if let Some(job) = lease.job {
             spec.insert("job".into(), json!(job));
         }
+        // All attempts of an item have one run.
+        if let times @ 1.. = resumed(&spec, lease.attempt) {
+            spec.insert("_resume_count".into(), json!(times));
+        }
         // Our own keys mean nothing to it.
         for key in ["template_variables", "priority", "not_before", "idempotency_key", "resources", "rebuild"] {
             spec.remove(key);
@@ -212,14 +221,16 @@ impl Service {
         };
         let message: String = message.chars().take(4000).collect();
         let message = if message.is_empty() { "the agent gave no reason".to_owned() } else { message };
-        let ended = Ended {
-            ending: Ending::Failed,
-            exit_code: None,
-            signal: None,
-            reason: Some(Reason::new(code::RUN_NOT_STARTED, message)),
-            phase: Some(phase),
-            at: self.now(),
+        // It knows of no other end, also of a job that it was told to stop before there was a run.
+        let (ending, reason) = match (item.stop_requested_at, &item.stop_requested_by) {
+            (Some(_), by) => {
+                let by = by.as_deref().unwrap_or("its agent, which was told to stop");
+                (Ending::Stopped, stopped_by(by))
+            }
+            (None, _) => (Ending::Failed, Reason::new(code::RUN_NOT_STARTED, message)),
         };
+        let ended =
+            Ended { ending, exit_code: None, signal: None, reason: Some(reason), phase: Some(phase), at: self.now() };
         match self.attempt_end(&item, item.attempt, item.agent_id.as_ref(), ended).await {
             Ok(()) => Ok(true),
             Err(Error::Conflict { .. }) => Ok(false),

@@ -138,14 +138,22 @@ impl Store {
     }
 }
 
+const BY_NAME: &str = "WHERE p.entity_id = $1 AND p.name_key = $2";
+
+pub(crate) async fn project_find_in_tx(tx: &mut Tx, entity: &EntityId, name: &str) -> Result<Option<Project>> {
+    let row = sqlx::query(select(BY_NAME))
+        .bind(entity.as_str())
+        .bind(name.to_lowercase())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(project).transpose()
+}
+
 pub(crate) async fn project_ensure_in_tx(tx: &mut Tx, new: &NewProject) -> Result<(Project, bool)> {
-    let folded = new.name.to_lowercase();
-    let find = "WHERE p.entity_id = $1 AND p.name_key = $2";
-    let found =
-        sqlx::query(select(find)).bind(new.entity_id.as_str()).bind(&folded).fetch_optional(tx.connection()).await?;
-    if let Some(row) = found {
-        return Ok((project(&row)?, false));
+    if let Some(found) = project_find_in_tx(tx, &new.entity_id, &new.name).await? {
+        return Ok((found, false));
     }
+    let folded = new.name.to_lowercase();
     sqlx::query(
         "INSERT INTO projects (id, number, entity_id, name, name_key, description, author, runs_made, created_at) \
          SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6, 0, $7 FROM projects",
@@ -159,6 +167,7 @@ pub(crate) async fn project_ensure_in_tx(tx: &mut Tx, new: &NewProject) -> Resul
     .bind(new.created_at.0)
     .execute(tx.connection())
     .await?;
-    let row = sqlx::query(select(find)).bind(new.entity_id.as_str()).bind(&folded).fetch_one(tx.connection()).await?;
+    let row =
+        sqlx::query(select(BY_NAME)).bind(new.entity_id.as_str()).bind(&folded).fetch_one(tx.connection()).await?;
     Ok((project(&row)?, true))
 }

@@ -2,14 +2,19 @@
 //! leaves a run that says so; an item of a stock agent ends with its run.
 
 use lanza_model::{
-    Reason, Role, code,
+    Reason, Role, Target, code,
     id::ItemId,
     item::{Ending, StateName},
     policy::Policy,
+    run::State,
 };
 use lanza_store::items::{Ended, Item};
 
-use super::{may_end, stopped_by};
+use super::{
+    may_end,
+    stock::{failed, preempted},
+    stopped_by,
+};
 use crate::{Actor, Error, Result, Service};
 
 impl Service {
@@ -51,8 +56,12 @@ impl Service {
         let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
         let own = self.has_part_in(actor, &item).await?;
         if own && !item.runs.iter().any(|r| r == run) {
-            self.store.item_add_run(&id, run, self.now()).await?;
+            let tied = self.store.item_add_run(&id, run, self.now()).await?;
             self.wakers.changed();
+            // Its agent is told through its run alone, and there was none when the wish came.
+            if let Some(tied) = tied.filter(|i| i.stock && i.stop_requested_at.is_some()) {
+                self.run_stop_for_item(&tied).await?;
+            }
         }
         Ok(())
     }
@@ -61,7 +70,13 @@ impl Service {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn item_run_changed(&self, trace_id: &str, run: &str, state: &str, exit_code: Option<i32>) -> Result<()> {
+    pub async fn item_run_changed(
+        &self,
+        trace_id: &str,
+        run: &str,
+        state: State,
+        exit_code: Option<i32>,
+    ) -> Result<()> {
         let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
         let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
         if !item.stock || item.state != StateName::Running || item.run.as_deref() != Some(run) {
@@ -69,28 +84,45 @@ impl Service {
         }
         let now = self.now();
         let (ending, reason) = match state {
-            "finished" => (Ending::Finished, None),
-            "failed" => {
+            State::Finished => (Ending::Finished, None),
+            State::Failed => {
                 let text =
                     exit_code.map_or_else(|| "the run failed".into(), |c| format!("the run ended with exit code {c}"));
                 (Ending::Failed, Some(Reason::new(code::EXIT_CODE, text)))
             }
-            "killed" => {
+            State::Killed => {
                 let by = item.stop_requested_by.as_deref();
                 (Ending::Stopped, Some(stopped_by(by.unwrap_or("its run, which was told to stop"))))
             }
-            "crashed" => {
+            State::Preempted if item.stop_requested_at.is_some() => {
+                let by = item.stop_requested_by.as_deref();
+                (Ending::Stopped, Some(stopped_by(by.unwrap_or("its agent, which was told to stop"))))
+            }
+            State::Preempted => {
+                let reason = preempted(run, exit_code, None);
+                let ended = failed(reason.clone(), exit_code, now);
+                if item.target == Target::Kubernetes && !self.repeats(&item, &ended).await? {
+                    // There the agent sees it, too, and pushes the item back.
+                    self.store.item_silent(&id, item.attempt, now, now).await?;
+                    return Ok(());
+                }
+                (Ending::Failed, Some(reason))
+            }
+            State::Crashed => {
                 self.store.item_silent(&id, item.attempt, now, now).await?;
                 return Ok(());
             }
-            "running" if item.unreachable_since.is_some() => {
+            State::Running | State::Preempting if item.unreachable_since.is_some() => {
+                if item.stop_requested_at.is_some() {
+                    self.run_stop_for_item(&item).await?;
+                }
                 let held = vec![(id.to_string(), item.attempt)];
                 if let Some(agent) = &item.agent_id {
                     self.store.items_heard(agent, held, now.plus_ms(i64::MIN / 2), now).await?;
                 }
                 return Ok(());
             }
-            _ => return Ok(()),
+            State::Pending | State::Running | State::Preempting => return Ok(()),
         };
         let exit_code =
             if ending == Ending::Finished { Some(0) } else { exit_code.filter(|_| ending == Ending::Failed) };
@@ -153,6 +185,7 @@ impl Service {
                 Err(e) => return Err(e),
             }
         }
+        self.stock_items_reconcile().await?;
         self.items_overtime_stop().await
     }
 
@@ -204,13 +237,19 @@ impl Service {
         Ok(())
     }
 
+    /// Whether a run speaks for an item, so that the silence of its agent means nothing. One that is only announced does
+    /// not; what has ended is looked after elsewhere.
+    async fn run_speaks(&self, item: &Item) -> Result<bool> {
+        Ok(self.item_run(item).await?.is_some_and(|run| run.state != State::Pending))
+    }
+
     async fn item_silence(&self, item: &Item, agent_seen: Option<lanza_model::clock::Time>) -> Result<()> {
         let now = self.now();
         // While the server was away nobody could be heard.
         let heard = agent_seen.unwrap_or(item.created_at).max(self.heard_since());
         let silent = now.since_ms(heard) > crate::agents::SILENCE_MS;
         let Some(since) = item.unreachable_since else {
-            if silent && !(item.stock && item.run.is_some()) {
+            if silent && !(item.stock && self.run_speaks(item).await?) {
                 self.store.item_silent(&item.id, item.attempt, heard, now).await?;
                 self.wakers.changed();
             }
@@ -221,10 +260,15 @@ impl Service {
             return Ok(());
         }
         let phase = item.phase.map_or("start", lanza_model::Phase::as_str);
-        let reason = Reason::new(
-            code::AGENT_LOST,
-            format!("the agent {} fell silent in phase `{phase}`", item.agent_id.as_ref().map_or("", |a| a.as_str())),
-        );
+        let text = match &item.run {
+            // Its agent may well be there, and would have said nothing about it.
+            Some(run) if item.stock => format!("the run `{run}` fell silent, and its agent did not say how it ended"),
+            _ => {
+                let agent = item.agent_id.as_ref().map_or("", |a| a.as_str());
+                format!("the agent {agent} fell silent in phase `{phase}`")
+            }
+        };
+        let reason = Reason::new(code::AGENT_LOST, text);
         let began =
             item.phase.is_some_and(lanza_model::Phase::workload_may_have_run) || item.run.is_some() || item.stock;
         let ended = Ended {

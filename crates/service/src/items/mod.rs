@@ -4,6 +4,7 @@ mod follow;
 mod from_job;
 mod layers;
 mod push;
+mod stock;
 mod view;
 mod why;
 
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::{Actor, Error, Result, Service, actor::require_role};
 
 pub use push::{Pushed, WirePush};
+pub(crate) use stock::resumed;
 pub(crate) use why::Looks;
 
 /// What a list of items is asked for by.

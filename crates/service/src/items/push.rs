@@ -89,10 +89,10 @@ impl Service {
         door: Door,
         wire: WirePush,
     ) -> Result<Pushed> {
-        let checked = self.item_check(actor, entity, queue, spec, door, wire).await?;
-        if let Some(pushed) = self.item_preempted(actor, &checked).await? {
+        if let Some(pushed) = self.item_come_back(actor, entity, queue, &spec).await? {
             return Ok(pushed);
         }
+        let checked = self.item_check(actor, entity, queue, spec, door, wire).await?;
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
         let agents = self.store.agents_of_queue(&checked.queue.id).await?;
@@ -162,7 +162,7 @@ impl Service {
             self.wakers.item_queued(&item.queue_id, everyone);
             metrics::counter!("lanza_items_pushed_total").increment(1);
         }
-        let resolved_spec = resolved_spec(&checked, &item, actor);
+        let resolved_spec = resolved_spec(&item, checked.target, &actor.username);
         let Checked { entity, queue, .. } = checked;
         Ok(Pushed { entity, queue, agents, item, new, warnings, resolved_spec })
     }
@@ -457,56 +457,16 @@ fn resources_of(
     Ok(asked)
 }
 
-fn resolved_spec(checked: &Checked, item: &Item, actor: &Actor) -> Map<String, Value> {
+/// The spec of an item with everything filled in, as the wire answers a push.
+pub(super) fn resolved_spec(item: &Item, target: Target, author: &str) -> Map<String, Value> {
     let mut spec = item.spec.clone();
     let args = effective(&item.queue_config, &item.item_config);
-    spec.insert("resource".into(), json!(checked.target.wire_name()));
-    spec.insert("resource_args".into(), json!({ checked.target.wire_name(): args }));
-    spec.insert("author".into(), json!(actor.username));
+    spec.insert("resource".into(), json!(target.wire_name()));
+    spec.insert("resource_args".into(), json!({ target.wire_name(): args }));
+    spec.insert("author".into(), json!(author));
     spec.insert("entity".into(), json!(item.run_entity));
     spec.insert("project".into(), json!(item.run_project));
     spec.insert("run_id".into(), json!(item.planned_run));
     spec.remove("template_variables");
     spec
-}
-
-impl Service {
-    /// A push whose run id is that of an item which the caller's stock agent holds is a preempted job that comes back:
-    /// the same item, next attempt.
-    async fn item_preempted(&self, actor: &Actor, checked: &Checked) -> Result<Option<Pushed>> {
-        let (Some(run_id), true) = (&checked.spec.run_id, checked.spec.resume_count > 0) else { return Ok(None) };
-        // An agent says so, and never a job in its stead.
-        if actor.job.is_some() {
-            return Ok(None);
-        }
-        let filter = lanza_store::items::ItemFilter {
-            queue: Some(checked.queue.id.clone()),
-            states: vec![StateName::Running],
-            ..Default::default()
-        };
-        let held = self.store.item_list(&filter, 1000).await?;
-        let Some(item) = held.into_iter().find(|i| i.stock && (i.planned_run == *run_id || i.runs.contains(run_id)))
-        else {
-            return Ok(None);
-        };
-        let agent = match &item.agent_id {
-            Some(id) => self.store.agent_by_id(id).await?,
-            None => None,
-        };
-        if agent.is_none_or(|a| a.created_by != actor.username) {
-            return Ok(None);
-        }
-        let item = self.store.item_preempted(&item.id, checked.spec.raw.clone(), None, self.now()).await?;
-        self.wakers.queue_changed(&item.queue_id);
-        let resolved_spec = resolved_spec(checked, &item, actor);
-        Ok(Some(Pushed {
-            entity: checked.entity.clone(),
-            queue: checked.queue.clone(),
-            agents: Arc::default(),
-            item,
-            new: false,
-            warnings: checked.warnings.clone(),
-            resolved_spec,
-        }))
-    }
 }

@@ -14,11 +14,21 @@ use lanza_model::{
     code,
     item::{Ending, StateName},
     resources::Capacity,
+    run::Event,
     spec::Door,
 };
-use lanza_service::{Actor, Error, Service, accounts::UserRequest, items::WirePush};
-use lanza_store::testing;
-use serde_json::{Value, json};
+use lanza_service::{
+    Actor, Error, Service,
+    accounts::UserRequest,
+    items::WirePush,
+    runs::{Post, RunRequest},
+    stock_agents::StockRegister,
+};
+use lanza_store::{
+    runs::{Posted, Run, RunFields},
+    testing,
+};
+use serde_json::{Map, Value, json};
 
 /// A service on a clock that stands still, with the user `ana`, the team `vision`, and a queue `q` in both.
 pub(crate) struct World {
@@ -217,6 +227,52 @@ impl World {
         let reason = (ending == Ending::Failed).then(|| Reason::new(code::EXIT_CODE, "it failed"));
         let outcome = Outcome { ending, exit_code, signal: None, reason, phase: None, ended_at: self.clock.now() };
         OutcomeReport { outcome }
+    }
+
+    /// Registers the client's own agent on a queue.
+    pub(crate) async fn stock_agent(&self, entity: &str, queue: &str) -> String {
+        let (_, found) = self.service.queue_find(&self.ana, entity, queue).await.expect("the queue");
+        let register = StockRegister {
+            queues: vec![found.id.to_string()],
+            host: "h".into(),
+            version: "wandb@0.31.0".into(),
+            settings: Value::Null,
+        };
+        self.service.stock_agent_register(&self.ana, entity, register).await.expect("registered").id.to_string()
+    }
+
+    /// Has a stock agent take the next item of a queue and begin with it: the item, and the spec that it was handed.
+    pub(crate) async fn pop(&self, entity: &str, queue: &str, agent: &str) -> (String, Map<String, Value>) {
+        let popped = self.service.stock_agent_pop(&self.ana, entity, queue, agent).await.expect("popped");
+        let popped = popped.expect("an item");
+        assert!(self.service.stock_item_acknowledge(&self.ana, &popped.item).await.expect("acknowledged"));
+        (popped.item, popped.spec)
+    }
+
+    /// Has the job of an item begin its run, as `wandb.init` does.
+    pub(crate) async fn init(&self, item: &str, spec: &Map<String, Value>) -> Run {
+        let text = |key: &str| spec[key].as_str().expect("a text").to_owned();
+        let token = self.service.authenticate(&text("_wandb_api_key")).await.expect("the job's token");
+        self.begin_run(&token, item, &text("entity"), &text("project"), &text("run_id")).await
+    }
+
+    pub(crate) async fn begin_run(&self, actor: &Actor, item: &str, entity: &str, project: &str, run: &str) -> Run {
+        let config = json!({ "_wandb": { "value": { "launch_trace_id": item } } }).to_string();
+        let request = RunRequest {
+            entity: Some(entity.into()),
+            project: Some(project.into()),
+            name: Some(run.into()),
+            fields: RunFields { config: Some(config), ..RunFields::default() },
+            ..RunRequest::default()
+        };
+        self.service.run_upsert(actor, request).await.expect("a run").run
+    }
+
+    /// Has a run's client post.
+    pub(crate) async fn says(&self, run: &Run, event: Event) -> Posted {
+        let post = Post { writer: String::new(), chunks: Vec::new(), summary: None, event };
+        let path = (run.entity.as_str(), run.project.as_str(), run.name.as_str());
+        self.service.run_post(&self.ana, path, post).await.expect("posted")
     }
 
     pub(crate) async fn beat(&self, agent: &str, items: Vec<Held>) -> lanza_api::agent::HeartbeatAnswer {

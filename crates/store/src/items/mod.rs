@@ -14,6 +14,7 @@ mod monitor_tests;
 mod read;
 mod runs;
 mod schedule;
+mod stock;
 mod transitions;
 
 #[cfg(test)]

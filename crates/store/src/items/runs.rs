@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Item, transitions::json as text_of};
 use crate::{
     Result, Tx,
-    projects::{NewProject, project_ensure_in_tx},
+    projects::{NewProject, project_ensure_in_tx, project_find_in_tx},
     row::Columns,
     runs::{RunFields, RunUpsert, run_insert_in_tx},
 };
@@ -37,13 +37,16 @@ pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, at: Time, now: Time) 
         author: item.author.clone(),
         created_at: now,
     };
-    let (project, _) = project_ensure_in_tx(tx, &new_project).await?;
     if item.run.is_some() {
-        for name in &item.runs {
-            end_run_in_tx(tx, &project.id, name, state, (at, now)).await?;
+        // A project that was deleted meanwhile, and its runs with it, stays so.
+        if let Some(project) = project_find_in_tx(tx, &new_project.entity_id, &new_project.name).await? {
+            for name in &item.runs {
+                end_run_in_tx(tx, &project.id, name, state, (at, now)).await?;
+            }
         }
         return Ok(item);
     }
+    let (project, _) = project_ensure_in_tx(tx, &new_project).await?;
     let name = item.planned_run.clone();
     if !end_run_in_tx(tx, &project.id, &name, state, (at, now)).await? {
         let record = RunUpsert {
@@ -66,6 +69,20 @@ pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, at: Time, now: Time) 
         .execute(tx.connection())
         .await?;
     Ok(item)
+}
+
+/// An attempt is over and another follows: a run that had announced a preemption was preempted, and the next attempt
+/// begins it anew.
+pub(super) async fn preempted_in_tx(tx: &mut Tx, item: &Item, at: Time) -> Result<()> {
+    sqlx::query(
+        "UPDATE runs SET state = 'preempted', ended_at = $2, updated_at = $2, changed_at = $2 \
+         WHERE trace_id = $1 AND state = 'preempting'",
+    )
+    .bind(item.id.as_str())
+    .bind(at.0)
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// What the record of an item's failure says.

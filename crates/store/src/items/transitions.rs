@@ -1,8 +1,9 @@
 //! The arrows of the item's state machine behind the lease, each a conditional update with its line in the audit trail.
 
 use lanza_model::{
-    Phase, Priority, Reason,
+    Phase, Reason,
     clock::Time,
+    code,
     id::{AgentId, ItemId},
     item::{Ending, StateName},
 };
@@ -11,7 +12,7 @@ use serde_json::Value;
 use super::{
     Item,
     read::{item, item_in_tx},
-    runs::end_in_tx,
+    runs::{end_in_tx, preempted_in_tx},
 };
 use crate::{Error, Result, Store, Tx, events::event_insert_in_tx, lookups::Area};
 
@@ -157,8 +158,11 @@ impl Store {
                 .fetch_optional(tx.connection())
                 .await?;
                 let found = item(&row.ok_or(Error::Moved)?)?;
-                let gone = lost || ended.reason.as_ref().is_some_and(|r| r.code == lanza_model::code::AGENT_LOST.word);
+                let named = |word: &str| ended.reason.as_ref().is_some_and(|r| r.code == word);
+                let silent = ended.exit_code.is_none() && ended.signal.is_none();
+                let gone = lost || named(code::AGENT_LOST.word) || (named(code::PREEMPTED.word) && silent);
                 attempt_ended_in_tx(tx, &found, if gone { "lost" } else { "failed" }, &ended).await?;
+                preempted_in_tx(tx, &found, ended.at).await?;
                 revoke_token_in_tx(tx, &id, attempt).await?;
                 let actor = agent.map_or_else(|| "server".to_owned(), |a| format!("agent:{a}"));
                 trail(tx, &found, &actor, "requeued", ended.at);
@@ -364,44 +368,9 @@ impl Store {
         })
         .await
     }
-
-    /// Puts an item that a stock agent holds back with a new spec (preemption): same id, next attempt, stored layers.
-    ///
-    /// # Errors
-    /// [`Error::Moved`] when the item is not running.
-    pub async fn item_preempted(
-        &self,
-        id: &ItemId,
-        spec: serde_json::Map<String, Value>,
-        priority: Option<Priority>,
-        now: Time,
-    ) -> Result<Item> {
-        let id = id.clone();
-        self.write_in(Area::Beside, move |tx| {
-            let (id, spec) = (id.clone(), spec.clone());
-            Box::pin(async move {
-                let row = sqlx::query(
-                    "UPDATE items SET state = 'queued', phase = NULL, agent_id = NULL, stock = 0, unreachable_since = NULL, \
-                     leased_at = NULL, reserved = NULL, spec = $2, priority = COALESCE($3, priority) WHERE id = $1 AND state = 'running' RETURNING *",
-                )
-                .bind(id.as_str())
-                .bind(json(&spec))
-                .bind(priority.map(Priority::number))
-                .fetch_optional(tx.connection())
-                .await?;
-                let found = item(&row.ok_or(Error::Moved)?)?;
-                let ended = Ended { ending: Ending::Failed, exit_code: None, signal: None, reason: None, phase: None, at: now };
-                attempt_ended_in_tx(tx, &found, "lost", &ended).await?;
-                revoke_token_in_tx(tx, &id, found.attempt).await?;
-                trail(tx, &found, "server", "requeued", now);
-                Ok(found)
-            })
-        })
-        .await
-    }
 }
 
-async fn attempt_ended_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: &Ended) -> Result<()> {
+pub(super) async fn attempt_ended_in_tx(tx: &mut Tx, found: &Item, state: &str, ended: &Ended) -> Result<()> {
     sqlx::query(
         "UPDATE attempts SET state = $3, ended_at = $4, exit_code = $5, signal = $6, reason = $7 \
          WHERE item_id = $1 AND number = $2",
