@@ -58,6 +58,9 @@ pub struct QueueAgent {
 pub struct QueueAnswer {
     /// The queue.
     pub queue: Queue,
+    /// What the agents that serve it just now would refuse or misread of its config.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Body of `POST /entities/{e}/queues`, and of `PUT` (without `name`).

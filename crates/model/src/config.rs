@@ -5,6 +5,7 @@
 //! second merged over the first.
 
 mod env;
+mod stock;
 mod submitter;
 mod values;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     env::{EnvEntry, env_entries},
+    stock::misread_by_stock_agents,
     submitter::{check_services, check_submitter_within},
     values::{NotAllowed, Unusable, check_layers},
 };

@@ -3253,6 +3253,8 @@ export interface components {
         QueueAnswer: {
             /** @description The queue. */
             queue: components["schemas"]["Queue"];
+            /** @description What the agents that serve it just now would refuse or misread of its config. */
+            warnings?: string[];
         };
         /** @description One queue of an answer to [`ApplyQueues`]. */
         QueueChange: {

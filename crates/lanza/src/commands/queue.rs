@@ -94,6 +94,9 @@ fn body(settings: &QueueSettings) -> Result<NewQueue, Failure> {
 }
 
 fn said(answer: &QueueAnswer, json: bool, done: &str) -> Outcome {
+    for warning in &answer.warnings {
+        output::warn(warning);
+    }
     if json {
         output::json(answer)?;
     } else {

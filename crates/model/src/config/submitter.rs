@@ -6,7 +6,7 @@ use super::{EnvEntry, docker_option, env_entries, leaves, macro_names, option_na
 use crate::target::Target;
 
 /// Options of `docker run` that a submitter may set, as the stock agent allows them (0.28.2 and later).
-const DOCKER_FIELDS: &[&str] = &[
+pub(super) const DOCKER_FIELDS: &[&str] = &[
     "command",
     "cpu",
     "cpu-period",

@@ -173,5 +173,6 @@ async fn answer(
     queue: &str,
 ) -> Answer<Json<QueueAnswer>> {
     let (entity, queue) = state.service.queue_find(actor, entity, queue).await?;
-    Ok(Json(QueueAnswer { queue: state.service.queue_view(&entity, &queue).await? }))
+    let warnings = state.service.queue_warnings(&queue).await?;
+    Ok(Json(QueueAnswer { queue: state.service.queue_view(&entity, &queue).await?, warnings }))
 }

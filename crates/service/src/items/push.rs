@@ -89,7 +89,7 @@ impl Service {
         door: Door,
         wire: WirePush,
     ) -> Result<Pushed> {
-        if let Some(pushed) = self.item_come_back(actor, entity, queue, &spec).await? {
+        if let Some(pushed) = Box::pin(self.item_come_back(actor, entity, queue, &spec)).await? {
             return Ok(pushed);
         }
         let checked = self.item_check(actor, entity, queue, spec, door, wire).await?;
@@ -97,6 +97,7 @@ impl Service {
         let mut warnings = checked.warnings.clone();
         let agents = self.store.agents_of_queue(&checked.queue.id).await?;
         warnings.extend(self.unserved(&checked.queue, &agents));
+        warnings.extend(self.misread(&checked, &agents));
         let planned_run = checked.spec.run_id.clone().unwrap_or_else(name::new_run_name);
         let item = Item {
             id: ItemId::new(),
@@ -175,7 +176,9 @@ impl Service {
         let checked = self.item_check(actor, entity, queue, spec, Door::Rest, WirePush::default()).await?;
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();
-        warnings.extend(self.unserved(&checked.queue, &self.store.agents_of_queue(&checked.queue.id).await?));
+        let agents = self.store.agents_of_queue(&checked.queue.id).await?;
+        warnings.extend(self.unserved(&checked.queue, &agents));
+        warnings.extend(self.misread(&checked, &agents));
         Ok(Plan {
             queue: checked.queue.name.clone(),
             target: checked.target,
@@ -355,14 +358,60 @@ impl Service {
         }
     }
 
+    /// Says what an agent of the client's own, if one serves the queue, would refuse or misread of a launch.
+    fn misread(&self, checked: &Checked, agents: &[Agent]) -> Vec<String> {
+        let config = effective(&checked.queue_config, &checked.spec.resource_args);
+        let mut warnings = self.stock_warnings(&checked.queue, checked.target, &config, agents);
+        if !warnings.is_empty() || checked.spec.resources.is_empty() {
+            return warnings;
+        }
+        if let Some(agent) = self.agents_that_take(agents).find(|a| a.stock) {
+            warnings.push(format!("{}: it sets no `resources` aside for an item", stock_agent(agent, &checked.queue)));
+        }
+        warnings
+    }
+
+    /// The agents that take items just now.
+    fn agents_that_take<'a>(&self, agents: &'a [Agent]) -> impl Iterator<Item = &'a Agent> {
+        let now = self.now();
+        agents.iter().filter(move |a| ["polling", "running"].contains(&status_of(a, now)) && a.command == "none")
+    }
+
+    /// Says what an agent of the client's own, if one serves the queue, would refuse or misread of the queue's config.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queue_warnings(&self, queue: &Queue) -> Result<Vec<String>> {
+        let agents = self.store.agents_of_queue(&queue.id).await?;
+        Ok(self.stock_warnings(queue, queue.target.unwrap_or(Target::Docker), &queue.config, &agents))
+    }
+
+    fn stock_warnings(
+        &self,
+        queue: &Queue,
+        target: Target,
+        config: &Map<String, Value>,
+        agents: &[Agent],
+    ) -> Vec<String> {
+        let Some(agent) = self.agents_that_take(agents).find(|a| a.stock) else { return Vec::new() };
+        let who = stock_agent(agent, queue);
+        config::misread_by_stock_agents(target, config)
+            .iter()
+            .map(|m| format!("{who}: `{}` {}", m.field, m.why))
+            .collect()
+    }
+
     /// Says so when nobody will take an item of this queue.
     fn unserved(&self, queue: &Queue, agents: &[Agent]) -> Option<String> {
-        let now = self.now();
-        if agents.iter().any(|a| ["polling", "running"].contains(&status_of(a, now)) && a.command == "none") {
+        if self.agents_that_take(agents).next().is_some() {
             return None;
         }
         Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name))
     }
+}
+
+fn stock_agent(agent: &Agent, queue: &Queue) -> String {
+    format!("`wandb launch-agent` on {} ({}) serves the queue `{}`", agent.host, agent.version, queue.name)
 }
 
 fn target_of(queue: &Queue, spec: &LaunchSpec, door: Door, warnings: &mut Vec<String>) -> Result<Target> {
