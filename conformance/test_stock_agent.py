@@ -121,6 +121,7 @@ def test_its_mutations_one_by_one(account, project, api):
     failed = account.item(pushed[0])
     assert failed["state"] == "failed"
     assert "the reason in words" in failed["reason"]["message"]
+    assert "`x/error/error.log` among the files of the agent's run" in failed["reason"]["message"]
     wire = api.queued_run(account.name, project, project, pushed[0], "model-registry")
     assert wire.state == "failed"
     assert api.queued_run(account.name, project, project, pushed[1], "model-registry").state == "leased"

@@ -23,6 +23,9 @@ use crate::{
     queues::effective,
 };
 
+/// How many files of one report are named at most.
+const FILES_MOST: usize = 5;
+
 /// What a stock agent says of itself.
 #[derive(Debug, Clone)]
 pub struct StockRegister {
@@ -168,18 +171,16 @@ impl Service {
     }
 
     /// Finds an item that a stock agent of the caller holds.
-    async fn stock_item(&self, actor: &Actor, id: &str) -> Result<Item> {
+    async fn stock_item(&self, actor: &Actor, id: &str) -> Result<(Item, Agent)> {
         actor.require_person()?;
         let (_, role, item) = self.item_find(actor, id).await?;
         let agent = match &item.agent_id {
             Some(agent) => self.store.agent_by_id(agent).await?,
             None => None,
         };
-        let own = agent.is_some_and(|a| a.stock && (a.created_by == actor.username || role >= Role::Admin));
-        if own {
-            Ok(item)
-        } else {
-            Err(Error::conflict(format!("no agent of `{}` holds the item `{id}`", actor.username)))
+        match agent.filter(|a| a.stock && (a.created_by == actor.username || role >= Role::Admin)) {
+            Some(agent) => Ok((item, agent)),
+            None => Err(Error::conflict(format!("no agent of `{}` holds the item `{id}`", actor.username))),
         }
     }
 
@@ -189,7 +190,7 @@ impl Service {
     /// [`Error::NotFound`].
     pub async fn stock_item_acknowledge(&self, actor: &Actor, id: &str) -> Result<bool> {
         let item = match self.stock_item(actor, id).await {
-            Ok(item) => item,
+            Ok((item, _)) => item,
             Err(Error::Conflict { .. }) => return Ok(false),
             Err(e) => return Err(e),
         };
@@ -212,8 +213,15 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] when it does not hold the item.
-    pub async fn stock_item_fail(&self, actor: &Actor, id: &str, message: &str, stage: &str) -> Result<bool> {
-        let item = self.stock_item(actor, id).await?;
+    pub async fn stock_item_fail(
+        &self,
+        actor: &Actor,
+        id: &str,
+        message: &str,
+        stage: &str,
+        files: &[String],
+    ) -> Result<bool> {
+        let (item, agent) = self.stock_item(actor, id).await?;
         let phase = match stage {
             "build" => Phase::Build,
             "run" => Phase::Run,
@@ -221,6 +229,7 @@ impl Service {
         };
         let message: String = message.chars().take(4000).collect();
         let message = if message.is_empty() { "the agent gave no reason".to_owned() } else { message };
+        let message = message + &self.more_in(&agent, files).await?;
         // It knows of no other end, also of a job that it was told to stop before there was a run.
         let (ending, reason) = match (item.stop_requested_at, &item.stop_requested_by) {
             (Some(_), by) => {
@@ -242,12 +251,36 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] when it does not hold the item.
-    pub async fn stock_item_warn(&self, actor: &Actor, id: &str, message: &str, stage: &str) -> Result<bool> {
-        let item = self.stock_item(actor, id).await?;
+    pub async fn stock_item_warn(
+        &self,
+        actor: &Actor,
+        id: &str,
+        message: &str,
+        stage: &str,
+        files: &[String],
+    ) -> Result<bool> {
+        let (item, agent) = self.stock_item(actor, id).await?;
         let message: String = message.chars().take(2000).collect();
-        let warned = self.store.item_warn(&item.id, format!("{stage}: {message}")).await?;
+        let more = self.more_in(&agent, files).await?;
+        let warned = self.store.item_warn(&item.id, format!("{stage}: {message}{more}")).await?;
         self.wakers.changed();
         Ok(warned)
+    }
+
+    /// Says where the files are that a stock agent says more in: it uploads them to its own run, which no list shows.
+    async fn more_in(&self, agent: &Agent, files: &[String]) -> Result<String> {
+        let legal = |path: &&String| !path.is_empty() && path.len() <= 500 && !path.chars().any(char::is_control);
+        let files: Vec<_> = files.iter().filter(legal).take(FILES_MOST).map(|path| format!("`{path}`")).collect();
+        let Some(entity) = self.store.entity_by_id(&agent.entity_id).await?.filter(|_| !files.is_empty()) else {
+            return Ok(String::new());
+        };
+        Ok(format!(
+            " (more in {} among the files of the agent's run {}/{}/{})",
+            files.join(", "),
+            entity.name,
+            name::LAUNCH_PROJECT,
+            agent.name
+        ))
     }
 
     /// Finds an item of a queue for the wire: null there once it was deleted.

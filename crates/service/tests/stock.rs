@@ -2,13 +2,15 @@
 
 mod world;
 
-use lanza_api::item::Stop;
+use lanza_api::{item::Stop, queue::NewQueue};
 use lanza_model::{
     clock::Clock,
     code,
     item::StateName,
     run::{Event, State},
+    spec::Door,
 };
+use lanza_service::items::WirePush;
 use lanza_store::runs::{Run, RunPost};
 use serde_json::{Map, Value, json};
 use world::{World, job};
@@ -182,11 +184,62 @@ async fn a_job_that_is_stopped_before_its_run_was_stopped_whatever_its_agent_cal
     w.push(job()).await.expect("pushed");
     let (item, spec) = w.pop("ana", "q", &agent).await;
     w.service.item_stop(&w.ana, &item, &Stop::default()).await.expect("asked");
-    w.service.stock_item_fail(&w.ana, &item, "was not successfully started", "run").await.expect("said");
+    w.service.stock_item_fail(&w.ana, &item, "was not successfully started", "run", &[]).await.expect("said");
     assert_eq!(reason(&w, &item).await, (StateName::Stopped, "stopped", "stopped by ana".to_owned()));
     let planned = spec["run_id"].as_str().expect("an id");
     let run = w.service.run_find(&w.ana, Some("ana"), "p", planned).await.expect("a record");
     assert_eq!(run.state, State::Killed);
+}
+
+#[tokio::test]
+async fn what_a_stock_agent_would_refuse_is_said_while_one_serves_the_queue() {
+    let w = World::new().await;
+    let config = json!({ "volume": ["/data:/data"], "env": ["TOKEN=secret:HF"] });
+    let (name, target) = (Some("box".to_owned()), Some("docker".to_owned()));
+    let new = NewQueue { name, target, config: config.as_object().cloned(), ..NewQueue::default() };
+    let queue = w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    let spec =
+        json!({ "job": "ana/p/job:v0", "project": "p", "resource_args": { "local-container": { "gpus": ["all"] } } });
+    let said = async || {
+        let plan = w.service.item_plan(&w.ana, "ana", "box", spec.clone()).await.expect("a plan").warnings;
+        let pushed = w.service.item_push(&w.ana, "ana", "box", spec.clone(), Door::Rest, WirePush::default()).await;
+        assert_eq!(plan, pushed.expect("pushed").warnings);
+        plan.into_iter().filter(|warning| warning.contains("wandb launch-agent")).collect::<Vec<_>>()
+    };
+    assert_eq!(said().await, Vec::<String>::new(), "nobody of that kind is there");
+    let agent = w.stock_agent("ana", "box").await;
+    let warnings = said().await;
+    for (field, why) in [("volume", "is refused by it"), ("env[0]", "names a secret"), ("gpus", "is a list")] {
+        let start = "`wandb launch-agent` on h (wandb@0.31.0) serves the queue `box`";
+        let found = warnings.iter().any(|w| w.starts_with(&format!("{start}: `{field}` {why}")));
+        assert!(found, "{field}: {warnings:#?}");
+    }
+    let of_queue = w.service.queue_warnings(&queue).await.expect("warnings");
+    assert_eq!(of_queue.len(), 2, "{of_queue:#?}");
+    w.service.stock_agent_seen(&w.ana, &agent, Some("KILLED")).await.expect("killed");
+    assert_eq!(said().await, Vec::<String>::new());
+    assert_eq!(w.service.queue_warnings(&queue).await.expect("none"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_files_that_an_agent_says_more_in_are_named() {
+    let w = World::new().await;
+    let agent = w.stock_agent("ana", "q").await;
+    w.push(job()).await.expect("pushed");
+    let (item, _) = w.pop("ana", "q", &agent).await;
+    let name = w.service.store.agent_by_id(&agent.parse().expect("an id")).await.expect("read").expect("there").name;
+    let file = |kind: &str, name: &str| vec![format!("{item}/{kind}/{name}")];
+    let warn = file("warning", "failed-packages.log");
+    w.service.stock_item_warn(&w.ana, &item, "one package is missing", "build", &warn).await.expect("said");
+    let warned = w.item(&item).await.warnings.pop().expect("a warning");
+    assert!(
+        warned.contains(&format!("`{}` among the files of the agent's run ana/model-registry/{name}", warn[0])),
+        "{warned}"
+    );
+    w.service.stock_item_fail(&w.ana, &item, "no such job", "agent", &file("error", "error.log")).await.expect("said");
+    let (_, code, message) = reason(&w, &item).await;
+    assert_eq!(code, "run_not_started");
+    assert!(message.starts_with("no such job (more in `") && message.contains("/error/error.log`"), "{message}");
 }
 
 #[tokio::test]

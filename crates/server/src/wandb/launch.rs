@@ -11,7 +11,7 @@ use lanza_service::{
 use lanza_store::{agents::Agent, items::Item, queues::Queue};
 use serde_json::{Map, Value, json};
 
-use super::graphql::{Ctx, Resolved, Resolvers};
+use super::graphql::{Ctx, Input, Resolved, Resolvers};
 
 /// Items in one answer at most; clients ask for the first hundred.
 const ITEMS: i64 = 1000;
@@ -296,12 +296,19 @@ fn ack_run_queue_item(ctx: Ctx<'_>) -> Resolved<'_> {
     })
 }
 
+/// The files that an agent says more in.
+fn paths(input: Input<'_>) -> Vec<String> {
+    let list = input.get("filePaths").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|p| p.as_str().map(str::to_owned)).collect()
+}
+
 fn fail_run_queue_item(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
         let input = ctx.input();
         let (item, message) = (input.required("runQueueItemId")?, input.text("message").unwrap_or_default());
         let stage = input.text("stage").unwrap_or("agent");
-        Ok(json!({ "success": ctx.service.stock_item_fail(ctx.actor, item, message, stage).await? }))
+        let files = paths(input);
+        Ok(json!({ "success": ctx.service.stock_item_fail(ctx.actor, item, message, stage, &files).await? }))
     })
 }
 
@@ -310,7 +317,8 @@ fn update_run_queue_item_warning(ctx: Ctx<'_>) -> Resolved<'_> {
         let input = ctx.input();
         let (item, message) = (input.required("runQueueItemId")?, input.required("message")?);
         let stage = input.text("stage").unwrap_or("agent");
-        Ok(json!({ "success": ctx.service.stock_item_warn(ctx.actor, item, message, stage).await? }))
+        let files = paths(input);
+        Ok(json!({ "success": ctx.service.stock_item_warn(ctx.actor, item, message, stage, &files).await? }))
     })
 }
 
