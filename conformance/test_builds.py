@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from build_hosts import Index, broken_source, wheel
-from lanza_server import wait_until
+from lanza_server import Process, binary, wait_until
 
 PRINT = "import pebble, sys\nprint('pebble', pebble.VERSION, 'edit', 0)\n"
 
@@ -255,7 +255,7 @@ def test_a_python_that_uv_cannot_bring(account, project, agent, push, environmen
 
 
 def test_an_index_that_hangs_ends_with_the_build_timeout(
-    account, project, agent, push, index, installer, config, agent_state
+    account, project, agent, push, index, installer, config, agent_state, lanza_cli, environment, tmp_path
 ):
     account.queue(project)
     hurried = agent(project, options=config(lanza={"timeouts": {"build": 25}}))
@@ -265,9 +265,18 @@ def test_an_index_that_hangs_ends_with_the_build_timeout(
         # The log can be read while the build goes on.
         wait_until("the build's log", lambda: "making an environment" in log(account, item, "build"), 60)
         assert account.item(item)["ended_at"] is None
+        follow = [binary(), "item", "logs", "-f", "--phase", "build", "--attempt", "1", item]
+        follower = Process(follow, tmp_path / "follower.log", environment)
+        follower.wait_for("making an environment", 20)
+        assert account.item(item)["ended_at"] is None and follower.popen.poll() is None, "while it goes on"
         ended = account.ended(item, 90)
+        wait_until("the end of the follower", lambda: follower.popen.poll() is not None, 20)
     finally:
         index.hang = False
+    assert follower.text().strip() == log(account, item, "build").strip()
+    assert lanza_cli("item", "logs", item, "--phase", "build", "--attempt", "1").stdout == log(account, item, "build")
+    absent = lanza_cli("item", "logs", item, "--phase", "build", "--attempt", "2", check=False)
+    assert "making an environment" not in absent.stdout, "there was no second attempt"
     assert ended["reason"]["code"] == "build_timeout" and "25 s" in ended["reason"]["message"]
     half = [p for p in Path(agent_state, "envs").iterdir() if p.is_dir() and not (p / "ready.json").exists()]
     assert half == []

@@ -5,6 +5,7 @@ LANZA_KILL_AWAY is how long the server stays away, in seconds (20).
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
@@ -13,7 +14,7 @@ import judge
 import pytest
 from ground import Ground, docker_missing, required
 
-from lanza_server import binary, wait_until
+from lanza_server import Process, binary, wait_until
 
 AWAY_SECONDS = float(os.environ.get("LANZA_KILL_AWAY", "20"))
 TARGETS = ("process", "docker")
@@ -120,3 +121,53 @@ def test_an_item_that_is_stopped_while_its_agent_is_down_is_stopped_by_the_next_
     assert found["state"] == "stopped", found["reason"]
     assert not ground.processes() and not ground.containers()
     assert judge.ends_by_item(ground)[item] == ["stopped"]
+
+
+@pytest.fixture
+def two_agents(ground, target, tmp_path):
+    """A queue that takes an item from a silent agent soon, and two agents for it, of which one is to fall silent."""
+    config = ground.user.rest.get(f"/entities/{ground.user.name}/queues/{target}")["queue"]["config"]
+    policy = {"lost_after_seconds": 2, "retry": {"max": 1, "on": ["lost"], "backoff_seconds": 0}}
+    queue = f"fence-{target}"
+    ground.user.queue(queue, target, config=config, policy=policy)
+    started: list[Process] = []
+
+    def start() -> Process:
+        number = len(started)
+        command = [binary(), "agent", "-e", ground.user.name, "-q", queue, "--state", tmp_path / f"state-{number}"]
+        started.append(Process(command, tmp_path / f"agent-{number}.log", ground.environment, tmp_path))
+        return started[-1]
+
+    yield queue, start
+    for process in started:
+        process.kill()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_frozen_agent_that_returns_finds_its_item_with_another(ground, target, two_agents):
+    queue, start = two_agents
+    first = start()
+    # The first attempt would never end by itself, and needs no server; the second is short.
+    script = "if [ $LANZA_ATTEMPT = 1 ]; then exec python work.py --early --seconds 600; fi; exec python work.py --early"
+    body = {"job": f"{ground.user.name}/{ground.project}/plain:latest", "project": ground.project}
+    body["overrides"] = {"entry_point": ["sh", "-c", script + " --seconds 1"]}
+    path = f"/api/v1/entities/{ground.user.name}/queues/{queue}/items"
+    item = ground.user.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
+    wait_until("the first attempt", lambda: ground.witness(item, "ready"), 60)
+    in_run(ground, item)
+    first.popen.send_signal(signal.SIGSTOP)
+    try:
+        second = start()
+        found = ground.user.ended(item, 120)
+        assert (found["state"], found["attempt"]) == ("finished", 2), (found["reason"], second.text()[-3000:])
+        assert ground.processes(), "a frozen agent stops nothing"
+        assert {x["attempt"] for x in ground.witness(item, "end")} == {2}
+    finally:
+        first.popen.send_signal(signal.SIGCONT)
+    ground.nothing_left(60)
+    again = ground.user.item(item)
+    assert (again["state"], again["exit_code"], again["attempt"]) == ("finished", 0, 2)
+    assert [a["state"] for a in again["attempts"]] == ["lost", "finished"], again["attempts"]
+    assert {x["attempt"] for x in ground.witness(item, "end")} == {2}, "the first attempt was ended, and did not end"
+    assert judge.ends_by_item(ground)[item] == ["finished"]
+    assert first.popen.poll() is None, "the agent goes on with other items"

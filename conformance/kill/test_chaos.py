@@ -1,5 +1,6 @@
 """SIGKILL of server, agent, Docker engine and jobs at random moments while items are launched on both targets.
 
+The queues repeat what was lost, so that many items have a second attempt.
 Each item ends exactly once, no two attempts of one are ever alive together, and nothing is left; the jobs themselves
 write the witness. What nobody killed has finished. LANZA_CHAOS_LAUNCHES (100) sets the size, LANZA_CHAOS_VICTIMS who is
 killed, and LANZA_CHAOS_SEED repeats a run; the counts are printed, so run it with `-s`. The engine is one of the test's
@@ -25,6 +26,8 @@ from lanza_server import wait_until
 LAUNCHES = int(os.environ.get("LANZA_CHAOS_LAUNCHES", "100"))
 SLOTS = 12
 TIME_LIMIT_SECONDS = 1500.0
+# What an engine or a supervisor took with it is tried again at once, so that a first attempt which lives on is found.
+POLICY = {"lost_after_seconds": 5, "retry": {"max": 3, "on": ["lost", "infrastructure"], "backoff_seconds": 0}}
 VICTIMS = os.environ.get("LANZA_CHAOS_VICTIMS", "server agent engine job job").split()
 
 
@@ -34,7 +37,9 @@ def ground(engine, tmp_path):
         shared = made.witness_file.parent
         volumes = [f"{shared}:{shared}", f"{jobs.HERE}:/kill:ro"]
         environment = {"KILL_WITNESS": str(made.witness_file)}
-        made.user.queue("docker", "docker", config={"pull": "never", "env": environment, "volume": volumes})
+        config = {"pull": "never", "env": environment, "volume": volumes}
+        made.user.queue("docker", "docker", config=config, policy=POLICY)
+        made.user.rest.call("PATCH", f"/api/v1/entities/{made.user.name}/queues/process", json={"policy": POLICY})
         made.environment["DOCKER_HOST"] = engine.host
         made.targets = ["process", "docker"]
         made.containers = engine.containers
@@ -136,7 +141,8 @@ def test_nothing_is_lost_whoever_is_killed(ground, engine):
             time.sleep(0.5)
     items = {i: ground.user.item(i) for i in chaos.pushed}
     ends = Counter((chaos.pushed[i], f["state"], (f["reason"] or {}).get("code")) for i, f in items.items())
-    print(f"\n{len(items)} launches in {time.monotonic() - begun:.0f} s, kills {dict(chaos.kills)}, seed {seed}")
+    repeated = sum(f["attempt"] > 1 for f in items.values())
+    print(f"\n{len(items)} launches, {repeated} of them more than once, in {time.monotonic() - begun:.0f} s, kills {dict(chaos.kills)}, seed {seed}")
     for (target, state, code), count in sorted(ends.items(), key=str):
         print(f"{target:<10}{state:<10}{code or '':<24}{count:>5}")
 

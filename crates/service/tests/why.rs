@@ -34,6 +34,20 @@ async fn why_names_the_rule_that_keeps_an_item_waiting() {
 }
 
 #[tokio::test]
+async fn an_item_waits_while_the_only_place_of_its_agent_is_taken() {
+    let w = World::new().await;
+    let agent = w.agent().await;
+    let first = w.running(&agent).await;
+    w.runs(&agent, &first, 1).await;
+    let second = w.push(job()).await.expect("pushed");
+    w.beat(&agent, world::held(&first, 1)).await;
+    let why = w.why(&second).await;
+    assert_eq!((why.rule.as_str(), why.position, why.ahead), ("agents_full", 1, 0));
+    w.ends(&agent, &first, 1, None, Some(0)).await;
+    assert_eq!(w.begin(&agent).await.0, second, "the place is free");
+}
+
+#[tokio::test]
 async fn a_queue_that_nobody_polls_says_so_at_the_push() {
     let w = World::new().await;
     let push = async || {
