@@ -173,6 +173,25 @@ def test_an_item_is_replayed_here(account, project, agent, job, lanza_cli, envir
     assert account.item(item["id"])["attempt"] == 1
 
 
+def test_an_item_of_a_container_is_replayed_here(account, project, agent, docker, lanza_cli, environment, tmp_path):
+    account.queue(project, "docker", config={"env": {"FLAVOUR": "sweet and sour"}, "pull": "never"})
+    agent(project)
+    script = "echo flavour $FLAVOUR in $(cat /etc/os-release | grep -c debian) item=$LANZA_ITEM.; exit 7"
+    body = {"docker": {"docker_image": "python:3.11-slim"}, "project": project}
+    body["overrides"] = {"entry_point": ["sh", "-c", script]}
+    path = f"/api/v1/entities/{account.name}/queues/{project}/items"
+    item = account.ended(account.rest.call("POST", path, expect=201, json=body).json()["item"]["id"])
+    assert item["exit_code"] == 7, item["reason"]
+    before = ran(account, item["id"])
+    line = lanza_cli("item", "replay", item["id"], "--folder", tmp_path / "replay", timeout=180).stdout.strip()
+    assert line.startswith("docker run") and account.key not in line, line
+    again = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    assert again.returncode == 7, (line, again.stderr)
+    # The same, but that it is no item's any more.
+    assert again.stdout == before.replace(item["id"], ""), (again.stdout, before)
+    assert account.item(item["id"])["attempt"] == 1
+
+
 def test_a_container_without_a_gpu_says_what_is_missing(account, project, agent, docker):
     account.queue(project, "docker", config={"gpus": 1, "pull": "never"})
     agent(project, options=["--gpus", "1"])

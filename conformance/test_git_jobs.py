@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -133,6 +134,25 @@ def test_https_by_the_agents_config_branch_tag_commit_and_default(
         assert item["state"] != "queued" and item["source"]["kind"] == "git"
         assert item["source"]["commit"] == made[revision], reference
         assert PASSWORD not in json.dumps(item) + log(account, item["id"], "fetch")
+
+
+def test_an_item_of_a_git_job_is_replayed_here(
+    account, project, agent, push, environment, https, config, lanza_cli, tmp_path
+):
+    environment |= https.environment | {"GIT_TOKEN": PASSWORD}
+    item = push(f"{https.url}/job.git", "v1.0")
+    agent(project, options=config(credentials(https)))
+    account.ended(item)
+    told = f"rev first {https.made['first']}"
+    assert told in log(account, item)
+    # By what the caller has set up: the agent's log-ins are its own.
+    place = https.url.removeprefix("https://")
+    environment["HOME"] = str(tmp_path)
+    (tmp_path / ".netrc").write_text(f'machine {place.split(":")[0]} login {USER} password "{PASSWORD}"\n')
+    line = lanza_cli("item", "replay", item, "--folder", tmp_path / "replay", timeout=180).stdout.strip()
+    again = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    assert told in again.stdout, (line, again.stdout, again.stderr)
+    assert PASSWORD not in line
 
 
 def test_only_the_commit_that_runs_is_fetched(account, project, agent, push, environment, https, config, agent_state):
