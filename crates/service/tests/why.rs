@@ -42,7 +42,7 @@ async fn an_item_waits_while_the_only_place_of_its_agent_is_taken() {
     let second = w.push(job()).await.expect("pushed");
     w.beat(&agent, world::held(&first, 1)).await;
     let why = w.why(&second).await;
-    assert_eq!((why.rule.as_str(), why.position, why.ahead), ("agents_full", 1, 0));
+    assert_eq!((why.rule.as_str(), why.position, why.ahead), ("agents_full", Some(1), 0));
     w.ends(&agent, &first, 1, None, Some(0)).await;
     assert_eq!(w.begin(&agent).await.0, second, "the place is free");
 }
