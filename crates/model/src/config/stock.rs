@@ -133,7 +133,7 @@ mod tests {
         let mut found = misread(Target::Docker, bad);
         found.sort();
         assert_eq!(found, ["e[0]", "env", "gpus", "memory", "ulimit", "volume"]);
-        assert_eq!(misread(Target::Process, json!({ "env": ["A=1"], "cpus": 1 })), ["cpus", "env"]);
+        assert_eq!(misread(Target::Process, json!({ "env": ["A=1"], "cpus": 1 })), ["env", "cpus"]);
     }
 
     #[test]
