@@ -3,22 +3,17 @@
 //! The owner of the process hands in what it logs ([`OwnLog::push`]); each agent sends it on. While the server is away the
 //! newest lines are kept, and their numbers show what is missing.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use lanza_api::{
     Client, ClientError,
     agent::{AgentLog, AgentLogLine},
 };
 use lanza_model::{clock::Time, id::KeyId};
-use parking_lot::Mutex;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Mutex, watch},
+    time::sleep,
+};
 
 use crate::redact::Redactor;
 
@@ -41,7 +36,7 @@ pub struct OwnLog(Arc<Kept>);
 struct Kept {
     /// Tells the lines of this process from those of an earlier one.
     process: String,
-    lines: Mutex<VecDeque<AgentLogLine>>,
+    lines: parking_lot::Mutex<VecDeque<AgentLogLine>>,
     /// Number of the newest line.
     newest: watch::Sender<u64>,
 }
@@ -49,7 +44,7 @@ struct Kept {
 impl Default for OwnLog {
     fn default() -> Self {
         let newest = watch::Sender::new(0);
-        Self(Arc::new(Kept { process: KeyId::new().to_string(), lines: Mutex::default(), newest }))
+        Self(Arc::new(Kept { process: KeyId::new().to_string(), lines: parking_lot::Mutex::default(), newest }))
     }
 }
 
@@ -77,8 +72,9 @@ pub(crate) struct Teller {
     log: OwnLog,
     client: Client,
     redactor: Redactor,
-    /// Number of the last line that the server has.
-    told: Arc<AtomicU64>,
+    /// Number of the last line that the server has. Locked while lines are on their way: the last words of an agent wait
+    /// for those that are.
+    told: Arc<Mutex<u64>>,
 }
 
 impl Teller {
@@ -90,7 +86,7 @@ impl Teller {
     pub(crate) async fn run(self, agent: String) {
         let mut newest = self.log.0.newest.subscribe();
         loop {
-            let told = self.told.load(Ordering::SeqCst);
+            let told = *self.told.lock().await;
             if newest.wait_for(|newest| *newest > told).await.is_err() {
                 return;
             }
@@ -103,8 +99,9 @@ impl Teller {
 
     /// Sends everything that the server does not have yet.
     pub(crate) async fn tell(&self, agent: &str) -> Result<(), ClientError> {
+        let mut told = self.told.lock().await;
         loop {
-            let mut lines = self.log.after(self.told.load(Ordering::SeqCst));
+            let mut lines = self.log.after(*told);
             let Some(last) = lines.last().map(|line| line.number) else { return Ok(()) };
             for line in &mut lines {
                 line.text = cut(self.redactor.text(&line.text));
@@ -112,7 +109,7 @@ impl Teller {
             match self.client.agent_log(agent, &AgentLog { process: self.log.0.process.clone(), lines }).await {
                 // What the server does not want (an older one knows no such log) is not offered again.
                 Ok(()) | Err(ClientError::Refused { status: 400 | 404 | 405 | 413 | 422, .. }) => {
-                    self.told.fetch_max(last, Ordering::SeqCst);
+                    *told = last;
                 }
                 Err(e) => return Err(e),
             }
