@@ -13,13 +13,13 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from client_images import client_image
 from git_server import GitServer
 from lanza_server import REPOSITORY, Account, Process, Server, binary
+from needs import left_out
 
 CLIENT_FOLDER = Path(sys.executable).parent
 
@@ -212,17 +212,6 @@ def launch_agent(account, environment, tmp_path) -> Iterator:
     yield start
     for process in started:
         process.kill()
-
-
-def required(what: str) -> bool:
-    return what in os.environ.get("LANZA_REQUIRE", "").replace(" ", "").split(",")
-
-
-def left_out(what: str, reason: str) -> NoReturn:
-    """Skips the test for want of something, or fails it where `LANZA_REQUIRE` names that."""
-    if required(what):
-        pytest.fail(f"LANZA_REQUIRE names {what}, but {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import left_out
+from needs import left_out
 from lanza_server import REPOSITORY, wait_until
 
 EXAMPLES = REPOSITORY / "examples"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import required
+from needs import required
 from git_hosts import HttpHost, SshHost, repository, sshd
 from lanza_server import wait_until
 

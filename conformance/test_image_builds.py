@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from build_hosts import Index, Registry, Tokens, broken_source, wheel
-from conftest import left_out, required
+from needs import left_out, required
 from lanza_server import wait_until
 from test_builds import PRINT, config, good, log, phases, push
 

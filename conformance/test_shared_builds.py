@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import left_out
+from needs import left_out
 from lanza_server import wait_until
 from test_builds import PRINT, agent_state, config, good, index, installer, log, phases, push
 from test_image_builds import BASE, PASSWORD, USER, bridge, image_id, registry

@@ -11,9 +11,10 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
-from conftest import client_environment, fresh_environment, required
+from conftest import client_environment, fresh_environment
 
 from lanza_server import Account, Process, Server, binary, wait_until
+from needs import required
 
 POSTGRES_URL = os.environ.get("LANZA_TEST_POSTGRES_URL")
 JOB = """

@@ -10,8 +10,9 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from conftest import client_environment, required
+from conftest import client_environment
 from lanza_server import ADMIN_TOKEN, Account, Process, Server, binary, wait_until
+from needs import required
 
 
 def docker_missing() -> str | None:

@@ -13,7 +13,8 @@ import time
 import jobs
 import judge
 import pytest
-from ground import Ground, docker_missing, required
+from ground import Ground, docker_missing
+from needs import required
 
 from lanza_server import Process, binary, wait_until
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ground import Ground, docker_missing
 
-from conftest import left_out
+from needs import left_out
 from lanza_server import wait_until
 
 IMAGES = ("python:3.11-slim", "python:3.12-slim", "python:3.13-slim")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import jobs
 import pytest
-from ground import Ground, docker_missing, required
+from ground import Ground, docker_missing
+from needs import required
 
 from lanza_server import wait_until
 
