@@ -278,12 +278,12 @@ def test_a_killed_agent_adopts_its_job_when_it_returns(account, project, agent, 
     ("change", "words"),
     [
         ({"WANDB_API_KEY": "0" * 40}, ["key"]),
-        ({}, ["no-such-queue", "the-one-that-exists"]),
+        ({}, ["no-such-queue", "a-queue-that-exists"]),
     ],
 )
 def test_an_agent_that_cannot_serve_says_why(account, environment, lanza_cli, tmp_path, change, words):
-    if not any(q["name"] == "the-one-that-exists" for q in account.rest.items(f"/entities/{account.name}/queues")):
-        account.queue("the-one-that-exists")
+    if not any(q["name"] == "a-queue-that-exists" for q in account.rest.items(f"/entities/{account.name}/queues")):
+        account.queue("a-queue-that-exists")
     done = lanza_cli(
         "agent", "-q", "no-such-queue", "-e", account.name, "--state", tmp_path / "s",
         env={**environment, **change}, check=False, timeout=30,

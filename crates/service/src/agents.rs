@@ -134,8 +134,12 @@ impl Service {
     }
 
     async fn agent_queue_missing(&self, entity: &Entity, queue: &str) -> Result<Error> {
-        let known = self.store.queue_list(&entity.id, "", 50).await?;
-        let known = known.iter().map(|q| format!("`{}`", q.name)).collect::<Vec<_>>().join(", ");
+        const NAMED: usize = 50;
+        let all = self.store.queue_list(&entity.id, "", NAMED as i64 + 1).await?;
+        let mut known = all.iter().take(NAMED).map(|q| format!("`{}`", q.name)).collect::<Vec<_>>().join(", ");
+        if all.len() > NAMED {
+            known.push_str(" and more");
+        }
         let known = if known.is_empty() { "it has no queue yet".to_owned() } else { format!("it has {known}") };
         Ok(Error::NoneOf {
             what: "queue",

@@ -20,9 +20,11 @@ impl Store {
     /// after `settled` may still be on its way to its item and is left out.
     pub async fn items_with_stock_agents(&self, settled: Time) -> Result<Vec<(Item, Option<(State, Option<i32>)>)>> {
         let rows = sqlx::query(
-            "SELECT i.*, r.state AS run_state, r.exit_code AS run_exit_code FROM items i \
+            // By way of the agents, so that what others run is not looked at: this is asked every second.
+            "SELECT i.*, r.state AS run_state, r.exit_code AS run_exit_code FROM agents a \
+             JOIN items i ON i.state = 'running' AND i.agent_id = a.id \
              LEFT JOIN runs r ON r.trace_id = i.id AND r.name = i.run \
-             WHERE i.state = 'running' AND i.stock = 1 AND i.run IS NOT NULL AND (r.id IS NULL \
+             WHERE a.stock = 1 AND i.stock = 1 AND i.run IS NOT NULL AND (r.id IS NULL \
              OR (r.state NOT IN ('pending', 'running', 'preempting') AND r.changed_at <= $1))",
         )
         .bind(settled.0)
