@@ -211,18 +211,7 @@ impl Store {
             let (id, personal, reason) = (id.clone(), personal.clone(), reason.clone());
             Box::pin(async move {
                 // Nobody may run them any more: their token would be the deleted user's.
-                let rows = sqlx::query(
-                    "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE author_id = $1 AND state = 'queued' \
-                     RETURNING *",
-                )
-                .bind(id.as_str())
-                .bind(now.0)
-                .bind(&reason)
-                .fetch_all(tx.connection())
-                .await?;
-                for row in &rows {
-                    crate::items::end_in_tx(tx, crate::items::item(row)?, now, now).await?;
-                }
+                crate::members::stop_waiting_in_tx(tx, &id, None, &reason, now).await?;
                 if let Some(entity) = personal {
                     sqlx::query("DELETE FROM entities WHERE id = $1")
                         .bind(entity.as_str())

@@ -6,7 +6,7 @@ use lanza_model::{
 };
 
 use crate::{
-    Result, Store,
+    Result, Store, Tx,
     accounts::{Entity, entity},
     row::Columns,
 };
@@ -54,19 +54,7 @@ impl Store {
                         .await?;
                     return Ok(if found.is_some() { Removal::LastAdmin } else { Removal::NoMember });
                 }
-                let rows = sqlx::query(
-                    "UPDATE items SET state = 'stopped', ended_at = $3, reason = $4 WHERE author_id = $2 AND state = 'queued' \
-                     AND entity_id = $1 RETURNING *",
-                )
-                .bind(team.as_str())
-                .bind(user.as_str())
-                .bind(now.0)
-                .bind(&reason)
-                .fetch_all(tx.connection())
-                .await?;
-                for row in &rows {
-                    crate::items::end_in_tx(tx, crate::items::item(row)?, now, now).await?;
-                }
+                stop_waiting_in_tx(tx, &user, Some(&team), &reason, now).await?;
                 Ok(Removal::Done)
             })
         })
@@ -85,6 +73,30 @@ impl Store {
         .await?;
         rows.iter().map(|r| Ok((entity(r)?, r.int("members")?))).collect()
     }
+}
+
+/// Stops what an author has waiting, of one team or everywhere. `reason` is JSON.
+pub(crate) async fn stop_waiting_in_tx(
+    tx: &mut Tx,
+    author: &UserId,
+    team: Option<&EntityId>,
+    reason: &str,
+    now: Time,
+) -> Result<()> {
+    let rows = sqlx::query(
+        "UPDATE items SET state = 'stopped', ended_at = $2, reason = $3 WHERE author_id = $1 AND state = 'queued' \
+         AND entity_id = COALESCE($4, entity_id) RETURNING *",
+    )
+    .bind(author.as_str())
+    .bind(now.0)
+    .bind(reason)
+    .bind(team.map(|team| team.as_str().to_owned()))
+    .fetch_all(tx.connection())
+    .await?;
+    for row in &rows {
+        crate::items::end_in_tx(tx, crate::items::item(row)?, now, now).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
