@@ -104,7 +104,7 @@ def test_two_agents_make_one_image(
             builder={"destination": destination}, lanza={"registry": {"credentials": {host.place: credential}}}
         )
     account.queue(project, "docker")
-    marker = f"; python_version >= '3.{time.time_ns() % 9}' or python_version > '2.{time.time_ns() % 1000}'"
+    marker = f"; platform_machine != 'm{time.time_ns()}'"
     files = {"job.py": PRINT, "requirements.txt": bridge_index.options() + f"pebble==1.0 {marker}\n"}
     bridge_index.requests.clear()
     bridge_index.hang = True
@@ -232,7 +232,7 @@ def test_the_build_of_a_killed_agent_is_done_by_the_other(
     environment["PIP_CACHE_DIR"] = str(tmp_path / "pip-cache")
     account.queue(project, target)
     mark = time.time_ns()
-    marker = f"; python_version >= '3.{mark % 9}' or python_version > '2.{mark % 1000}'"
+    marker = f"; platform_machine != 'm{mark}'"
     files = {"job.py": PRINT, "requirements.txt": bridge_index.options() + f"pebble==1.0 {marker}\n"}
     before = subprocess.run([docker, "ps", "-aq"], capture_output=True, text=True).stdout.split()
     states = {"one": tmp_path / "one", "two": tmp_path / "two"}
