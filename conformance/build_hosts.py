@@ -126,39 +126,17 @@ class Index:
         self._http.server_close()
 
 
-class Registry:
-    """Debian's `docker-registry` on the bridge, where Docker checks certificates. It writes down every request.
+class PlainRegistry:
+    """Debian's `docker-registry` on plain http, which Docker speaks with the loopback. It writes down every request."""
 
-    Its certificate is signed by a CA of its own, or by nobody but itself.
-    """
-
-    def __init__(
-        self, folder: Path, address: str, port: int, user: str, password: str, self_signed: bool = False, auth: str = ""
-    ):
+    def __init__(self, folder: Path, address: str, port: int, more_http: str = "", more: str = ""):
         folder.mkdir(parents=True, exist_ok=True)
         self.place, self.folder = f"{address}:{port}", folder
-        name = ("-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}")
-        made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-        if self_signed:
-            _run(*made, *name, "-keyout", folder / "key.pem", "-out", folder / "server.crt")
-            shutil.copy(folder / "server.crt", folder / "ca.crt")
-        else:
-            _run(*made, "-subj", "/CN=Test CA", "-keyout", folder / "ca.key", "-out", folder / "ca.crt")
-            _run(
-                *made, *name, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", folder / "ca.crt", "-CAkey",
-                folder / "ca.key", "-keyout", folder / "key.pem", "-out", folder / "server.crt",
-            )  # fmt: skip
-        digest = _run("perl", "-e", 'print crypt($ARGV[0], q($2b$05$).("a" x 21).".")', password)
-        (folder / "htpasswd").write_text(f"{user}:{digest}\n")
         (folder / "config.yml").write_text(
             "version: 0.1\nlog: {level: info, formatter: text}\n"
             f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-            f"http:\n  addr: {self.place}\n  tls: {{certificate: {folder}/server.crt, key: {folder}/key.pem}}\n"
-            + (auth or f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n")
+            f"http:\n  addr: {self.place}\n{more_http}{more}"
         )
-        self._trust = Path("/etc/docker/certs.d") / self.place
-        self._trust.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / "ca.crt", self._trust / "ca.crt")
         self._log = (folder / "log").open("wb")
         self._process = subprocess.Popen(
             ["docker-registry", "serve", folder / "config.yml"], stdout=self._log, stderr=subprocess.STDOUT
@@ -187,6 +165,41 @@ class Registry:
         self._process.terminate()
         self._process.wait()
         self._log.close()
+
+
+class Registry(PlainRegistry):
+    """One with TLS and a password on the bridge, where Docker checks certificates.
+
+    Its certificate is signed by a CA of its own, or by nobody but itself.
+    """
+
+    def __init__(
+        self, folder: Path, address: str, port: int, user: str, password: str, self_signed: bool = False, auth: str = ""
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = ("-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}")
+        made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+        if self_signed:
+            _run(*made, *name, "-keyout", folder / "key.pem", "-out", folder / "server.crt")
+            shutil.copy(folder / "server.crt", folder / "ca.crt")
+        else:
+            _run(*made, "-subj", "/CN=Test CA", "-keyout", folder / "ca.key", "-out", folder / "ca.crt")
+            _run(
+                *made, *name, "-addext", "basicConstraints=critical,CA:FALSE", "-CA", folder / "ca.crt", "-CAkey",
+                folder / "ca.key", "-keyout", folder / "key.pem", "-out", folder / "server.crt",
+            )  # fmt: skip
+        digest = _run("perl", "-e", 'print crypt($ARGV[0], q($2b$05$).("a" x 21).".")', password)
+        (folder / "htpasswd").write_text(f"{user}:{digest}\n")
+        self._trust = Path("/etc/docker/certs.d") / f"{address}:{port}"
+        self._trust.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "ca.crt", self._trust / "ca.crt")
+        super().__init__(
+            folder, address, port, f"  tls: {{certificate: {folder}/server.crt, key: {folder}/key.pem}}\n",
+            auth or f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n",
+        )  # fmt: skip
+
+    def close(self) -> None:
+        super().close()
         shutil.rmtree(self._trust, ignore_errors=True)
 
 

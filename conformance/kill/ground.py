@@ -73,6 +73,7 @@ class Ground:
             del self.environment[name]
         # Of short life, and the agent's argument is part of each of its processes: a mark to look for at the end.
         self.state = folder / f"state-{secrets.token_hex(4)}"
+        self.agent_options: list = []
         self.agent_lives = 0
         self.agent: Process | None = None
         # Containers may run as another user.
@@ -91,6 +92,7 @@ class Ground:
     def start_agent(self) -> None:
         self.agent_lives += 1
         arguments = [binary(), "agent", "-e", self.user.name, "-j", self.slots, "--state", self.state]
+        arguments += self.agent_options
         for target in self.targets:
             arguments += ["-q", target]
         log = self.folder / f"agent-{self.agent_lives:03d}.log"
@@ -119,6 +121,15 @@ class Ground:
             "project": self.project,
             "overrides": {"args": [str(a) for a in arguments]},
         }
+        return self.push_body(target, body)
+
+    def push_image(self, image: str, command: list, *arguments: str) -> str:
+        overrides = {"entry_point": command, "args": [str(a) for a in arguments]}
+        return self.push_body(
+            "docker", {"docker": {"docker_image": image}, "project": self.project, "overrides": overrides}
+        )
+
+    def push_body(self, target: str, body: dict) -> str:
         path = f"/api/v1/entities/{self.user.name}/queues/{target}/items"
         return self.user.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from ground import Ground
 
 ENDINGS = ("finished", "failed", "stopped")
+PHASES = ("fetch", "build", "push", "pull", "start", "run", "upload")
 
 
 def intervals_do_not_overlap(ground: Ground) -> None:
@@ -52,7 +53,7 @@ def item_finished(ground: Ground, item: str, client: bool) -> dict:
     attempt = found["attempts"][0]
     assert attempt["state"] == "finished" and attempt["exit_code"] == 0, explain
     phases = [phase["name"] for phase in attempt["phases"]]
-    assert phases == [p for p in ("fetch", "build", "start", "run", "upload") if p in phases], phases
+    assert phases == [p for p in PHASES if p in phases], phases
     assert {"fetch", "run", "upload"} <= set(phases), phases
     assert all(phase["ended_at"] for phase in attempt["phases"]), explain
 

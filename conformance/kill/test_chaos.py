@@ -69,14 +69,9 @@ class Chaos:
             self.open.add(item)
 
     def _docker(self, seconds: float) -> str:
-        command = ["python", "/kill/work.py", "--silent", "--seconds", str(seconds)]
-        body = {
-            "docker": {"docker_image": self.engine.image},
-            "project": self.ground.project,
-            "overrides": {"entry_point": command},
-        }
-        path = f"/api/v1/entities/{self.ground.user.name}/queues/docker/items"
-        return self.ground.user.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
+        return self.ground.push_image(
+            self.engine.image, ["python", "/kill/work.py"], "--silent", "--seconds", seconds
+        )  # fmt: skip
 
     def strike(self) -> None:
         time.sleep(self.chance.uniform(0.0, 1.5))

@@ -7,6 +7,7 @@ printed, so run it with `-s` to see it.
 import contextlib
 import faulthandler
 import itertools
+import json
 import os
 import random
 import time
@@ -16,6 +17,7 @@ import jobs
 import judge
 import pytest
 from ground import Ground, Journals, docker_missing
+from images import Images, registry_missing
 
 from lanza_server import wait_until
 
@@ -23,9 +25,13 @@ LAUNCHES = int(os.environ.get("LANZA_KILL_LAUNCHES", "100"))
 PER_PHASE = int(os.environ.get("LANZA_KILL_PER_PHASE", "5"))
 TARGETS = ("process", "docker")
 PHASES = ("fetch", "build", "start", "run", "upload")
+# Of images alone, and of them where there is a registry.
+IMAGE_PHASES = ("push", "pull")
 SLOTS = 12
 BULKY = 4
-BUILDS = 12
+# What was built once is not built again, nor pushed.
+BUILDS = max(12, 4 * PER_PHASE)
+IMAGES = 8
 # A kill of the agent begins a build anew, so many builds at once would leave no room for anything else.
 BUILDS_AT_ONCE = 3
 TIME_LIMIT_SECONDS = 420.0
@@ -34,9 +40,13 @@ TIME_LIMIT_SECONDS = 420.0
 class Chaos:
     """Keeps items coming and kills whoever is due while one is in the phase that was hit least."""
 
-    def __init__(self, ground: Ground, chance: random.Random):
+    def __init__(self, ground: Ground, images: Images | None, chance: random.Random):
         self.ground = ground
+        self.images = images
         self.chance = chance
+        self.phases = {target: PHASES for target in ground.targets}
+        if images:
+            self.phases["docker"] += IMAGE_PHASES
         self.journals = Journals(ground.state)
         self.pushed: dict[str, str] = {}
         self.hits: dict[str, Counter] = {victim: Counter() for victim in ("server", "agent", "both")}
@@ -50,8 +60,10 @@ class Chaos:
         return sum(counter[key] for counter in self.hits.values())
 
     def due(self) -> list:
-        keys = [(target, phase) for target in self.ground.targets for phase in PHASES]
-        return [key for key in keys if self.hit(key) < PER_PHASE]
+        return [key for key in self.keys() if self.hit(key) < PER_PHASE]
+
+    def keys(self) -> list:
+        return [(target, phase) for target, phases in self.phases.items() for phase in phases]
 
     def feed(self, aim) -> None:
         """Tops the queues up; what is pushed leads to the phase that is wanted."""
@@ -59,14 +71,19 @@ class Chaos:
             self.turn += 1
             target, phase = aim if aim and self.turn % 3 else (self.chance.choice(self.ground.targets), None)
             # A build is there to be hit: made once, it is not made again.
-            phase = phase or self.chance.choice([p for p in PHASES if p != "build"])
-            if phase == "build" and self._building() >= BUILDS_AT_ONCE:
+            phase = phase or self.chance.choice([p for p in self.phases[target] if p not in ("build", "push")])
+            if phase in ("build", "push") and self._building() >= BUILDS_AT_ONCE:
                 target, phase = "process", "run"
             seconds = round(self.chance.uniform(2.0, 3.5), 2)
             job, arguments = "plain", ["--seconds", seconds]
+            image = self._free_image() if phase == "pull" else None
+            if image:
+                self.images.forget(image)
+                self.pushed[self.ground.push_image(image, ["python", "/work.py"], *arguments)] = image
+                continue
             if phase == "fetch":
                 job = f"bulky-{self.chance.randrange(BULKY)}"
-            elif phase == "build":
+            elif phase in ("build", "push"):
                 job = f"{target}-build-{next(self.builds[target])}"
             elif phase == "upload":
                 arguments += ["--megabytes", self.chance.randrange(4, 9)]
@@ -74,8 +91,17 @@ class Chaos:
                 job, arguments = "tracked", [*arguments, "--client"]
             self.pushed[self.ground.push(target, job, *arguments)] = job
 
+    def _open(self) -> list[str]:
+        """The jobs and images of items that have not ended."""
+        return [job for item, job in self.pushed.items() if f"{item}-1" not in self.journals.closed]
+
     def _building(self) -> int:
-        return sum("build" in job and f"{item}-1" not in self.journals.closed for item, job in self.pushed.items())
+        return sum("-build-" in job for job in self._open())
+
+    def _free_image(self) -> str | None:
+        """An image that no item is about to use: this machine may forget it."""
+        taken = self._open()
+        return next((name for name in self.chance.sample(self.images.names, IMAGES) if name not in taken), None)
 
     def wait_for(self, aim, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -164,12 +190,10 @@ class Chaos:
 
     def histogram(self) -> str:
         rows = [f"{'phase':<18}{'server':>8}{'agent':>8}{'both':>8}{'kills':>8}{'items':>8}"]
-        for target in self.ground.targets:
-            for phase in PHASES:
-                key = (target, phase)
-                counts = [self.hits[v][key] for v in ("server", "agent", "both")]
-                cells = "".join(f"{n:>8}" for n in [*counts, sum(counts), self.touched[key]])
-                rows.append(f"{target + ' ' + phase:<18}{cells}")
+        for key in self.keys():
+            counts = [self.hits[v][key] for v in ("server", "agent", "both")]
+            cells = "".join(f"{n:>8}" for n in [*counts, sum(counts), self.touched[key]])
+            rows.append(f"{' '.join(key):<18}{cells}")
         return "\n".join(rows)
 
 
@@ -193,14 +217,38 @@ def ground(tmp_path):
         yield made
 
 
-def test_nothing_is_lost_when_server_and_agent_are_killed_at_random(ground):
+@pytest.fixture
+def chance():
     seed = int(os.environ.get("LANZA_KILL_SEED", random.randrange(1 << 32)))
-    chance = random.Random(seed)
+    print(f"\nseed {seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def images(ground, chance, tmp_path):
+    """Images to pull, and a place to push to, where there is a registry."""
+    if "docker" not in ground.targets:
+        yield None
+        return
+    if missing := registry_missing():
+        print(f"\nwithout the phases {' and '.join(IMAGE_PHASES)}: {missing}")
+        yield None
+        return
+    with contextlib.closing(Images(tmp_path, IMAGES, chance)) as made:
+        config = tmp_path / "launch-config.yaml"
+        config.write_text(json.dumps({"builder": {"destination": made.destination}}))
+        ground.agent_options = ["-c", config]
+        yield made
+        # Its containers are gone before its images.
+        ground.close()
+
+
+def test_nothing_is_lost_when_server_and_agent_are_killed_at_random(ground, images, chance):
     # It takes longer than a test that hangs.
     faulthandler.cancel_dump_traceback_later()
     prepare(ground, chance)
     ground.start_agent()
-    chaos = Chaos(ground, chance)
+    chaos = Chaos(ground, images, chance)
     begun = time.monotonic()
     while chaos.due() or len(chaos.pushed) < LAUNCHES:
         if time.monotonic() - begun > TIME_LIMIT_SECONDS:
@@ -209,7 +257,7 @@ def test_nothing_is_lost_when_server_and_agent_are_killed_at_random(ground):
     took = time.monotonic() - begun
     print(
         f"\n{len(chaos.pushed)} launches, {chaos.kills} kills in {took:.0f} s, "
-        f"{chaos.missed.total()} aims without a shot, seed {seed}\n{chaos.histogram()}"
+        f"{chaos.missed.total()} aims without a shot\n{chaos.histogram()}"
     )
     items = chaos.wait_for_all(180.0)
     print(f"the last item ended {time.monotonic() - begun - took:.0f} s after the last kill")
