@@ -4,10 +4,14 @@ import base64
 import hashlib
 import io
 import json
+import os
+import platform
 import re
 import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 import tarfile
 import threading
 import time
@@ -58,6 +62,29 @@ def broken_source(name: str, version: str) -> tuple[str, bytes]:
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
     return f"{name}-{version}.tar.gz", out.getvalue()
+
+
+def python_release(folder: Path, version: str) -> str:
+    """Packs this Python as a release that `uv` can install, and returns the address of the list that names it."""
+    minor = version.rsplit(".", 1)[0]
+    archive = folder / "python.tar.gz"
+    left_out = {"test", "site-packages", "dist-packages", "idlelib", "__pycache__"}
+
+    def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if left_out & set(entry.name.split("/")) else entry
+
+    with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
+        packed.add(os.path.realpath(sys.executable), f"python/bin/python{minor}")
+        packed.add(sysconfig.get_path("stdlib"), f"python/lib/python{minor}", filter=wanted)
+    major, middle, patch = map(int, version.split("."))
+    release = {
+        "name": "cpython", "arch": {"family": platform.machine(), "variant": None}, "os": "linux", "libc": "gnu",
+        "major": major, "minor": middle, "patch": patch, "prerelease": "", "variant": None, "build": "20260101",
+        "url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    listed = folder / "releases.json"
+    listed.write_text(json.dumps({f"cpython-{version}-linux-{platform.machine()}-gnu": release}))
+    return str(listed)
 
 
 class Index:

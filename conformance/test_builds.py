@@ -5,6 +5,7 @@ The packages come from an index on loopback that counts its requests, so "nothin
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from build_hosts import Index, broken_source, wheel
+from build_hosts import Index, broken_source, python_release, wheel
 from lanza_server import Process, binary, wait_until
 
 PRINT = "import pebble, sys\nprint('pebble', pebble.VERSION, 'edit', 0)\n"
@@ -234,6 +235,35 @@ def test_a_flag_chooses_the_python_before_the_source_does(
     for item, version in wanted.items():
         reason = account.ended(item)["reason"]
         assert reason["code"] == "python_missing" and f"needs Python {version};" in reason["message"], reason
+
+
+def test_a_python_that_uv_brings(account, project, agent, push, environment, tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    # No Python of this machine is on the agent's PATH.
+    for name in ("uv", "sh", "env"):
+        (programs / name).symlink_to(shutil.which(name, path=environment["PATH"]))
+    installed = tmp_path / "pythons"
+    version = platform.python_version()
+    environment |= {
+        "PATH": str(programs),
+        "UV_PYTHON_DOWNLOADS_JSON_URL": python_release(tmp_path, version),
+        "UV_PYTHON_INSTALL_DIR": str(installed),
+        "UV_PYTHON_BIN_DIR": str(tmp_path / "links"),
+        "UV_CACHE_DIR": str(tmp_path / "uv-cache"),
+        "UV_OFFLINE": "1",
+    }
+    environment.pop("UV_PYTHON_DOWNLOADS", None)
+    account.queue(project)
+    agent(project)
+    minor = version.rsplit(".", 1)[0]
+    code = "import sys\nprint(sys.base_prefix, sys.version)\n"
+    first = good(account, push({"job.py": code}, runtime=minor))
+    assert f"Installed Python {version}" in log(account, first["id"], "build")
+    said = log(account, first["id"])
+    assert said.startswith(f"{installed}/cpython-{minor}") and f" {version} " in said, said
+    again = good(account, push({"job.py": f"{code}# edited\n"}, runtime=minor))
+    assert "build" not in phases(again) and log(account, again["id"]) == said
 
 
 def test_a_python_that_uv_cannot_bring(account, project, agent, push, environment):
