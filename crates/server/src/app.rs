@@ -116,8 +116,8 @@ impl Server {
 /// All routes of the server.
 pub(crate) fn router(state: AppState) -> Router {
     Router::new()
-        .merge(wandb::router(state.service.clone()))
         .merge(rest::router(state.clone()))
+        .merge(wandb::router(state.service.clone()))
         .merge(pages::router(state))
         .fallback(ui::fallback)
         .method_not_allowed_fallback(pages::method_not_allowed)

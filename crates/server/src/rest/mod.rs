@@ -24,7 +24,13 @@ mod usage;
 #[cfg(test)]
 mod view_tests;
 
-use axum::{Json, Router, extract::DefaultBodyLimit, http::Uri, response::Response};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Uri, header},
+    response::Response,
+};
+use bytes::Bytes;
 use lanza_service::Error;
 use serde::Deserialize;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
@@ -79,15 +85,12 @@ pub fn openapi() -> Document {
 
 pub(crate) fn router(state: AppState) -> Router {
     let (router, document) = routes().split_for_parts();
-    let document = std::sync::Arc::new(document);
+    // Its text is a small part of what the document itself holds.
+    let text = Bytes::from(serde_json::to_vec(&document).expect("the document is plain data"));
+    drop(document);
+    let answer = async move || ([(header::CONTENT_TYPE, "application/json")], text.clone());
     router
-        .route(
-            "/api/v1/openapi.json",
-            axum::routing::get(move || {
-                let document = document.clone();
-                async move { Json(document.as_ref().clone()) }
-            }),
-        )
+        .route("/api/v1/openapi.json", axum::routing::get(answer))
         .route("/api/{*rest}", axum::routing::any(nothing_here))
         .with_state(state)
 }
