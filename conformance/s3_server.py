@@ -8,6 +8,7 @@ because the servers that can be installed bring a hundred megabytes of packages 
 import hashlib
 import hmac
 import threading
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
@@ -24,6 +25,8 @@ class S3Server:
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.calls: list[tuple[str, str]] = []
         self.refused: list[str] = []
+        # Objects that were read by a link which somebody with the key had signed.
+        self.by_link: list[str] = []
         self.lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -45,13 +48,29 @@ class S3Server:
         self._http.server_close()
 
 
+def signed_fields(target: str, headers) -> dict:
+    """What a request says of its signature: in a header, or in the link itself."""
+    if "authorization" in headers:
+        fields = dict(part.strip().split("=", 1) for part in headers["authorization"].split(" ", 1)[1].split(","))
+        return fields | {"Date": headers["x-amz-date"], "Content": headers["x-amz-content-sha256"]}
+    link = {k.removeprefix("X-Amz-"): v for k, v in parse_qsl(urlsplit(target).query, True)}
+    made = datetime.strptime(link["Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    if not timedelta(0) <= datetime.now(timezone.utc) - made < timedelta(seconds=int(link["Expires"])):
+        raise ValueError("the link has expired")
+    return link | {"Content": "UNSIGNED-PAYLOAD"}
+
+
 def signature(method: str, target: str, headers) -> str:
     """The signature that a request should have, from its own list of signed headers."""
-    fields = dict(part.strip().split("=", 1) for part in headers["authorization"].split(" ", 1)[1].split(","))
+    fields = signed_fields(target, headers)
     scope = fields["Credential"].split("/", 1)[1]
     names = fields["SignedHeaders"].split(";")
     parts = urlsplit(target)
-    query = sorted((quote(k, safe="-_.~"), quote(v, safe="-_.~")) for k, v in parse_qsl(parts.query, True))
+    query = sorted(
+        (quote(k, safe="-_.~"), quote(v, safe="-_.~"))
+        for k, v in parse_qsl(parts.query, True)
+        if k != "X-Amz-Signature"
+    )
     request = "\n".join(
         [
             method,
@@ -60,10 +79,10 @@ def signature(method: str, target: str, headers) -> str:
             *(f"{name}:{' '.join(headers[name].split())}" for name in names),
             "",
             ";".join(names),
-            headers["x-amz-content-sha256"],
+            fields["Content"],
         ]
     )
-    text = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    text = f"AWS4-HMAC-SHA256\n{fields['Date']}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
     key = b"AWS4" + SECRET.encode()
     for step in (*scope.split("/"), text):
         key = hmac.new(key, step.encode(), hashlib.sha256).digest()
@@ -97,7 +116,7 @@ def _handler(store: S3Server) -> type[BaseHTTPRequestHandler]:
             _, bucket, name = (unquote(parts.path) + "/").split("/", 2)
             name = name.removesuffix("/")
             try:
-                given = dict(p.strip().split("=", 1) for p in self.headers["authorization"].split(" ", 1)[1].split(","))
+                given = signed_fields(self.path, self.headers)
                 good = signature(self.command, self.path, self.headers)
                 known = f"{given['Credential'].split('/')[0]} {given['Signature']}" == good and good.startswith(KEY)
                 # Neither a session's token nor another region is among the settings.
@@ -109,6 +128,8 @@ def _handler(store: S3Server) -> type[BaseHTTPRequestHandler]:
                 return self.error(403, "SignatureDoesNotMatch")
             if bucket != store.bucket:
                 return self.error(404, "NoSuchBucket")
+            if "X-Amz-Signature" in query:
+                store.by_link.append(name)
             with store.lock:
                 store.calls.append((self.command, parts.query.split("=")[0]))
                 getattr(self, f"on_{self.command.lower()}")(name, query, body)

@@ -57,7 +57,7 @@ class Place:
         self.start()
         self.user = self.server.user("ada")
 
-    def start(self, **changed) -> None:
+    def start(self, *more: str, **changed) -> None:
         port = 0
         if self.server is not None:
             port = self.server.port
@@ -66,7 +66,7 @@ class Place:
             self.server.process.log.rename(self.folder / "before.log")
         # A token that is meant for somebody else must not be taken for one of the store's.
         env = {**self.store.environment, "TOKEN": "of somebody else", "REGION": "elsewhere", **changed}
-        options = ("--blobs", f"s3://{self.store.bucket}/{PREFIX}")
+        options = ("--blobs", f"s3://{self.store.bucket}/{PREFIX}", *more)
         self.server = Server(self.folder, options, port, env)
 
     def script(self, source: str, *arguments, home) -> None:
@@ -96,8 +96,10 @@ def test_what_is_written_lies_in_the_object_store_and_outlives_the_server(place,
     assert near == [], "nothing of it is kept beside"
 
     place.start()
+    store.by_link.clear()
     reader = tmp_path / "reader"
     place.script(READ, reader, home=reader)
+    assert [store.objects[name] for name in store.by_link].count(BIG) == 1, "it came from the store itself"
     assert (reader / "notes.txt").read_text() == "kept far away\n"
     assert (reader / "artifact" / "deep" / "big.bin").read_bytes() == BIG
     assert (reader / "artifact" / "ein Wort.txt").read_text() == "klein"
@@ -105,7 +107,25 @@ def test_what_is_written_lies_in_the_object_store_and_outlives_the_server(place,
     files = {f["path"]: f for f in rest.items("/entities/ada/projects/p/artifacts/dataset/data/v0/files")}
     part = requests.get(files["deep/big.bin"]["url"], headers={"Range": "bytes=1000-1999"}, timeout=30)
     assert (part.status_code, part.content) == (206, BIG[1000:2000])
+    assert part.url.startswith(store.environment["AWS_ENDPOINT"])
+    # The web app speaks with its own server only.
+    part = requests.get(
+        files["deep/big.bin"]["url"], headers={"Range": "bytes=5-9", "Sec-Fetch-Mode": "cors"}, timeout=30
+    )  # fmt: skip
+    assert (part.status_code, part.content) == (206, BIG[5:10])
+    assert part.url == files["deep/big.bin"]["url"] and part.headers["Content-Security-Policy"] == "sandbox"
+    assert requests.head(files["deep/big.bin"]["url"], timeout=30).headers["Content-Length"] == str(len(BIG))
     assert store.refused == [], "each request was signed with the key of the environment"
+
+
+def test_links_to_the_store_can_be_switched_off(place, store, tmp_path):
+    place.start("--no-blob-links")
+    store.by_link.clear()
+    try:
+        place.script(READ, tmp_path / "reader", home=tmp_path / "reader")
+    finally:
+        place.start()
+    assert (tmp_path / "reader" / "artifact" / "deep" / "big.bin").read_bytes() == BIG and store.by_link == []
 
 
 def test_a_refused_upload_leaves_nothing_in_the_object_store(place, store):

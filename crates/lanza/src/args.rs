@@ -97,6 +97,9 @@ pub(crate) struct Server {
     /// Object store for files, s3://…, gs://… or az://…; without it the data folder.
     #[arg(long, value_name = "URL")]
     pub(crate) blobs: Option<String>,
+    /// Send downloads through this server, for clients that cannot reach the object store.
+    #[arg(long, requires = "blobs")]
+    pub(crate) no_blob_links: bool,
 }
 
 #[derive(Debug, ClapArgs)]

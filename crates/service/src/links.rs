@@ -3,6 +3,8 @@
 //! A link is a claim (what may be done to which bytes until when) and an HMAC over it, both in the path, so that it
 //! works with every client that only knows a URL.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use lanza_model::{clock::Time, code};
@@ -13,6 +15,9 @@ use crate::{Error, Result, Service};
 
 /// How long links live: clients ask for thousands at once and then work through them.
 pub const LIFE_MS: i64 = 24 * 3_600_000;
+
+/// How long links live that an object store signs: each is made for one download that begins at once.
+const STORE_LINK_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// What the bearer of a link may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +110,18 @@ impl Service {
     /// Returns the path of a link, to be joined to the server's address as the caller sees it: `/storage/…`.
     pub fn link(&self, claim: Claim) -> String {
         format!("/storage/{}", self.links.sign(claim, self.now().plus_ms(LIFE_MS)))
+    }
+
+    /// Returns a link with which a blob is read from the object store itself; none where its bytes go through this
+    /// server.
+    pub async fn blob_link(&self, blob: &str) -> Option<String> {
+        // Some credentials cannot sign, or need the provider for it. The bytes can be had all the same.
+        let signed = self.store.blobs().link(blob, STORE_LINK_LIFE).await;
+        signed
+            .inspect_err(|error| tracing::warn!(%error, "the object store signs no link"))
+            .ok()
+            .flatten()
+            .map(Into::into)
     }
 
     /// Returns what the bearer of a link may do.

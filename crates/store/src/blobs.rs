@@ -3,16 +3,24 @@
 //! A folder by default, S3, Google or Azure by URL. A blob is on the disk before its row is written. Uploads stream;
 //! nothing holds a file in memory.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, local::LocalFileSystem, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, WriteMultipart,
+    aws::AmazonS3Builder,
+    azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder,
+    local::LocalFileSystem,
+    path::Path,
+    signer::{Method, Signer},
+};
 // Only for its features: the TLS without a provider that the object store's client needs.
 use reqwest as _;
 use url::Url;
 
-use crate::{Error, Result, open::ProviderSettings};
+use crate::{Error, Options, Result, open::ProviderSettings};
 
 /// An open blob store.
 #[derive(Debug, Clone)]
@@ -21,23 +29,47 @@ pub struct Blobs {
     prefix: Path,
     /// Root of the folder, if it is one: its files are synced by us.
     folder: Option<PathBuf>,
+    /// Makes links that lead to the store past this server.
+    signer: Option<Arc<dyn Signer>>,
 }
+
+/// A provider's store, which keeps objects and signs links to them.
+trait Provider: ObjectStore + Signer {}
+impl<T: ObjectStore + Signer> Provider for T {}
 
 /// Part size of uploads to an object store, in bytes.
 const PART: usize = 8 << 20;
 
 impl Blobs {
-    pub(crate) async fn open(url: Option<&str>, data: &std::path::Path, provider: &ProviderSettings) -> Result<Self> {
-        let Some(url) = url else {
-            return Self::folder(data.join("blobs")).await;
+    pub(crate) async fn open(options: &Options) -> Result<Self> {
+        let Some(url) = &options.blobs else {
+            return Self::folder(options.data.join("blobs")).await;
         };
+        let provider = &options.provider;
         let parsed = Url::parse(url).map_err(|e| Error::Config(format!("--blobs `{url}` is not a URL ({e})")))?;
         if parsed.scheme() == "file" {
             let path = parsed.to_file_path().map_err(|()| Error::Config(format!("--blobs `{url}` is not a path")))?;
             return Self::folder(path).await;
         }
-        let (store, prefix) = object_store::parse_url_opts(&parsed, provider.iter()).map_err(Error::Blobs)?;
-        Ok(Self { store: Arc::from(store), prefix, folder: None })
+        let unknown = || Error::Config(format!("--blobs `{url}` is none of s3://…, gs://…, az://… and file:///…"));
+        let (scheme, path) = ObjectStoreScheme::parse(&parsed).map_err(|_| unknown())?;
+        let store: Arc<dyn Provider> = match scheme {
+            ObjectStoreScheme::AmazonS3 => {
+                let builder = AmazonS3Builder::new().with_url(url);
+                Arc::new(set(builder, provider, |b, k, v| b.with_config(k, v)).build().map_err(Error::Blobs)?)
+            }
+            ObjectStoreScheme::GoogleCloudStorage => {
+                let builder = GoogleCloudStorageBuilder::new().with_url(url);
+                Arc::new(set(builder, provider, |b, k, v| b.with_config(k, v)).build().map_err(Error::Blobs)?)
+            }
+            ObjectStoreScheme::MicrosoftAzure => {
+                let builder = MicrosoftAzureBuilder::new().with_url(url);
+                Arc::new(set(builder, provider, |b, k, v| b.with_config(k, v)).build().map_err(Error::Blobs)?)
+            }
+            _ => return Err(unknown()),
+        };
+        let prefix = Path::parse(path).map_err(|e| Error::Blobs(e.into()))?;
+        Ok(Self { store: store.clone(), prefix, folder: None, signer: options.blob_links.then_some(store as _) })
     }
 
     async fn folder(root: PathBuf) -> Result<Self> {
@@ -45,7 +77,7 @@ impl Blobs {
             .await
             .map_err(|source| Error::Disk { action: format!("make the blob folder {}", root.display()), source })?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(Error::Blobs)?;
-        Ok(Self { store: Arc::new(store), prefix: Path::default(), folder: Some(root) })
+        Ok(Self { store: Arc::new(store), prefix: Path::default(), folder: Some(root), signer: None })
     }
 
     fn path(&self, name: &str) -> Path {
@@ -137,6 +169,16 @@ impl Blobs {
         }
     }
 
+    /// Returns a link to a blob that leads to the store past this server and lives for `life`; none for a folder, and
+    /// where [`Options::blob_links`] is off.
+    ///
+    /// # Errors
+    /// When the store's credentials cannot sign.
+    pub async fn link(&self, name: &str, life: Duration) -> Result<Option<Url>> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        signer.signed_url(Method::GET, &self.path(name), life).await.map(Some).map_err(Error::Blobs)
+    }
+
     /// Returns the size of a blob in bytes; none when there is none.
     ///
     /// # Errors
@@ -183,6 +225,14 @@ impl Blobs {
     }
 }
 
+/// Gives the builder of a store those of the settings that it knows.
+fn set<B, K: FromStr>(builder: B, settings: &ProviderSettings, with: impl Fn(B, K, &str) -> B) -> B {
+    settings.iter().fold(builder, |builder, (name, value)| match name.to_ascii_lowercase().parse() {
+        Ok(key) => with(builder, key, value),
+        Err(_) => builder,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use futures::stream;
@@ -192,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_upload_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a folder");
-        let blobs = Blobs::open(None, folder.path(), &ProviderSettings::default()).await.expect("blobs");
+        let blobs = Blobs::open(&Options::folder(folder.path().to_owned())).await.expect("blobs");
         let part = || stream::iter([Ok::<_, Error>(Bytes::from_static(b"abc"))]);
         let mut size = 0;
         blobs.put_stream("a/b c/ü", part(), |b| size += b.len(), || Ok(())).await.expect("stored");

@@ -34,6 +34,16 @@ pub struct Options {
     pub blobs: Option<String>,
     /// How to reach that object store, as its provider's own tools name it: `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`, ….
     pub provider: ProviderSettings,
+    /// Whether [`Blobs::link`] makes links that lead to that object store.
+    pub blob_links: bool,
+}
+
+impl Options {
+    /// Everything in one folder: the database, too.
+    #[must_use]
+    pub fn folder(data: PathBuf) -> Self {
+        Self { data, database_url: None, blobs: None, provider: ProviderSettings::default(), blob_links: false }
+    }
 }
 
 /// Settings of an object store's provider by name. Some are secret, so only their names can be printed.
@@ -98,7 +108,7 @@ impl Store {
             }
             None => (Engine::Sqlite, sqlite_url(&options.data.join("lanza.db"))),
         };
-        let blobs = Blobs::open(options.blobs.as_deref(), &options.data, &options.provider).await?;
+        let blobs = Blobs::open(options).await?;
         let (most_readers, of_reader, of_writer) = match engine {
             Engine::Sqlite => (4, SQLITE, SQLITE),
             Engine::Postgres => (8, "", POSTGRES_WRITER),

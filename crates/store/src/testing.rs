@@ -4,7 +4,7 @@
 //! reason, unless `LANZA_REQUIRE` names `postgres`.
 #![allow(clippy::print_stderr, clippy::disallowed_methods, clippy::expect_used, clippy::missing_panics_doc)]
 
-use crate::{Options, ProviderSettings, Store};
+use crate::{Options, Store};
 
 /// Keeps the store's folder until the test ends, and knows how to open it again.
 #[derive(Debug)]
@@ -16,12 +16,7 @@ pub struct Guard {
 impl Guard {
     /// The options that open the same store again.
     pub fn options(&self) -> Options {
-        Options {
-            data: self.folder.path().to_owned(),
-            database_url: self.database_url.clone(),
-            blobs: None,
-            provider: ProviderSettings::default(),
-        }
+        Options { database_url: self.database_url.clone(), ..Options::folder(self.folder.path().to_owned()) }
     }
 }
 

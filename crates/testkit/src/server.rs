@@ -32,12 +32,7 @@ impl TestServer {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let options = Options {
-            store: lanza_store::Options {
-                data: folder.path().join("data"),
-                database_url: None,
-                blobs: None,
-                provider: lanza_store::ProviderSettings::default(),
-            },
+            store: lanza_store::Options::folder(folder.path().join("data")),
             admin_token: Some(Self::ADMIN_TOKEN.to_owned()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port")?;

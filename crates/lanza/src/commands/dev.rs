@@ -51,12 +51,7 @@ pub(crate) async fn run(args: args::Dev, config: Config) -> Outcome {
     let docker = probe.answers_within(DOCKER_PATIENT);
     tokio::pin!(docker);
     let options = Options {
-        store: lanza_store::Options {
-            data: data.clone(),
-            database_url: None,
-            blobs: None,
-            provider: lanza_store::ProviderSettings::default(),
-        },
+        store: lanza_store::Options::folder(data.clone()),
         admin_token: config.environment.get(LANZA_ADMIN_TOKEN).map(str::to_owned),
     };
     let server = server::start(options, listener).await?;

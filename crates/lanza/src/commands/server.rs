@@ -36,6 +36,7 @@ pub(crate) async fn run(args: args::Server, config: Config) -> Outcome {
             database_url: args.database_url,
             blobs: args.blobs,
             provider: config.environment.of_providers(),
+            blob_links: !args.no_blob_links,
         },
         admin_token: admin_token.clone(),
     };

@@ -6,8 +6,8 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
 };
 use futures::TryStreamExt;
 use lanza_model::code;
@@ -56,15 +56,15 @@ pub(super) async fn put(
 }
 
 /// `GET /storage/{token}`.
-pub(super) async fn get(State(door): State<Arc<Door>>, Path(token): Path<String>, headers: HeaderMap) -> Answer {
+pub(super) async fn get(State(door): State<Arc<Door>>, Path(token): Path<String>, asked: Parts) -> Answer {
     match door.service.link_check(&token)? {
         Claim::RunFileGet { run, name } => {
             let missing = || Error::not_found("file", &name);
             let run = run.parse().map_err(|_| missing())?;
             let file = door.service.store.run_file_by_name(&run, &name).await?.ok_or_else(missing)?;
-            Ok(send(&door, &file.blob, &file.name, &headers).await?)
+            Ok(send(&door, &file.blob, &file.name, &asked).await?)
         }
-        Claim::BlobGet { blob, name } => Ok(send(&door, &blob, &name, &headers).await?),
+        Claim::BlobGet { blob, name } => Ok(send(&door, &blob, &name, &asked).await?),
         _ => Err(Error::Forbidden("this link is for an upload".into()).into()),
     }
 }
@@ -74,13 +74,13 @@ pub(super) async fn get_by_name(
     State(door): State<Arc<Door>>,
     Path((entity, project, run, path)): Path<(String, String, String, String)>,
     client: Client,
-    headers: HeaderMap,
+    asked: Parts,
 ) -> Answer {
     let missing = || Error::not_found("file", &path);
     let run = door.service.run_find(&client.actor, Some(&entity), &project, &run).await?;
     let name = clean_name(&path).map_err(|_| missing())?;
     let file = door.service.store.run_file_by_name(&run.id, &name).await?.ok_or_else(missing)?;
-    Ok(send(&door, &file.blob, &file.name, &headers).await?)
+    Ok(send(&door, &file.blob, &file.name, &asked).await?)
 }
 
 /// `OPTIONS`: pages of other origins may read, as the client's own check expects.
@@ -101,8 +101,18 @@ fn announced(headers: &HeaderMap) -> Announced {
     }
 }
 
-/// Answers with a blob, or with the part of it that is asked for.
-pub(super) async fn send(door: &Door, blob: &str, name: &str, headers: &HeaderMap) -> Result<Response> {
+/// Answers with a blob, or with the part of it that is asked for: from here, or from the object store itself.
+pub(super) async fn send(door: &Door, blob: &str, name: &str, asked: &Parts) -> Result<Response> {
+    let headers = &asked.headers;
+    // Browsers get everything from here: the app speaks with no other host, and pages from elsewhere are not sandboxed.
+    let browser = headers.contains_key("sec-fetch-mode") || headers.contains_key(header::ORIGIN);
+    // A link is signed for one method.
+    if !browser
+        && asked.method == Method::GET
+        && let Some(link) = door.service.blob_link(blob).await
+    {
+        return Ok(Redirect::temporary(&link).into_response());
+    }
     let missing = || Error::not_found("file", name);
     let range = match headers.get(header::RANGE).and_then(|v| v.to_str().ok()) {
         Some(asked) => {

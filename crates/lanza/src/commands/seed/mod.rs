@@ -55,12 +55,7 @@ struct Place {
 pub(crate) async fn fill(data: &Path, args: &args::Seed) -> std::result::Result<(), Failure> {
     let Some(seed) = args.seed else { return Ok(()) };
     let cannot = |e: &(dyn std::error::Error + 'static)| Failure::caused("cannot fill the server", e);
-    let options = lanza_store::Options {
-        data: data.to_owned(),
-        database_url: None,
-        blobs: None,
-        provider: lanza_store::ProviderSettings::default(),
-    };
+    let options = lanza_store::Options::folder(data.to_owned());
     let store = Store::open(&options).await.map_err(|e| cannot(&e))?;
     let now = SystemClock.now();
     let clock = ManualClock::at(now.plus_ms(-DAYS * DAY_MS));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, State},
-    http::HeaderMap,
+    http::request::Parts,
     response::Response,
 };
 use lanza_service::Error;
@@ -17,7 +17,7 @@ pub(in super::super) async fn get_v2(
     State(door): State<Arc<Door>>,
     Path(rest): Path<String>,
     client: Client,
-    headers: HeaderMap,
+    asked: Parts,
 ) -> Result<Response, Failed> {
     let parts: Vec<&str> = rest.split('/').collect();
     let (entity, md5, name) = match parts[..] {
@@ -25,7 +25,7 @@ pub(in super::super) async fn get_v2(
         [_, entity, .., md5, name] if (7..=8).contains(&parts.len()) => (entity, md5, name),
         _ => return Err(Error::not_found("artifact content", rest).into()),
     };
-    content(&door, &client, (entity, md5, name), &headers).await
+    content(&door, &client, (entity, md5, name), &asked).await
 }
 
 /// `GET /artifacts/{entity}/{hexadecimal MD5}`.
@@ -33,17 +33,17 @@ pub(in super::super) async fn get_v1(
     State(door): State<Arc<Door>>,
     Path((entity, md5)): Path<(String, String)>,
     client: Client,
-    headers: HeaderMap,
+    asked: Parts,
 ) -> Result<Response, Failed> {
-    content(&door, &client, (&entity, &md5, &md5), &headers).await
+    content(&door, &client, (&entity, &md5, &md5), &asked).await
 }
 
 async fn content(
     door: &Door,
     client: &Client,
     (entity, md5, name): (&str, &str, &str),
-    headers: &HeaderMap,
+    asked: &Parts,
 ) -> Result<Response, Failed> {
     let blob = door.service.artifact_content_find(&client.actor, entity, md5).await?;
-    Ok(send(door, &blob, name, headers).await?)
+    Ok(send(door, &blob, name, asked).await?)
 }
