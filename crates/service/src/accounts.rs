@@ -281,10 +281,13 @@ impl Service {
     /// Adds a member to a team or changes its role.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when team or user do not exist.
+    /// [`Error::NotFound`] when team or user do not exist, [`Error::Conflict`] when the team would have no admin left.
     pub async fn member_put(&self, team: &str, username: &str, role: Role) -> Result<()> {
         let (team, user) = (self.team_find(team).await?, self.user_find(username).await?);
-        Ok(self.store.member_put(&team.id, &user.id, role).await?)
+        if !self.store.member_put(&team.id, &user.id, role).await? {
+            return Err(last_admin(&user, &team));
+        }
+        Ok(())
     }
 
     /// Takes a member out of a team; what it has waiting there is stopped. A service account whose last team it was is
@@ -301,12 +304,7 @@ impl Service {
         match self.store.member_remove(&team.id, &user.id, &reason, self.now()).await? {
             Removal::Done => {}
             Removal::NoMember => return Err(missing()),
-            Removal::LastAdmin => {
-                return Err(Error::conflict(format!(
-                    "`{}` is the last admin of `{}`; make somebody else an admin first",
-                    user.username, team.name
-                )));
-            }
+            Removal::LastAdmin => return Err(last_admin(&user, &team)),
         }
         if user.service && self.store.entities_of_user(&user.id).await?.is_empty() {
             self.user_delete(&user.username).await?;
@@ -457,6 +455,13 @@ impl Service {
         let entities = self.store.entities_of_user(&actor.user_id).await?;
         entities.into_iter().next().map(|(e, _)| e.name).ok_or_else(|| Error::not_found("entity of", &actor.username))
     }
+}
+
+fn last_admin(user: &User, team: &Entity) -> Error {
+    Error::conflict(format!(
+        "`{}` is the last admin of `{}`; make somebody else an admin first",
+        user.username, team.name
+    ))
 }
 
 fn taken(error: lanza_store::Error, what: &'static str, id: &str) -> Error {

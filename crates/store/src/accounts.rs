@@ -289,8 +289,9 @@ impl Store {
         .await
     }
 
-    /// Adds a member or changes its role.
-    pub async fn member_put(&self, entity: &EntityId, user: &UserId, role: Role) -> Result<()> {
+    /// Adds a member or changes its role. Returns false, and changes nothing, where the entity would be left without an
+    /// admin.
+    pub async fn member_put(&self, entity: &EntityId, user: &UserId, role: Role) -> Result<bool> {
         let (entity, user) = (entity.clone(), user.clone());
         self.write(move |tx| {
             let (entity, user) = (entity.clone(), user.clone());
@@ -503,17 +504,20 @@ async fn entity_insert_in_tx(tx: &mut Tx, name: &str, team: bool, now: Time) -> 
     Ok(id)
 }
 
-async fn member_put_in_tx(tx: &mut Tx, entity: &EntityId, user: &UserId, role: Role) -> Result<()> {
-    sqlx::query(
+async fn member_put_in_tx(tx: &mut Tx, entity: &EntityId, user: &UserId, role: Role) -> Result<bool> {
+    // One statement looks and changes, so that two admins who demote each other leave one.
+    let done = sqlx::query(
         "INSERT INTO members (entity_id, user_id, role) VALUES ($1, $2, $3) \
-         ON CONFLICT (entity_id, user_id) DO UPDATE SET role = excluded.role",
+         ON CONFLICT (entity_id, user_id) DO UPDATE SET role = excluded.role \
+         WHERE members.role <> 'admin' OR excluded.role = 'admin' OR \
+         EXISTS (SELECT 1 FROM members o WHERE o.entity_id = $1 AND o.user_id <> $2 AND o.role = 'admin')",
     )
     .bind(entity.as_str())
     .bind(user.as_str())
     .bind(role.as_str())
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 pub(crate) async fn keys_insert_in_tx(tx: &mut Tx, keys: &[NewKey]) -> Result<()> {

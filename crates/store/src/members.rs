@@ -110,7 +110,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn two_admins_who_remove_each_other_leave_one() {
+    async fn two_admins_who_demote_or_remove_each_other_leave_one() {
         let reason = Reason::new(code::STOPPED, "removed");
         for (_guard, store) in testing::stores().await {
             let team = store.team_insert("Vision", Time(1)).await.expect("a team");
@@ -144,6 +144,16 @@ mod tests {
             let all = names(store.team_list("", 10).await.expect("teams"));
             assert_eq!(all, [("audio".to_owned(), 0), ("Vision".to_owned(), 3)], "no personal space is one");
             assert_eq!(names(store.team_list("audio", 10).await.expect("teams")), [("Vision".to_owned(), 3)]);
+
+            let demote = |user: usize| store.member_put(&team, &users[user], Role::Member);
+            let (one, other) = tokio::join!(demote(0), demote(1));
+            let both = [one.expect("answered"), other.expect("answered")];
+            assert_ne!(both[0], both[1], "one of two admins who demote each other stays");
+            for (user, demoted) in both.into_iter().enumerate() {
+                let role = store.member_role(&team, &users[user]).await.expect("read");
+                assert_eq!(role, Some(if demoted { Role::Member } else { Role::Admin }));
+                assert!(store.member_put(&team, &users[user], Role::Admin).await.expect("answered"), "an admin again");
+            }
 
             let remove = |user: usize| store.member_remove(&team, &users[user], &reason, Time(2));
             let (one, other) = tokio::join!(remove(0), remove(1));

@@ -85,9 +85,9 @@ async fn team_create(
     Ok((StatusCode::CREATED, Json(Team { name: body.name, members: 0 })))
 }
 
-/// Adds a member to a team, or changes the role. For admins of the server and of the team.
+/// Adds a member to a team, or changes the role, never that of its last admin. For admins of the server and of the team.
 #[utoipa::path(put, path = "/admin/teams/{team}/members/{username}", request_body = NewRole,
-    params(("team" = String, Path), ("username" = String, Path)), responses((status = 200, body = Member), (status = 404)))]
+    params(("team" = String, Path), ("username" = String, Path)), responses((status = 200, body = Member), (status = 404), (status = 409)))]
 async fn member_put(
     State(state): State<AppState>,
     method: Method,

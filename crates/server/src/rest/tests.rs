@@ -356,9 +356,12 @@ async fn teams_are_listed_and_lose_members_but_never_the_last_admin() {
     let remove = async |user: &str, key| {
         house.ask("DELETE", &format!("/api/v1/admin/teams/vision/members/{user}"), key, None).await
     };
-    let (status, answer) = remove("ana", ana).await;
-    assert_eq!((status.as_u16(), answer["code"].as_str()), (409, Some("conflict")), "{answer}");
-    assert!(answer["message"].as_str().is_some_and(|m| m.contains("last admin")), "{answer}");
+    let role = json!({ "role": "member" });
+    let demoted = house.ask("PUT", "/api/v1/admin/teams/vision/members/ana", ana, Some(&role)).await;
+    for (status, answer) in [remove("ana", ana).await, demoted] {
+        assert_eq!((status.as_u16(), answer["code"].as_str()), (409, Some("conflict")), "{answer}");
+        assert!(answer["message"].as_str().is_some_and(|m| m.contains("last admin")), "{answer}");
+    }
     assert_eq!(remove("eve", ana).await.0, 404);
     // A service account goes with its only team.
     let (_, made) =
