@@ -43,10 +43,12 @@ pub fn is_object(text: &str) -> bool {
     parse::<IgnoredAny>(text).is_ok()
 }
 
+/// The name of a key, where it stands in the document if that can be.
+#[derive(Deserialize)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
 /// Parses an object and keeps only some of its outermost keys; the values of the others are skipped.
 pub(crate) fn some_of(text: &str, wanted: &HashSet<String>) -> serde_json::Map<String, Value> {
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
     struct Keys<'w>(&'w HashSet<String>);
     impl<'de> Visitor<'de> for Keys<'_> {
         type Value = serde_json::Map<String, Value>;
@@ -140,11 +142,17 @@ pub fn step_of(line: &str) -> Option<i64> {
     }
 }
 
+/// Whether a text is one of the words that stand for numbers.
+pub(crate) fn is_number_word(text: &str) -> bool {
+    matches!(text, "NaN" | "Infinity" | "-Infinity")
+}
+
 /// Reads a number, the quoted words included.
 pub fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::String(s) => match s.as_str() {
+            // The words of `is_number_word`.
             "NaN" => Some(f64::NAN),
             "Infinity" => Some(f64::INFINITY),
             "-Infinity" => Some(f64::NEG_INFINITY),

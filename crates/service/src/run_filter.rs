@@ -6,11 +6,11 @@
 use std::{borrow::Cow, cmp::Ordering, collections::HashSet};
 
 use lanza_model::clock::Time;
-use lanza_store::runs::{Column, Comparison, Condition, Run};
+use lanza_store::runs::{Cell, Column, Comparison, Condition, LeanRun, Parts};
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, lenient};
+use crate::{Error, Result, lenient, picker::Picker};
 
 /// A parsed filter.
 #[derive(Debug, Clone)]
@@ -63,12 +63,13 @@ pub trait Values {
     fn value(&self, key: &Key) -> Option<Cow<'_, Value>>;
 }
 
-/// A run with its documents parsed once.
+/// A run with what some keys need of its documents.
 #[derive(Debug)]
 pub struct Documents<'a> {
-    run: &'a Run,
-    config: std::cell::OnceCell<Map<String, Value>>,
-    summary: std::cell::OnceCell<Map<String, Value>>,
+    run: &'a LeanRun,
+    columns: &'a [Column],
+    config: Map<String, Value>,
+    summary: Map<String, Value>,
 }
 
 const LESS: &[Ordering] = &[Ordering::Less];
@@ -308,52 +309,37 @@ impl Key {
 }
 
 impl<'a> Documents<'a> {
-    /// Wraps a run.
-    pub fn of(run: &'a Run) -> Self {
-        Self { run, config: std::cell::OnceCell::new(), summary: std::cell::OnceCell::new() }
-    }
-
-    /// Wraps a run of which only some keys are asked for.
-    pub fn narrow(run: &'a Run, wanted: &Wanted) -> Self {
+    /// Wraps a run of which the parts of some keys were read.
+    pub fn of(run: &'a LeanRun, wanted: &'a Wanted) -> Self {
         Self {
             run,
-            config: lenient::some_of(&run.config, &wanted.config).into(),
-            summary: lenient::some_of(&run.summary, &wanted.summary).into(),
+            columns: &wanted.parts.columns,
+            config: wanted.config.pick(&run.config),
+            summary: wanted.summary.pick(&run.summary),
+        }
+    }
+
+    fn cell(&self, column: Column) -> Option<Value> {
+        let place = self.columns.iter().position(|known| *known == column)?;
+        match self.run.columns.get(place)? {
+            Cell::Text(text) => text.clone().map(Value::from),
+            Cell::Time(ms) => ms.map(Value::from),
         }
     }
 
     /// Returns what a key is for this run.
     pub fn get(&self, key: &Key) -> Option<Value> {
-        let run = self.run;
-        let text = |text: &Option<String>| text.clone().map(Value::from);
         match key {
-            Key::Column(column) => match column {
-                Column::State => Some(run.state.as_str().into()),
-                Column::Name => Some(run.name.as_str().into()),
-                Column::DisplayName => Some(run.display_name.as_str().into()),
-                Column::Group => text(&run.group),
-                Column::JobType => text(&run.job_type),
-                Column::Sweep => text(&run.sweep),
-                Column::Author => Some(run.author.as_str().into()),
-                Column::Host => text(&run.host),
-                Column::Commit => text(&run.git_commit),
-                Column::CreatedAt => Some(run.created_at.0.into()),
-                Column::UpdatedAt => Some(run.updated_at.0.into()),
-                Column::HeartbeatAt => Some(run.heartbeat_at.0.into()),
-            },
-            Key::Description => Some(run.notes.as_str().into()),
-            Key::Tags => Some(run.tags.clone().into()),
+            Key::Column(column) => self.cell(*column),
+            Key::Description => self.cell(Column::Notes),
+            Key::Tags => serde_json::from_str(self.cell(Column::Tags)?.as_str()?).ok(),
             Key::Duration => {
-                let end = run.ended_at.unwrap_or(run.heartbeat_at);
-                Some((end.since_ms(run.created_at) as f64 / 1000.0).into())
+                let time = |column| self.cell(column)?.as_i64();
+                let end = time(Column::EndedAt).or_else(|| time(Column::HeartbeatAt))?;
+                Some((Time(end).since_ms(Time(time(Column::CreatedAt)?)) as f64 / 1000.0).into())
             }
-            Key::Config(path) => {
-                let config = self.config.get_or_init(|| lenient::object(&run.config));
-                config_value(config, path).cloned()
-            }
-            Key::Summary(path) => {
-                lenient::lookup(self.summary.get_or_init(|| lenient::object(&run.summary)), path).cloned()
-            }
+            Key::Config(path) => config_value(&self.config, path).cloned(),
+            Key::Summary(path) => lenient::lookup(&self.summary, path).cloned(),
             Key::Unknown => None,
         }
     }
@@ -365,32 +351,46 @@ impl Values for Documents<'_> {
     }
 }
 
-/// The outermost names under which some keys may be found in the documents.
+/// What has to be read of runs for some keys: parts of their rows, and outermost names of their documents.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    config: HashSet<String>,
-    summary: HashSet<String>,
+    parts: Parts,
+    config: Picker,
+    summary: Picker,
 }
 
 impl Wanted {
-    /// Collects the names of keys.
+    /// Collects what keys need.
     pub fn of<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Self {
-        let mut wanted = Self::default();
+        let (mut config, mut summary) = (HashSet::new(), HashSet::new());
+        let mut columns: Vec<Column> = Vec::new();
         for key in keys {
             let (names, path) = match key {
-                Key::Config(path) => (&mut wanted.config, path),
-                Key::Summary(path) => (&mut wanted.summary, path),
-                _ => continue,
+                Key::Config(path) => (&mut config, path),
+                Key::Summary(path) => (&mut summary, path),
+                other => {
+                    let needed: &[Column] = match other {
+                        Key::Column(column) => std::slice::from_ref(column),
+                        Key::Description => &[Column::Notes],
+                        Key::Tags => &[Column::Tags],
+                        Key::Duration => &[Column::CreatedAt, Column::HeartbeatAt, Column::EndedAt],
+                        _ => &[],
+                    };
+                    columns.extend(needed.iter().filter(|c| !columns.contains(c)).copied().collect::<Vec<_>>());
+                    continue;
+                }
             };
             names.extend(path.match_indices('.').map(|(at, _)| path[..at].to_owned()));
             names.insert(path.clone());
         }
-        wanted
+        let (config, summary) = (Picker::new(config), Picker::new(summary));
+        let parts = Parts { config: !config.is_empty(), summary: !summary.is_empty(), columns };
+        Self { parts, config, summary }
     }
 
-    /// Which documents have to be read.
-    pub fn documents(&self) -> lanza_store::runs::Documents {
-        lanza_store::runs::Documents { config: !self.config.is_empty(), summary: !self.summary.is_empty() }
+    /// Which parts of runs have to be read.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 }
 

@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::{
     Error, Result, Service, lenient,
     run_filter::{Filter, Key, arrange, order},
-    run_table::{Cells, KINDS},
+    run_table::Cells,
+    seen_keys::KINDS,
 };
 
 /// Keys by which runs are grouped at once, and metrics that are summed up.
@@ -156,10 +157,10 @@ impl Service {
     pub async fn run_keys(&self, project: &Project) -> Result<Vec<RunKey>> {
         self.run_table_keys(project, |table| {
             let Some(keys) = table.keys() else { return Vec::new() };
-            keys.kinds
-                .iter()
+            keys.sorted()
+                .into_iter()
                 .map(|(key, bits)| RunKey {
-                    key: key.clone(),
+                    key,
                     kinds: KINDS
                         .iter()
                         .enumerate()

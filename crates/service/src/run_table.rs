@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,7 +16,7 @@ use lanza_model::{
 };
 use lanza_store::{
     projects::Project,
-    runs::{Documents as Which, Run, Stamp},
+    runs::{LeanRun, Parts, Stamp},
 };
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use crate::{
     Error, Result, Service, lenient,
     run_filter::{Documents, Filter, Key, Values, Wanted},
+    seen_keys::SeenKeys,
 };
 
 /// Runs that a table may have.
@@ -35,9 +36,6 @@ const TABLES_MOST: usize = 16;
 const PAGE: i64 = if cfg!(test) { 2 } else { 500 };
 /// How far the clocks of servers, and a request's begin and its commit, may be apart.
 const SKEW_MS: i64 = 60_000;
-/// Different keys that are noticed, and how deep they are nested.
-const KEYS_MOST: usize = 20_000;
-const DEPTH_MOST: usize = 5;
 
 /// The tables that were asked for lately.
 #[derive(Debug, Default)]
@@ -126,85 +124,36 @@ impl Table {
         Wanted::of(self.columns.keys())
     }
 
-    fn put(&mut self, run: &Run, changed_at: Time, wanted: &Wanted) {
-        let documents = Documents::narrow(run, wanted);
+    /// Takes a run that was read with what [`Table::wanted`] says, or more.
+    fn put(&mut self, run: &LeanRun, changed_at: Time, wanted: &Wanted) {
+        let documents = Documents::of(run, wanted);
         let mut cells = vec![None; self.columns.len()];
         for (key, column) in &self.columns {
             cells[*column] = documents.get(key);
         }
-        let row = Row { id: run.id.clone(), changed_at, cells };
-        if let Some(place) = self.places.get(&run.id) {
+        let id = &run.stamp.id;
+        let row = Row { id: id.clone(), changed_at, cells };
+        if let Some(place) = self.places.get(id) {
             self.rows[*place] = row;
         } else {
-            self.places.insert(run.id.clone(), self.rows.len());
+            self.places.insert(id.clone(), self.rows.len());
             self.rows.push(row);
         }
         self.newest = self.newest.max(changed_at.0);
         if let Some(keys) = &mut self.keys {
-            keys.see(run);
+            keys.see(&run.config, &run.summary);
         }
+    }
+
+    /// What is read of a run that changed: what its columns need, and whole documents where their keys are known.
+    fn parts(&self, wanted: &Wanted) -> Parts {
+        let all = self.keys.is_some() || self.reading.is_some();
+        Parts { config: all || wanted.parts().config, summary: all || wanted.parts().summary, ..wanted.parts().clone() }
     }
 
     fn retain(&mut self, present: &HashSet<RunId>) {
         self.rows.retain(|row| present.contains(&row.id));
         self.places = self.rows.iter().enumerate().map(|(place, row)| (row.id.clone(), place)).collect();
-    }
-}
-
-/// The keys of configs and summaries, and which kinds of values they had.
-#[derive(Debug, Default)]
-pub(crate) struct SeenKeys {
-    /// By `config.…` or `summary.…`: bits of [`kind`].
-    pub(crate) kinds: BTreeMap<String, u8>,
-}
-
-impl SeenKeys {
-    fn see(&mut self, run: &Run) {
-        for (name, mut value) in lenient::object(&run.config) {
-            if name == "_wandb" {
-                continue;
-            }
-            if let Some(inner) = value.get_mut("value") {
-                value = inner.take();
-            }
-            self.add(format!("config.{name}"), &value, 0);
-        }
-        for (name, value) in lenient::object(&run.summary) {
-            if name != "_wandb" {
-                self.add(format!("summary.{name}"), &value, 0);
-            }
-        }
-    }
-
-    fn add(&mut self, name: String, value: &Value, depth: usize) {
-        match value {
-            // Media are values; other objects are folders of keys.
-            Value::Object(inner) if depth < DEPTH_MOST && !inner.contains_key("_type") => {
-                for (key, value) in inner {
-                    self.add(format!("{name}.{key}"), value, depth + 1);
-                }
-            }
-            value => {
-                if let Some(kinds) = self.kinds.get_mut(&name) {
-                    *kinds |= kind(value);
-                } else if self.kinds.len() < KEYS_MOST {
-                    self.kinds.insert(name, kind(value));
-                }
-            }
-        }
-    }
-}
-
-/// The kinds of values: number, text, truth, other.
-pub(crate) const KINDS: [&str; 4] = ["number", "text", "bool", "other"];
-
-fn kind(value: &Value) -> u8 {
-    match value {
-        _ if lenient::number(value).is_some() => 1,
-        Value::String(_) => 2,
-        Value::Bool(_) => 4,
-        Value::Null => 0,
-        _ => 8,
     }
 }
 
@@ -240,17 +189,20 @@ impl Service {
 
     /// Reads all documents once, for the keys that they have.
     async fn table_keys(&self, project: &Project, table: &mut Table) -> Result<()> {
+        if table.keys.is_some() {
+            return Ok(());
+        }
         let wanted = table.wanted();
         while table.keys.is_none() {
             let rows = table.rows.is_empty();
             let after = table.reading.get_or_insert_with(|| Reading { rows, ..Reading::default() }).after.clone();
-            let both = Which { config: true, summary: true };
-            let page = self.store.runs_after(&project.id, after.as_ref(), both, PAGE).await?;
+            let parts = table.parts(&wanted);
+            let page = self.store.runs_after(&project.id, after.as_ref(), &parts, PAGE).await?;
             let mut reading = table.reading.take().unwrap_or_default();
-            for (stamp, run) in &page {
-                reading.keys.see(run);
+            for run in &page {
+                reading.keys.see(&run.config, &run.summary);
                 if reading.rows {
-                    table.put(run, stamp.changed_at, &wanted);
+                    table.put(run, run.stamp.changed_at, &wanted);
                 }
             }
             reading.seen += page.len();
@@ -261,7 +213,7 @@ impl Service {
             if reading.seen >= RUNS_MOST {
                 return Err(too_many());
             }
-            reading.after = page.into_iter().next_back().map(|(stamp, _)| stamp);
+            reading.after = page.into_iter().next_back().map(|run| run.stamp);
             table.reading = Some(reading);
             tokio::task::yield_now().await;
         }
@@ -291,9 +243,8 @@ impl Service {
             table.columns.extend(new.iter().cloned());
             let wanted = table.wanted();
             let seen = table.keys.take();
-            let done = self
-                .table_read(project, wanted.documents(), |stamp, run| table.put(run, stamp.changed_at, &wanted))
-                .await;
+            let done =
+                self.table_read(project, wanted.parts(), |run| table.put(run, run.stamp.changed_at, &wanted)).await;
             table.keys = seen;
             if let Err(e) = done {
                 *table = Table::default();
@@ -301,9 +252,9 @@ impl Service {
             }
             return Ok(());
         }
-        self.table_read(project, wanted.documents(), |_, run| {
-            let documents = Documents::narrow(run, &wanted);
-            read.push((run.id.clone(), new.iter().map(|(k, _)| documents.get(k)).collect::<Vec<_>>()));
+        self.table_read(project, wanted.parts(), |run| {
+            let documents = Documents::of(run, &wanted);
+            read.push((run.stamp.id.clone(), new.iter().map(|(k, _)| documents.get(k)).collect::<Vec<_>>()));
         })
         .await?;
         table.columns.extend(new.iter().cloned());
@@ -320,13 +271,13 @@ impl Service {
         Ok(())
     }
 
-    async fn table_read(&self, project: &Project, which: Which, mut see: impl FnMut(&Stamp, &Run)) -> Result<()> {
+    async fn table_read(&self, project: &Project, parts: &Parts, mut see: impl FnMut(&LeanRun)) -> Result<()> {
         let mut after: Option<Stamp> = None;
         let mut seen = 0;
         loop {
-            let page = self.store.runs_after(&project.id, after.as_ref(), which, PAGE).await?;
-            for (stamp, run) in &page {
-                see(stamp, run);
+            let page = self.store.runs_after(&project.id, after.as_ref(), parts, PAGE).await?;
+            for run in &page {
+                see(run);
             }
             seen += page.len();
             if (page.len() as i64) < PAGE {
@@ -335,7 +286,7 @@ impl Service {
             if seen >= RUNS_MOST {
                 return Err(too_many());
             }
-            after = page.into_iter().next_back().map(|(stamp, _)| stamp);
+            after = page.into_iter().next_back().map(|run| run.stamp);
             tokio::task::yield_now().await;
         }
     }
@@ -362,12 +313,16 @@ impl Service {
             .filter(|s| table.places.get(&s.id).is_none_or(|place| table.rows[*place].changed_at != s.changed_at))
             .map(|s| (s.id, s.changed_at))
             .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
         let ids: Vec<RunId> = changed.keys().cloned().collect();
         let wanted = table.wanted();
+        let parts = table.parts(&wanted);
         for ids in ids.chunks(PAGE as usize) {
-            for run in self.store.runs_by_id(ids).await? {
+            for run in self.store.runs_lean(ids, &parts).await? {
                 // The stamp of before the reading: what changed in between is read again next time.
-                table.put(&run, changed[&run.id], &wanted);
+                table.put(&run, changed[&run.stamp.id], &wanted);
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ use crate::{
 use filter::{Bound, bind_all, conditions_sql};
 
 pub use filter::{Column, Comparison, Condition};
-pub use table::{Documents, Stamp};
+pub use table::{Cell, LeanRun, Parts, Stamp};
 
 /// A run with the names of what it belongs to.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ pub struct Condition {
     pub comparison: Comparison,
 }
 
-/// A column that lists can be filtered and ordered by.
+/// A column that lists can be filtered and ordered by, and what else of a run's own tables read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Column {
     /// The state's word.
@@ -36,6 +36,12 @@ pub enum Column {
     UpdatedAt,
     /// When its client was heard of, ms.
     HeartbeatAt,
+    /// When it ended, ms.
+    EndedAt,
+    /// Notes.
+    Notes,
+    /// Tags, a list in JSON.
+    Tags,
 }
 
 /// How a column compares.
@@ -68,7 +74,15 @@ impl Column {
             Self::CreatedAt => "r.created_at",
             Self::UpdatedAt => "r.updated_at",
             Self::HeartbeatAt => "r.heartbeat_at",
+            Self::EndedAt => "r.ended_at",
+            Self::Notes => "r.notes",
+            Self::Tags => "r.tags",
         }
+    }
+
+    /// Whether it holds a time.
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::CreatedAt | Self::UpdatedAt | Self::HeartbeatAt | Self::EndedAt)
     }
 
     /// Whether lists are ordered and paged by it in the database: every run has it, and it lies before the documents in
