@@ -51,6 +51,29 @@ def test_a_run_with_a_wrong_key_does_not_start(environment, account, script, pro
     account.rest.refused("GET", f"/entities/{account.name}/projects/{project}", 404)
 
 
+def test_a_key_that_only_reads_reads_and_starts_no_run(account, environment, script, lanza_cli, project):
+    script(f"import wandb\nwith wandb.init(project={project!r}, id='first') as run:\n    run.log({{'x': 1}})")
+    key = account.rest.post("/me/keys", {"description": "a dashboard", "scope": "read"})["api_key"]
+    env = {**environment, "WANDB_API_KEY": key}
+    looked = script(
+        f"""
+        import wandb
+        run = wandb.Api().run("{account.name}/{project}/first")
+        print("it is", run.state, run.summary["x"], [row["x"] for row in run.scan_history()])
+        """,
+        name="look.py",
+        env=env,
+    )
+    assert "it is finished 1 [1]" in looked.stdout, looked.stdout
+    refused = script(f"import wandb\nwandb.init(project={project!r}, id='second')", env=env, check=False)
+    assert refused.returncode != 0 and "only reads" in refused.stdout, refused.stdout
+    account.rest.refused("GET", f"/entities/{account.name}/projects/{project}/runs/second", 404)
+    # Our own command line says what to do about it.
+    launched = lanza_cli("queue", "create", "never", "--target", "process", env=env, check=False)
+    assert launched.returncode != 0 and "LZ0025" in launched.stderr and "full" in launched.stderr, launched.stderr
+    assert "only reads" in lanza_cli("whoami", env=env).stdout
+
+
 def test_the_page_that_login_names_shows_a_new_key(server, environment, tmp_path):
     """A person follows the printed link, signs in, copies the key and pastes it into the terminal."""
     server.admin.call(

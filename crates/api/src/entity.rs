@@ -15,6 +15,10 @@ pub struct Me {
     pub entity: String,
     /// Entities that the caller belongs to.
     pub entities: Vec<Entity>,
+    /// What the key may do that the caller came, or signed in, with. A job's token, which has rights of its own, says
+    /// `full`.
+    #[serde(default)]
+    pub scope: KeyScope,
 }
 
 /// A user's personal space or a team.
@@ -51,6 +55,17 @@ pub struct EntityAnswer {
     pub entity: Entity,
 }
 
+/// What a key may do of that which its owner may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// All of it.
+    #[default]
+    Full,
+    /// Read it, and change nothing.
+    Read,
+}
+
 /// An API key without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Key {
@@ -60,6 +75,8 @@ pub struct Key {
     pub description: String,
     /// First letters of the secret, to tell keys apart.
     pub prefix: String,
+    /// What it may do.
+    pub scope: KeyScope,
     /// When it was made.
     #[schema(value_type = String)]
     pub created_at: Time,
@@ -78,6 +95,9 @@ pub struct NewKey {
     /// Seconds until it ends; none means never.
     #[serde(default)]
     pub expires_in_seconds: Option<i64>,
+    /// What it may do; without it, all that its owner may.
+    #[serde(default)]
+    pub scope: KeyScope,
 }
 
 /// A new key with its secret, which is shown once.

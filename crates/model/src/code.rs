@@ -215,6 +215,14 @@ pub const AGENT_QUEUE_MISSING: Code = Code {
     page: include_str!("../../../docs/errors/LZ0024.md"),
 };
 
+/// The key changes nothing.
+pub const READ_ONLY_KEY: Code = Code {
+    word: "read_only_key",
+    help: "LZ0025",
+    hint: "Make a key with the scope `full` in the settings of the web app or on the page `/authorize`, and use that.",
+    page: include_str!("../../../docs/errors/LZ0025.md"),
+};
+
 /// The values of a launch do not fit the job's inputs.
 pub const INPUT_INVALID: Code = Code {
     word: "input_invalid",
@@ -664,6 +672,7 @@ pub const ALL: &[Code] = &[
     LINK_EXPIRED,
     ARTIFACT_INCOMPLETE,
     AGENT_QUEUE_MISSING,
+    READ_ONLY_KEY,
     INPUT_INVALID,
     JOB_NOT_FOUND,
     SOURCE_MISSING,

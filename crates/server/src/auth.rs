@@ -2,6 +2,9 @@
 //!
 //! A handler that takes [`Caller`] is for known callers only; one that takes [`Admin`] for admins of the server. A
 //! handler with neither is public on purpose.
+//!
+//! Whoever comes with a key for reading is refused in [`within_scope`], by the method of the request, before a handler
+//! begins. GraphQL, where every request is a POST, asks at each root field of `Mutation` instead.
 
 use std::sync::Arc;
 
@@ -48,17 +51,25 @@ pub(crate) fn session_of(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// Finds who calls.
+/// Refuses a key for reading where the method says that something is to change.
+pub(crate) fn within_scope(actor: Arc<Actor>, method: &Method) -> Result<Arc<Actor>, Error> {
+    if !method.is_safe() {
+        actor.require_writable()?;
+    }
+    Ok(actor)
+}
+
+/// Finds who calls, if that may be done with the caller's key.
 pub(crate) async fn authenticate(state: &AppState, headers: &HeaderMap, method: &Method) -> Result<Arc<Actor>, Error> {
     if let Some(key) = key_of(headers) {
-        return state.service.authenticate(&key).await;
+        return within_scope(state.service.authenticate(&key).await?, method);
     }
     if let Some(secret) = session_of(headers) {
         // A cookie comes along with every request that a browser makes, also with those that another site caused.
         if !method.is_safe() && !same_origin(headers) {
             return Err(Error::Forbidden("a request with the session cookie must come from this site".into()));
         }
-        return state.service.session_actor(&secret).await;
+        return within_scope(state.service.session_actor(&secret).await?, method);
     }
     Err(Error::Unauthenticated("this needs an API key".into()))
 }

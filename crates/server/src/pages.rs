@@ -13,7 +13,7 @@ use axum::{
 };
 use lanza_api::Problem;
 use lanza_model::code;
-use lanza_service::Actor;
+use lanza_service::{Actor, accounts::KeyRequest};
 use serde::Deserialize;
 
 use crate::{
@@ -186,7 +186,7 @@ async fn authorize_make(State(state): State<AppState>, method: Method, headers: 
         Ok(actor) => actor,
         Err(response) => return response,
     };
-    match state.service.key_create(&actor, "made on the authorize page", None).await {
+    match state.service.key_create(&actor, KeyRequest::full("made on the authorize page")).await {
         Ok((secret, _)) => page(
             "API key",
             &format!(

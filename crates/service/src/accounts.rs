@@ -72,7 +72,8 @@ async fn password_hash(password: String) -> Result<String> {
         .map_err(|e| Error::Internal(e.to_string().into()))
 }
 
-fn new_key(user: &UserId, secret: &str, description: &str, now: Time, expires_at: Option<Time>) -> NewKey {
+/// Returns a key of a person or service account that may do all that its owner may, and never ends.
+fn new_key(user: &UserId, secret: &str, description: &str, now: Time) -> NewKey {
     NewKey {
         id: KeyId::new(),
         user_id: user.clone(),
@@ -80,8 +81,9 @@ fn new_key(user: &UserId, secret: &str, description: &str, now: Time, expires_at
         prefix: secret.chars().take(4).collect(),
         description: description.to_owned(),
         scope: None,
+        read_only: false,
         created_at: now,
-        expires_at,
+        expires_at: None,
     }
 }
 
@@ -96,6 +98,24 @@ pub struct UserRequest {
     pub password: Option<String>,
     /// Whether the user administers the server.
     pub admin: bool,
+}
+
+/// What a person says about a further key.
+#[derive(Debug, Clone, Default)]
+pub struct KeyRequest {
+    /// What it is for.
+    pub description: String,
+    /// Milliseconds until it ends; none means never.
+    pub expires_in_ms: Option<i64>,
+    /// Whether it changes nothing.
+    pub read_only: bool,
+}
+
+impl KeyRequest {
+    /// A key that may do all that its owner may, and never ends.
+    pub fn full(description: &str) -> Self {
+        Self { description: description.to_owned(), ..Self::default() }
+    }
 }
 
 impl Service {
@@ -120,22 +140,24 @@ impl Service {
             user_id: user.id,
             username: user.username,
             service: user.service,
+            read_only: key.read_only,
             job,
         });
         self.actors.put(hash, now, actor.clone());
         Ok(actor)
     }
 
-    /// Signs in with a name and password, or a key; returns the secret of a new browser session.
+    /// Signs in with a name and password, or a key; returns the secret of a new browser session. That of a key for reading
+    /// changes nothing either.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] when they are wrong.
     pub async fn sign_in(&self, username: Option<&str>, password: Option<&str>, key: Option<&str>) -> Result<String> {
         let wrong = || Error::Unauthenticated("the user name and password, or the key, are wrong".into());
-        let user_id = if let Some(key) = key {
+        let (user_id, read_only) = if let Some(key) = key {
             let actor = self.authenticate(key).await?;
             actor.require_person().map_err(|_| wrong())?;
-            actor.user_id.clone()
+            (actor.user_id.clone(), actor.read_only)
         } else {
             let (Some(username), Some(password)) = (username, password) else {
                 return Err(Error::invalid("username", "is missing; give username and password, or api_key"));
@@ -152,11 +174,12 @@ impl Service {
             })
             .await
             .map_err(|e| Error::Internal(Box::new(e)))?;
-            user.filter(|u| good && u.password_hash.is_some()).ok_or_else(wrong)?.id
+            (user.filter(|u| good && u.password_hash.is_some()).ok_or_else(wrong)?.id, false)
         };
         let secret = name::new_secret();
         let now = self.now();
-        self.store.session_insert(&user_id, secret_hash(&secret), now, now.plus_ms(SESSION_MS)).await?;
+        let until = now.plus_ms(SESSION_MS);
+        self.store.session_insert(&user_id, secret_hash(&secret), read_only, now, until).await?;
         Ok(secret)
     }
 
@@ -165,13 +188,15 @@ impl Service {
     /// # Errors
     /// [`Error::Unauthenticated`] when the session has ended.
     pub async fn session_actor(&self, secret: &str) -> Result<Arc<Actor>> {
-        let user = self.store.session_user(&secret_hash(secret), self.now()).await?;
-        let user = user.ok_or_else(|| Error::Unauthenticated("the session has ended, sign in again".into()))?;
+        let found = self.store.session_user(&secret_hash(secret), self.now()).await?;
+        let (user, read_only) =
+            found.ok_or_else(|| Error::Unauthenticated("the session has ended, sign in again".into()))?;
         Ok(Arc::new(Actor {
             user_id: user.id,
             username: user.username,
             admin: user.admin,
             service: user.service,
+            read_only,
             job: None,
         }))
     }
@@ -214,7 +239,7 @@ impl Service {
             service: false,
             created_at: now,
         };
-        let key = new_key(&user.id, &secret, "first key", now, None);
+        let key = new_key(&user.id, &secret, "first key", now);
         self.store
             .user_insert(user, None, key)
             .await
@@ -330,7 +355,7 @@ impl Service {
             service: true,
             created_at: now,
         };
-        let key = new_key(&user.id, &secret, "service account", now, None);
+        let key = new_key(&user.id, &secret, "service account", now);
         self.store.user_insert(user, Some(team.id), key).await.map_err(|e| taken(e, "the user name", account))?;
         Ok((account.to_owned(), secret))
     }
@@ -338,28 +363,29 @@ impl Service {
     /// Makes a further key for the caller; returns the secret and the key.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a job's token.
-    pub async fn key_create(
-        &self,
-        actor: &Actor,
-        description: &str,
-        expires_in_ms: Option<i64>,
-    ) -> Result<(String, Key)> {
+    /// [`Error::Forbidden`] for a job's token, [`Error::ReadOnly`] for a key that only reads.
+    pub async fn key_create(&self, actor: &Actor, request: KeyRequest) -> Result<(String, Key)> {
         actor.require_person()?;
-        if description.chars().count() > 200 {
+        actor.require_writable()?;
+        if request.description.chars().count() > 200 {
             return Err(Error::invalid("description", "is longer than 200 characters"));
         }
-        if expires_in_ms.is_some_and(|ms| ms <= 0) {
+        if request.expires_in_ms.is_some_and(|ms| ms <= 0) {
             return Err(Error::invalid("expires_in_seconds", "is a positive number of seconds"));
         }
         let (secret, now) = (name::new_secret(), self.now());
-        let new = new_key(&actor.user_id, &secret, description, now, expires_in_ms.map(|ms| now.plus_ms(ms)));
+        let new = NewKey {
+            read_only: request.read_only,
+            expires_at: request.expires_in_ms.map(|ms| now.plus_ms(ms)),
+            ..new_key(&actor.user_id, &secret, &request.description, now)
+        };
         let key = Key {
             id: new.id.clone(),
             user_id: new.user_id.clone(),
             prefix: new.prefix.clone(),
             description: new.description.clone(),
             scope: None,
+            read_only: new.read_only,
             created_at: now,
             expires_at: new.expires_at,
         };

@@ -40,6 +40,8 @@ pub struct Actor {
     pub admin: bool,
     /// Whether it is a service account.
     pub service: bool,
+    /// Whether it came with a key, or a session of a key, that changes nothing.
+    pub read_only: bool,
     /// The rights of a job's token.
     pub job: Option<JobScope>,
 }
@@ -62,6 +64,15 @@ impl Actor {
             return Err(Error::Forbidden("a job's token may not do this".into()));
         }
         Ok(())
+    }
+
+    /// Refuses who came with a key for reading. The doors ask before everything that changes something; what service
+    /// functions ask again is what a request that reads could have them do.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`].
+    pub fn require_writable(&self) -> Result<()> {
+        if self.read_only { Err(Error::ReadOnly) } else { Ok(()) }
     }
 }
 
@@ -130,8 +141,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the entity is invisible; [`Error::Forbidden`] when the role is too weak or the caller is
-    /// a job whose run lives in another project.
+    /// a job whose run lives in another project; [`Error::ReadOnly`] for a key that only reads, since older clients ask
+    /// for links to upload by with a query.
     pub async fn project_writable(&self, actor: &Actor, entity: &str, project: &str) -> Result<Entity> {
+        actor.require_writable()?;
         let (found, role) = self.entity_seen(actor, entity).await?;
         match &actor.job {
             Some(job) => {

@@ -78,6 +78,9 @@ pub enum Error {
     /// The caller may see the object and not do this to it.
     #[error("{0}")]
     Forbidden(String),
+    /// The caller came with a key that changes nothing.
+    #[error("this API key only reads; what changes something needs one with the scope `full`")]
+    ReadOnly,
     /// Later may be better.
     #[error("{what} is not available at the moment")]
     Unavailable {
@@ -122,6 +125,7 @@ impl Error {
             Self::TooLarge { .. } => code::TOO_LARGE,
             Self::Unauthenticated(_) => code::UNAUTHENTICATED,
             Self::Forbidden(_) => code::FORBIDDEN,
+            Self::ReadOnly => code::READ_ONLY_KEY,
             Self::Unavailable { .. } => code::UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
         }

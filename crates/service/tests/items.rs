@@ -17,7 +17,10 @@ use lanza_model::{
     item::{Ending, StateName},
     spec::Door,
 };
-use lanza_service::{Actor, Error, Supervisor, items::WirePush, runs::RunRequest, stock_agents::StockRegister, tasks};
+use lanza_service::{
+    Actor, Error, Supervisor, accounts::KeyRequest, items::WirePush, runs::RunRequest, stock_agents::StockRegister,
+    tasks,
+};
 use lanza_store::runs::RunFields;
 use serde_json::{Value, json};
 use world::{START, World, held, job};
@@ -184,7 +187,7 @@ async fn a_jobs_token_reaches_its_own_project_and_queue_only() {
     assert!(matches!(w.service.project_writable(&token, "ana", "other").await, Err(Error::Forbidden(_))));
     assert!(matches!(w.service.entity_seen(&token, "vision").await, Err(Error::NotFound { .. })));
     assert!(w.service.queue_find(&token, "ana", "q").await.is_ok());
-    assert!(w.service.key_create(&token, "", None).await.is_err());
+    assert!(w.service.key_create(&token, KeyRequest::default()).await.is_err());
     assert!(w.service.sign_in(None, None, Some(&lease.token)).await.is_err());
     assert!(
         w.service

@@ -54,6 +54,8 @@ pub struct Key {
     pub description: String,
     /// JSON of a job's rights, for job tokens.
     pub scope: Option<String>,
+    /// Whether it changes nothing.
+    pub read_only: bool,
     /// When it was made.
     pub created_at: Time,
     /// When it ends.
@@ -75,6 +77,8 @@ pub struct NewKey {
     pub description: String,
     /// JSON of a job's rights.
     pub scope: Option<String>,
+    /// Whether it changes nothing.
+    pub read_only: bool,
     /// When it is made.
     pub created_at: Time,
     /// When it ends.
@@ -103,6 +107,7 @@ fn key(row: &AnyRow) -> Result<Key> {
         prefix: row.text("prefix")?,
         description: row.text("description")?,
         scope: row.maybe_text("scope")?,
+        read_only: row.flag("read_only")?,
         created_at: row.time("created_at")?,
         expires_at: row.maybe_time("expires_at")?,
     })
@@ -342,7 +347,7 @@ impl Store {
     /// Finds a key and its owner by the hash of its secret; expired keys are not found.
     pub async fn key_by_hash(&self, hash: &str, now: Time) -> Result<Option<(Key, User)>> {
         let row = sqlx::query(
-            "SELECT k.id, k.user_id, k.prefix, k.description, k.scope, k.created_at, k.expires_at, \
+            "SELECT k.id, k.user_id, k.prefix, k.description, k.scope, k.read_only, k.created_at, k.expires_at, \
              u.id AS owner, u.username, u.password_hash, u.admin, u.service, u.created_at AS owner_since \
              FROM api_keys k JOIN users u ON u.id = k.user_id \
              WHERE k.hash = $1 AND (k.expires_at IS NULL OR k.expires_at > $2)",
@@ -366,7 +371,7 @@ impl Store {
     /// Lists a user's own keys, job tokens left out, oldest first.
     pub async fn key_list(&self, user: &UserId) -> Result<Vec<Key>> {
         let rows = sqlx::query(
-            "SELECT id, user_id, prefix, description, scope, created_at, expires_at FROM api_keys \
+            "SELECT id, user_id, prefix, description, scope, read_only, created_at, expires_at FROM api_keys \
              WHERE user_id = $1 AND scope IS NULL ORDER BY id",
         )
         .bind(user.as_str())
@@ -417,20 +422,29 @@ impl Store {
         .await
     }
 
-    /// Adds a browser session.
-    pub async fn session_insert(&self, user: &UserId, hash: String, now: Time, expires_at: Time) -> Result<()> {
+    /// Adds a browser session, one that changes nothing if `read_only`.
+    pub async fn session_insert(
+        &self,
+        user: &UserId,
+        hash: String,
+        read_only: bool,
+        now: Time,
+        expires_at: Time,
+    ) -> Result<()> {
         let user = user.clone();
         self.write(move |tx| {
             let (user, hash) = (user.clone(), hash.clone());
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT INTO sessions (id, user_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+                    "INSERT INTO sessions (id, user_id, hash, created_at, expires_at, read_only) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
                 )
                 .bind(SessionId::new().as_str())
                 .bind(user.as_str())
                 .bind(hash)
                 .bind(now.0)
                 .bind(expires_at.0)
+                .bind(i16::from(read_only))
                 .execute(tx.connection())
                 .await?;
                 Ok(())
@@ -439,17 +453,17 @@ impl Store {
         .await
     }
 
-    /// Finds the user of a browser session.
-    pub async fn session_user(&self, hash: &str, now: Time) -> Result<Option<User>> {
+    /// Finds the user of a browser session, and whether the session changes nothing.
+    pub async fn session_user(&self, hash: &str, now: Time) -> Result<Option<(User, bool)>> {
         let row = sqlx::query(
-            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at \
+            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at, s.read_only \
              FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = $1 AND s.expires_at > $2",
         )
         .bind(hash)
         .bind(now.0)
         .fetch_optional(self.read_pool())
         .await?;
-        row.as_ref().map(user).transpose()
+        row.map(|row| Ok((user(&row)?, row.flag("read_only")?))).transpose()
     }
 
     /// Ends a browser session.
@@ -523,8 +537,9 @@ async fn member_put_in_tx(tx: &mut Tx, entity: &EntityId, user: &UserId, role: R
 pub(crate) async fn keys_insert_in_tx(tx: &mut Tx, keys: &[NewKey]) -> Result<()> {
     for batch in batches(keys) {
         let statement = format!(
-            "INSERT INTO api_keys (id, user_id, hash, prefix, description, scope, created_at, expires_at) VALUES {}",
-            rows_of(batch.len(), 8)
+            "INSERT INTO api_keys (id, user_id, hash, prefix, description, scope, read_only, created_at, expires_at) \
+             VALUES {}",
+            rows_of(batch.len(), 9)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
         for key in batch {
@@ -535,6 +550,7 @@ pub(crate) async fn keys_insert_in_tx(tx: &mut Tx, keys: &[NewKey]) -> Result<()
                 .bind(&key.prefix)
                 .bind(&key.description)
                 .bind(key.scope.as_deref())
+                .bind(i16::from(key.read_only))
                 .bind(key.created_at.0)
                 .bind(key.expires_at.map(|t| t.0));
         }

@@ -167,6 +167,7 @@ mod tests {
             prefix: "abcd".into(),
             description: String::new(),
             scope: None,
+            read_only: false,
             created_at: Time(0),
             expires_at: None,
         }

@@ -132,6 +132,7 @@ mod tests {
                     prefix: "abcd".into(),
                     description: String::new(),
                     scope: None,
+                    read_only: false,
                     created_at: Time(1),
                     expires_at: None,
                 };

@@ -30,7 +30,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Adds a member to a team, or changes the role. For admins of the server and of the team. */
+        /** Adds a member to a team, or changes the role, never that of its last admin. For admins of the server and of the team. */
         put: operations["member_put"];
         post?: never;
         /** Takes a member out of a team, never its last admin. For admins of the server and of the team. */
@@ -2071,7 +2071,14 @@ export interface components {
             id: string;
             /** @description First letters of the secret, to tell keys apart. */
             prefix: string;
+            /** @description What it may do. */
+            scope: components["schemas"]["KeyScope"];
         };
+        /**
+         * @description What a key may do of that which its owner may.
+         * @enum {string}
+         */
+        KeyScope: "full" | "read";
         /** @description A new key with its secret, which is shown once. */
         KeyWithSecret: {
             /** @description The secret: what goes into `WANDB_API_KEY`. */
@@ -2581,6 +2588,8 @@ export interface components {
                 id: string;
                 /** @description First letters of the secret, to tell keys apart. */
                 prefix: string;
+                /** @description What it may do. */
+                scope: components["schemas"]["KeyScope"];
             }[];
             /** @description Pass it as `after` for the next page; null at the end. */
             next?: string | null;
@@ -2935,6 +2944,11 @@ export interface components {
             entities: components["schemas"]["Entity"][];
             /** @description Default entity. */
             entity: string;
+            /**
+             * @description What the key may do that the caller came, or signed in, with. A job's token, which has rights of its own, says
+             *     `full`.
+             */
+            scope?: components["schemas"]["KeyScope"];
             /** @description User name. */
             username: string;
         };
@@ -3017,6 +3031,8 @@ export interface components {
              * @description Seconds until it ends; none means never.
              */
             expires_in_seconds?: number | null;
+            /** @description What it may do; without it, all that its owner may. */
+            scope?: components["schemas"]["KeyScope"];
         };
         /** @description Body of `POST /admin/teams` and of a team's service accounts. */
         NewName: {
@@ -3253,7 +3269,7 @@ export interface components {
         QueueAnswer: {
             /** @description The queue. */
             queue: components["schemas"]["Queue"];
-            /** @description What the agents that serve it just now would refuse or misread of its config. */
+            /** @description What its target does not know or take of its config, and what the agents that serve it just now would misread. */
             warnings?: string[];
         };
         /** @description One queue of an answer to [`ApplyQueues`]. */
@@ -3264,6 +3280,8 @@ export interface components {
             differences: Record<string, never>[];
             /** @description Its name. */
             name: string;
+            /** @description What its target does not know or take of its config, and what the agents that serve it just now would misread. */
+            warnings?: string[];
         };
         /** @description Answer of `PUT /entities/{e}/queues`, with `?plan=true` too. */
         QueueChanges: {
@@ -3774,6 +3792,12 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -14,6 +14,7 @@ export type JobLoad = Schemas["JobLoad"];
 export type Job = Schemas["Job"];
 export type JobVersion = Schemas["JobVersion"];
 export type Key = Schemas["Key"];
+export type KeyScope = Schemas["KeyScope"];
 export type Me = Schemas["Me"];
 export type Member = Schemas["Member"];
 export type Plan = Schemas["Plan"];

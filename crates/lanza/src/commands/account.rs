@@ -2,7 +2,10 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use lanza_api::{Client, entity::Me};
+use lanza_api::{
+    Client,
+    entity::{KeyScope, Me},
+};
 use lanza_model::name;
 
 use crate::{
@@ -29,6 +32,9 @@ pub(crate) async fn login(args: Login, config: Config) -> Outcome {
     let path = config.netrc()?;
     netrc::write(&path, &url, &key).map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
     output::say(&format!("logged in at {url} as `{}`; the key is in {}", me.username, path.display()));
+    if me.scope == KeyScope::Read {
+        output::warn("this key only reads: launches, runs and agents are refused with it");
+    }
     if config.environment.get(WANDB_API_KEY).is_some_and(|other| other != key) {
         output::warn("WANDB_API_KEY is set to another key, and it wins over this one");
     }
@@ -65,6 +71,7 @@ pub(crate) async fn whoami(args: Whoami, config: Config) -> Outcome {
         ("server", client.base().to_owned()),
         ("entity", me.entity.clone()),
         ("admin", if me.admin { "of the server" } else { "" }.to_owned()),
+        ("key", if me.scope == KeyScope::Read { "only reads" } else { "" }.to_owned()),
     ]))?;
     let rows = me.entities.iter().map(|e| vec![e.name.clone(), e.kind.clone(), e.role.to_string()]).collect();
     output::data(&format!("\n{}", table::table(&["entity", "kind", "role"], rows)))?;

@@ -13,7 +13,10 @@ use lanza_agent::{Control, OwnLog, Slots};
 use lanza_api::queue::NewQueue;
 use lanza_model::name;
 use lanza_server::{Options, Server};
-use lanza_service::{Actor, Service, accounts::UserRequest};
+use lanza_service::{
+    Actor, Service,
+    accounts::{KeyRequest, UserRequest},
+};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{agent, seed, server, signals::Signals};
@@ -174,7 +177,7 @@ pub(super) async fn user_ready(service: &Service, data: &Path) -> Result<String,
     };
     let cannot = |e: lanza_service::Error| Failure::caused(format!("cannot make the user `{DEV}`"), &e);
     if let Some(key) = &kept
-        && service.authenticate(key).await.is_ok_and(|a| a.username == DEV)
+        && service.authenticate(key).await.is_ok_and(|a| a.username == DEV && !a.read_only)
     {
         return Ok(key.clone());
     }
@@ -184,9 +187,15 @@ pub(super) async fn user_ready(service: &Service, data: &Path) -> Result<String,
         // The user is there and the file is gone or wrong: a further key.
         Err(lanza_service::Error::AlreadyExists { .. }) => {
             let user = service.user_find(DEV).await.map_err(cannot)?;
-            let actor =
-                Actor { user_id: user.id, username: user.username, admin: user.admin, service: false, job: None };
-            service.key_create(&actor, "lanza dev", None).await.map_err(cannot)?.0
+            let actor = Actor {
+                user_id: user.id,
+                username: user.username,
+                admin: user.admin,
+                service: false,
+                read_only: false,
+                job: None,
+            };
+            service.key_create(&actor, KeyRequest::full("lanza dev")).await.map_err(cannot)?.0
         }
         Err(e) => return Err(cannot(e)),
     };

@@ -1,5 +1,7 @@
-//! What a job's token reaches, at every door: a new route, query or mutation without its cases fails.
+//! What a job's token, and a key for reading, reaches, at every door: a new route, query or mutation without its cases
+//! fails.
 
+mod read_only;
 mod rest;
 pub(crate) mod wire;
 

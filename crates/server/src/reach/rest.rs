@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{MD5_OF_NOTHING, Place, World};
 
 /// What the token is answered at home, beside it, and in another entity.
-struct Case {
-    method: &'static str,
-    path: &'static str,
-    body: Option<Value>,
+pub(super) struct Case {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) body: Option<Value>,
     answers: [u16; 3],
 }
 
@@ -84,7 +84,7 @@ fn of_people() -> Vec<Case> {
     ]
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let new_job = json!({ "source": { "image": "tool:1" } });
     let new_code = json!({ "name": "code-x", "files": [{ "path": "a.py", "md5": MD5_OF_NOTHING, "size_bytes": 0 }] });
     let mut cases = of_people();
@@ -157,7 +157,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn filled(template: &str, place: &Place) -> String {
+pub(super) fn filled(template: &str, place: &Place) -> String {
     let id = match template {
         t if t.starts_with("/agents/") => &place.agent,
         t if t.starts_with("/artifacts/") => &place.tool,

@@ -27,10 +27,10 @@ pub(crate) const NOT_BUILT: &[&str] = &[
 ];
 
 /// What the token is answered at home, beside it, and in another entity: `ok`, `null`, or the code of the refusal.
-struct Case {
-    field: &'static str,
-    document: String,
-    input: fn(&Place) -> Value,
+pub(super) struct Case {
+    pub(super) field: &'static str,
+    pub(super) document: String,
+    pub(super) input: fn(&Place) -> Value,
     answers: [&'static str; 3],
 }
 
@@ -48,7 +48,7 @@ fn query(field: &'static str, document: &str, variables: fn(&Place) -> Value, an
     Case { field, document: document.to_owned(), input: variables, answers }
 }
 
-fn queries() -> Vec<Case> {
+pub(super) fn queries() -> Vec<Case> {
     let name = |p: &Place| json!({ "name": p.project, "entity": p.entity });
     vec![
         query("viewer", "{ viewer { id } }", |_| json!({}), ["ok"; 3]),
@@ -368,7 +368,7 @@ fn of_queues() -> Vec<Case> {
     ]
 }
 
-fn mutations() -> Vec<Case> {
+pub(super) fn mutations() -> Vec<Case> {
     let mut cases = of_runs();
     cases.extend(of_queues());
     cases.extend(of_uploads().into_iter().chain(of_versions()).chain(of_collections()));

@@ -8,8 +8,9 @@ use axum::{
 };
 use lanza_api::{
     List,
-    entity::{Entity, EntityAnswer, Key, KeyWithSecret, Me, Member, NewKey, SignIn},
+    entity::{Entity, EntityAnswer, Key, KeyScope, KeyWithSecret, Me, Member, NewKey, SignIn},
 };
+use lanza_service::accounts::KeyRequest;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -63,6 +64,7 @@ async fn me(State(state): State<AppState>, Caller(actor): Caller) -> Answer<Json
         admin: actor.admin,
         entity: state.service.default_entity(&actor).await?,
         entities,
+        scope: scope(actor.read_only),
     }))
 }
 
@@ -79,11 +81,16 @@ async fn entities_of(state: &AppState, actor: &lanza_service::Actor) -> Answer<V
         .collect())
 }
 
+fn scope(read_only: bool) -> KeyScope {
+    if read_only { KeyScope::Read } else { KeyScope::Full }
+}
+
 fn key_view(key: lanza_store::accounts::Key) -> Key {
     Key {
         id: key.id.to_string(),
         description: key.description,
         prefix: key.prefix,
+        scope: scope(key.read_only),
         created_at: key.created_at,
         expires_at: key.expires_at,
     }
@@ -104,8 +111,12 @@ async fn key_create(
     Caller(actor): Caller,
     Body(body): Body<NewKey>,
 ) -> Answer<(StatusCode, Json<KeyWithSecret>)> {
-    let life_ms = body.expires_in_seconds.map(|s| s.saturating_mul(1000));
-    let (api_key, key) = state.service.key_create(&actor, &body.description, life_ms).await?;
+    let request = KeyRequest {
+        description: body.description,
+        expires_in_ms: body.expires_in_seconds.map(|s| s.saturating_mul(1000)),
+        read_only: body.scope == KeyScope::Read,
+    };
+    let (api_key, key) = state.service.key_create(&actor, request).await?;
     Ok((StatusCode::CREATED, Json(KeyWithSecret { api_key, key: key_view(key) })))
 }
 

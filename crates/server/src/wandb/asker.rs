@@ -9,9 +9,9 @@ use axum::{
 use lanza_service::{Actor, Error};
 
 use super::{Door, errors::Failed};
-use crate::auth::key_of;
+use crate::auth::{key_of, within_scope};
 
-/// An authenticated client.
+/// An authenticated client, whose key may do what the method of the request says.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) actor: Arc<Actor>,
@@ -20,18 +20,32 @@ pub(super) struct Client {
     pub(super) on_behalf_of: Option<String>,
 }
 
-impl FromRequestParts<Arc<Door>> for Client {
+/// A client who asks in GraphQL. The method says nothing there, so the engine asks what the key may do.
+#[derive(Debug)]
+pub(super) struct Questioner(pub(super) Client);
+
+impl FromRequestParts<Arc<Door>> for Questioner {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Failed> {
         let secret = key_of(&parts.headers)
             .ok_or_else(|| Error::Unauthenticated("no API key was sent; log in with `wandb login`".into()))?;
         let named = parts.headers.get("x-wandb-username").and_then(|v| v.to_str().ok()).map(str::trim);
-        Ok(Self {
+        Ok(Self(Client {
             actor: door.service.authenticate(&secret).await?,
             base_url: base_url(&parts.headers),
             on_behalf_of: named.filter(|n| !n.is_empty()).map(str::to_owned),
-        })
+        }))
+    }
+}
+
+impl FromRequestParts<Arc<Door>> for Client {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Failed> {
+        let Questioner(client) = Questioner::from_request_parts(parts, door).await?;
+        let actor = within_scope(client.actor, &parts.method)?;
+        Ok(Self { actor, ..client })
     }
 }
 

@@ -445,6 +445,7 @@ async fn attempts_in_tx(tx: &mut Tx, leased: Vec<Leased<'_>>) -> Result<Vec<Hand
         prefix: token.prefix.clone(),
         description: format!("item {}", item.id),
         scope: Some(token.scope.clone()),
+        read_only: false,
         created_at: *now,
         expires_at: None,
     };

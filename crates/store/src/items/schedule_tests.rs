@@ -44,6 +44,7 @@ async fn second_user(place: &Place) -> UserId {
         prefix: "abcd".into(),
         description: String::new(),
         scope: None,
+        read_only: false,
         created_at: NOW,
         expires_at: None,
     };

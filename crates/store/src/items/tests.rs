@@ -60,6 +60,7 @@ impl Place {
             prefix: "abcd".into(),
             description: String::new(),
             scope: None,
+            read_only: false,
             created_at: NOW,
             expires_at: None,
         };

@@ -33,6 +33,7 @@ async fn homes() -> Vec<(Guard, Store, NewProject)> {
             prefix: "p".into(),
             description: String::new(),
             scope: None,
+            read_only: false,
             created_at: Time(1),
             expires_at: None,
         };

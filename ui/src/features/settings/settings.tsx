@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { api, got } from "../../api/client";
 import { keysQuery } from "../../api/queries";
-import type { Key } from "../../api/types";
+import type { Key, KeyScope } from "../../api/types";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { setTheme, type Theme, useTheme } from "../../app/theme";
@@ -63,7 +63,14 @@ const lives: [string, number | null][] = [
   ["in a year", 365 * 86_400],
 ];
 
+/** What a key may do, as the list says it and as the form offers it. */
+const scopes: Record<KeyScope, { word: string; choice: string; note: string }> = {
+  full: { word: "all that you may", choice: "All that I may", note: "Launch, track runs, serve as an agent, change settings." },
+  read: { word: "read only", choice: "Read only", note: "See all that you see, and change nothing: no run, no launch, no agent, no other key." },
+};
+
 function Keys() {
+  const me = useMe();
   const queries = useQueryClient();
   const keys = useQuery(keysQuery);
   const [making, setMaking] = useState(false);
@@ -75,11 +82,18 @@ function Keys() {
   return (
     <>
       <div className="row">
-        <p className="quiet grow">A key lets a program do all that you may, until it expires or you revoke it. Its text is shown once, when it is made.</p>
+        <p className="quiet grow">
+          A key lets a program do what you may, or only read it, until it expires or you revoke it. Its text is shown once, when it is made.
+        </p>
         <button type="button" className="button primary" onClick={() => setMaking(true)}>
           New key
         </button>
       </div>
+      {me.scope === "read" && (
+        <div className="banner" data-tone="amber">
+          You signed in with a key that only reads. To make or revoke keys, sign in with a password or another key.
+        </div>
+      )}
       {revoke.isError && <Failure error={revoke.error} />}
       <View query={keys} empty={(list) => (list.length === 0 ? <Empty>You have no key.</Empty> : null)}>
         {(list) => (
@@ -104,7 +118,7 @@ function Keys() {
                     <td>
                       <code>{key.prefix}…</code>
                     </td>
-                    <td title="A key of a person has no scope of its own. The tokens of jobs do: they reach their run, their queue and what the item names.">what you may</td>
+                    <td title={scopes[key.scope].note}>{scopes[key.scope].word}</td>
                     <td>
                       <Ago time={key.created_at} />
                     </td>
@@ -137,9 +151,10 @@ function NewKey({ onClose }: { onClose: () => void }) {
   const queries = useQueryClient();
   const [description, setDescription] = useState("");
   const [life, setLife] = useState("");
+  const [scope, setScope] = useState<KeyScope>("full");
   const make = useMutation({
     mutationFn: async () =>
-      (await got(api.POST("/api/v1/me/keys", { body: { description, expires_in_seconds: life === "" ? null : Number(life) } }))).api_key,
+      (await got(api.POST("/api/v1/me/keys", { body: { description, scope, expires_in_seconds: life === "" ? null : Number(life) } }))).api_key,
     onSuccess: () => queries.invalidateQueries({ queryKey: ["keys"] }),
   });
   return (
@@ -169,6 +184,17 @@ function NewKey({ onClose }: { onClose: () => void }) {
         <form id="new-key" className="stack" onSubmit={(event) => { event.preventDefault(); make.mutate(); }}>
           <Field label="Description" note="What it is for: you see it in the list.">
             {(tie) => <input {...tie} className="input" value={description} onChange={(e) => setDescription(e.target.value)} />}
+          </Field>
+          <Field label="May" note={scopes[scope].note}>
+            {(tie) => (
+              <select {...tie} className="select" value={scope} onChange={(e) => setScope(e.target.value as KeyScope)}>
+                {(Object.keys(scopes) as KeyScope[]).map((word) => (
+                  <option key={word} value={word}>
+                    {scopes[word].choice}
+                  </option>
+                ))}
+              </select>
+            )}
           </Field>
           <Field label="Expires">
             {(tie) => (

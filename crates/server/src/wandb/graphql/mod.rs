@@ -34,6 +34,8 @@
 //! - Lists of objects hold no nulls.
 //! - Numbers that are not finite are strings (`"NaN"`, `"Infinity"`): JSON has no others, and the client's parser is strict.
 //! - URLs are absolute and begin with [`Ctx::base_url`], the server's address as this caller sees it.
+//! - A root field of `Mutation` is refused to a key for reading before its resolver is asked. A query that makes a link to
+//!   upload by asks `Actor::require_writable` itself, or a service function that does.
 //! - An `Err` fails the whole request with the HTTP status that [`super::errors`] gives it.
 
 mod coerce;

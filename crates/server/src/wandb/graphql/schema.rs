@@ -156,9 +156,15 @@ fn field_of(
         Some(resolver) => {
             let inputs = inputs.clone();
             let (arguments, shape) = (Arc::new(arguments), Arc::new(shape));
+            let changes = on_type == "Mutation";
             Field::new(name, ty, move |ctx| {
                 let (inputs, arguments, shape) = (inputs.clone(), arguments.clone(), shape.clone());
-                FieldFuture::new(async move { resolved(resolver, ctx, &inputs, &arguments, &shape).await })
+                FieldFuture::new(async move {
+                    if changes {
+                        ctx.ctx.data::<Arc<Asker>>()?.actor.require_writable().map_err(failed)?;
+                    }
+                    resolved(resolver, ctx, &inputs, &arguments, &shape).await
+                })
             })
         }
         None => {

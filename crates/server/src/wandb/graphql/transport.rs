@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Door, asker::Client, errors},
+    super::{Door, asker::Questioner, errors},
     Asker,
 };
 
@@ -37,7 +37,7 @@ struct Body {
 /// Answers one GraphQL request.
 pub(in super::super) async fn graphql(
     State(door): State<Arc<Door>>,
-    client: Client,
+    Questioner(client): Questioner,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let body = match body {
