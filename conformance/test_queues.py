@@ -67,6 +67,12 @@ def test_a_file_of_queues_says_what_it_would_do_and_does_it_once(account, lanza_
     assert '~ config.memory: "8g" -> "16g"' in changed.stdout
     assert show(account, "from-file")["config"]["memory"] == "16g"
 
+    # What no launch on it would survive is a warning, with a plan too.
+    misspelt = tmp_path / "misspelt.yaml"
+    misspelt.write_text("- name: from-file\n  target: docker\n  config: { memmory: 8g }\n")
+    warned = lanza_cli("queue", "apply", "-f", misspelt, "--plan").stderr
+    assert "`memmory` is not an option of `docker run`" in warned and "`memory`" in warned, warned
+
     account.queue("not-in-the-file")
     before = {q["name"] for q in account.rest.items(f"/entities/{account.name}/queues")}
     pruned = lanza_cli("queue", "apply", "-f", again, "--prune", "--plan")

@@ -58,7 +58,7 @@ pub struct QueueAgent {
 pub struct QueueAnswer {
     /// The queue.
     pub queue: Queue,
-    /// What the agents that serve it just now would refuse or misread of its config.
+    /// What its target does not know or take of its config, and what the agents that serve it just now would misread.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -138,6 +138,9 @@ pub struct QueueChange {
     /// Every value that differs.
     #[schema(value_type = Vec<Object>)]
     pub differences: Vec<Difference>,
+    /// What its target does not know or take of its config, and what the agents that serve it just now would misread.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Answer of `PUT /entities/{e}/queues`, with `?plan=true` too.

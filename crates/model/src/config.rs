@@ -16,7 +16,7 @@ pub use self::{
     env::{EnvEntry, env_entries},
     stock::misread_by_stock_agents,
     submitter::{check_services, check_submitter_within},
-    values::{NotAllowed, Unusable, check_layers},
+    values::{NotAllowed, Unusable, check_layers, check_queue},
 };
 
 /// Merges `over` into `base`: objects by key, lists and scalars replace, null removes nothing and changes nothing.

@@ -172,13 +172,7 @@ impl Flag<'_> {
     /// # Errors
     /// When it knows no such option, or the option takes something else.
     pub fn check(&self) -> Read<()> {
-        let Some((_, takes)) = OPTIONS.iter().find(|(name, _)| *name == self.name) else {
-            let known = names().filter(|n| n.len() > 2);
-            let hint =
-                crate::name::nearest(self.name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-            return Err(format!("is not an option of `docker run` that agents know{hint}"));
-        };
-        match takes {
+        match self.takes()? {
             Takes::Text => self.text().map(drop),
             Takes::Texts => self.texts().map(drop),
             Takes::Flag => self.flag().map(drop),
@@ -196,6 +190,23 @@ impl Flag<'_> {
             }
             Takes::Restart | Takes::Nothing => Ok(()),
         }
+    }
+
+    /// Checks that agents know the option, whatever its value is.
+    ///
+    /// # Errors
+    /// When they do not; names the one that is nearest.
+    pub fn known(&self) -> Read<()> {
+        self.takes().map(drop)
+    }
+
+    fn takes(&self) -> Read<Takes> {
+        if let Some((_, takes)) = OPTIONS.iter().find(|(name, _)| *name == self.name) {
+            return Ok(*takes);
+        }
+        let known = names().filter(|n| n.len() > 2);
+        let hint = crate::name::nearest(self.name, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        Err(format!("is not an option of `docker run` that agents know{hint}"))
     }
 
     /// Reads texts and numbers.

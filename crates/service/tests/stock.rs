@@ -2,7 +2,10 @@
 
 mod world;
 
-use lanza_api::{item::Stop, queue::NewQueue};
+use lanza_api::{
+    item::Stop,
+    queue::{ApplyQueues, NewQueue},
+};
 use lanza_model::{
     clock::Clock,
     code,
@@ -216,6 +219,18 @@ async fn what_a_stock_agent_would_refuse_is_said_while_one_serves_the_queue() {
     }
     let of_queue = w.service.queue_warnings(&queue).await.expect("warnings");
     assert_eq!(of_queue.len(), 2, "{of_queue:#?}");
+    // A file of queues is told the same, and what the target does not know beside it.
+    let file = |config: Value| ApplyQueues {
+        queues: vec![json!({ "name": "box", "target": "docker", "config": config })],
+        prune: false,
+    };
+    let planned = w.service.queues_apply(&w.ana, "ana", file(config.clone()), true).await.expect("a plan");
+    assert_eq!(planned[0].warnings, of_queue);
+    let planned =
+        w.service.queues_apply(&w.ana, "ana", file(json!({ "volumme": "/a:/b" })), true).await.expect("a plan");
+    assert!(
+        planned[0].warnings[0].contains("`volumme` is not an option") && planned[0].warnings[0].contains("`volume`")
+    );
     w.service.stock_agent_seen(&w.ana, &agent, Some("KILLED")).await.expect("killed");
     assert_eq!(said().await, Vec::<String>::new());
     assert_eq!(w.service.queue_warnings(&queue).await.expect("none"), Vec::<String>::new());

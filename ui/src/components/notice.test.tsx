@@ -2,7 +2,7 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Problem } from "../api/client";
-import { Notices, say } from "./notice";
+import { Notices, say, warn } from "./notice";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -47,4 +47,16 @@ test("what cannot be undone has no button, and a refused undo says why and stays
   expect(screen.getByText(/It could not be undone: Only admins may\./)).toBeTruthy();
   fireEvent.click(screen.getByRole("button", { name: "Dismiss" }));
   expect(screen.queryByText("Saved q.")).toBeNull();
+});
+
+test("a warning is said once and stays until it is dismissed, whatever else is said", async () => {
+  render(<Notices />);
+  act(() => warn(["An agent misreads `gpus`."]));
+  act(() => warn(["An agent misreads `gpus`."]));
+  for (const text of ["one", "two", "three", "four"]) act(() => say(text));
+  await wait(60_000);
+  expect(screen.queryByText("four")).toBeNull();
+  expect(screen.getAllByText(/An agent misreads/)).toHaveLength(1);
+  fireEvent.click(screen.getByRole("button", { name: "Dismiss" }));
+  expect(screen.queryByText(/An agent misreads/)).toBeNull();
 });

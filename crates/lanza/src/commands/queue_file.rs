@@ -21,6 +21,9 @@ pub(crate) async fn apply(args: QueueApply, config: &Config) -> Outcome {
     let only_say = args.plan || args.check;
     let path = format!("/entities/{}/queues{}", segment(&entity), if only_say { "?plan=true" } else { "" });
     let answer: QueueChanges = client.put(&path, &body).await?;
+    for warning in answer.changes.iter().flat_map(|c| &c.warnings) {
+        output::warn(warning);
+    }
     if args.scope.print.json {
         output::json(&answer)?;
     } else {

@@ -7,8 +7,12 @@ use serde_json::{Map, Value};
 use super::{Layer, env_entries, merge, option_name};
 use crate::{
     docker::{Flag, is_image_name},
+    policy::unknown_key,
     target::Target,
 };
+
+/// Keys that the target `process` reads.
+const PROCESS_KEYS: &[&str] = &["builder", "cpus", "env", "gpus", "memory"];
 
 /// A field of a layer is not to be set, or not in this way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,16 +66,35 @@ pub fn check_layers(target: Target, queue: &Map<String, Value>, item: &Map<Strin
     effective
         .iter()
         .filter_map(|(option, (layer, key, value))| {
-            check_value(target, option, key, value).map(|what| Unusable { layer: *layer, what })
+            check_value(target, (option, key), value, MACRO).map(|what| Unusable { layer: *layer, what })
         })
         .collect()
 }
 
-/// Checks the value of an option, which is written as `key`.
-fn check_value(target: Target, option: &str, key: &str, value: &Value) -> Option<NotAllowed> {
+/// Lists what is wrong with a queue's layer as its admin writes it: what every launch would be refused for, and keys that
+/// mean nothing to the target. A value with a template variable in it is looked at when that is filled.
+pub fn check_queue(target: Target, config: &Map<String, Value>) -> Vec<NotAllowed> {
+    let written = config.iter().filter(|(_, value)| !value.is_null());
+    written
+        .filter_map(|(key, value)| {
+            let option = option_name(key);
+            if target == Target::Process && !PROCESS_KEYS.contains(&option.as_str()) {
+                return Some(NotAllowed::new(key, unknown_key("a key of the target `process`", &option, PROCESS_KEYS)));
+            }
+            let open = if has(value, VARIABLE) { VARIABLE } else { MACRO };
+            check_value(target, (&option, key), value, open)
+        })
+        .collect()
+}
+
+/// Checks the value of an option, which is written as `key`; not one that has the mark `open` in it, and is filled later.
+fn check_value(target: Target, (option, key): (&str, &str), value: &Value, open: &str) -> Option<NotAllowed> {
+    let later = has(value, open);
     let read = match (target, option) {
-        (_, "builder") => return check_builder(key, value),
-        _ if has_macro(value) => Ok(()),
+        // A macro is part of a name.
+        (_, "builder") if !later || open == MACRO => return check_builder(key, value),
+        (Target::Docker, name) if later && name != "env" && name != "builder" => Flag { name, value }.known(),
+        _ if later => Ok(()),
         (Target::Docker | Target::Process, "env") => env_entries(value).map(drop),
         (Target::Docker, name) => Flag { name, value }.check(),
         _ => Ok(()),
@@ -99,11 +122,17 @@ fn check_builder(key: &str, value: &Value) -> Option<NotAllowed> {
     })
 }
 
-fn has_macro(value: &Value) -> bool {
+/// Begins what the agent fills.
+const MACRO: &str = "${";
+/// Begins what the launch fills.
+const VARIABLE: &str = "{{";
+
+/// Whether a text of the value has the mark.
+fn has(value: &Value, mark: &str) -> bool {
     match value {
-        Value::String(s) => s.contains("${"),
-        Value::Array(list) => list.iter().any(has_macro),
-        Value::Object(o) => o.values().any(has_macro),
+        Value::String(s) => s.contains(mark),
+        Value::Array(list) => list.iter().any(|v| has(v, mark)),
+        Value::Object(o) => o.values().any(|v| has(v, mark)),
         _ => false,
     }
 }
@@ -134,6 +163,31 @@ mod tests {
         for wrong in [json!({"cpus": [1, 2]}), json!({"gpus": true}), json!({"env": [1]}), json!({"workdir": {}})] {
             assert_eq!(found(Target::Docker, json!({}), wrong.clone()).len(), 1, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_queue_says_which_keys_its_target_does_not_know() {
+        let found = |target, config: Value| {
+            let list = check_queue(target, config.as_object().expect("an object"));
+            list.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let docker = json!({ "volumme": "{{place}}", "--shm_size": "{{size}}", "gpus": "{{gpus}}", "cpus": [1, 2],
+            "env": { "A": "{{a}}" }, "builder": { "base_image": "{{image}}" }, "x": null });
+        assert_eq!(
+            found(Target::Docker, docker),
+            [
+                "volumme: is not an option of `docker run` that agents know; did you mean `volume`?",
+                "cpus: takes one value, not a list"
+            ]
+        );
+        assert_eq!(
+            found(Target::Process, json!({ "e": ["A=1"], "Memory": "1g", "gpu": 1, "volume": ["/a:/b"] })),
+            [
+                "gpu: is not a key of the target `process`; did you mean `gpus`?",
+                "volume: is not a key of the target `process`; known are builder, cpus, env, gpus, memory"
+            ]
+        );
+        assert_eq!(found(Target::Kubernetes, json!({ "spec": {}, "anything": 1 })), Vec::<String>::new());
     }
 
     #[test]

@@ -377,13 +377,19 @@ impl Service {
         agents.iter().filter(move |a| ["polling", "running"].contains(&status_of(a, now)) && a.command == "none")
     }
 
-    /// Says what an agent of the client's own, if one serves the queue, would refuse or misread of the queue's config.
+    /// Says what is wrong with the queue's config: what its target does not know or take, and what an agent of the
+    /// client's own, if one serves the queue, would refuse or misread.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn queue_warnings(&self, queue: &Queue) -> Result<Vec<String>> {
         let agents = self.store.agents_of_queue(&queue.id).await?;
-        Ok(self.stock_warnings(queue, queue.target.unwrap_or(Target::Docker), &queue.config, &agents))
+        // Without a target of its own, each launch names one.
+        let wrong = queue.target.map(|target| config::check_queue(target, &queue.config)).unwrap_or_default();
+        let mut warnings: Vec<String> = wrong.iter().map(|w| format!("`{}` {}", w.field, w.why)).collect();
+        let target = queue.target.unwrap_or(Target::Docker);
+        warnings.extend(self.stock_warnings(queue, target, &queue.config, &agents));
+        Ok(warnings)
     }
 
     fn stock_warnings(

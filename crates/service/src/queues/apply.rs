@@ -60,6 +60,11 @@ impl Service {
                 }
             }
         }
+        for (change, queue) in &mut changes {
+            if change.action != QueueAction::Delete {
+                change.warnings = self.queue_warnings(queue).await?;
+            }
+        }
         Ok(changes.into_iter().map(|(change, _)| change).collect())
     }
 
@@ -84,7 +89,7 @@ impl Service {
         let mut queue = self.queue_of(entity, &name, new, None, actor).map_err(below)?;
         let Some(old) = old else {
             let differences = config::differences(&Map::new(), &queue.as_written());
-            return Ok((QueueChange { name, action: QueueAction::Create, differences }, queue));
+            return Ok((QueueChange { name, action: QueueAction::Create, differences, warnings: Vec::new() }, queue));
         };
         queue.id = old.id.clone();
         queue.access.clone_from(&old.access);
@@ -100,7 +105,7 @@ impl Service {
         }
         let differences = config::differences(&old.as_written(), &queue.as_written());
         let action = if differences.is_empty() { QueueAction::Keep } else { QueueAction::Change };
-        Ok((QueueChange { name, action, differences }, queue))
+        Ok((QueueChange { name, action, differences, warnings: Vec::new() }, queue))
     }
 
     /// The queues that the file does not name, to be deleted.
@@ -121,7 +126,8 @@ impl Service {
                     return Err(queue_busy(&queue.name));
                 }
                 let differences = config::differences(&queue.as_written(), &Map::new());
-                let change = QueueChange { name: queue.name.clone(), action: QueueAction::Delete, differences };
+                let (name, action) = (queue.name.clone(), QueueAction::Delete);
+                let change = QueueChange { name, action, differences, warnings: Vec::new() };
                 unnamed.push((change, queue));
             }
         }

@@ -3,9 +3,10 @@ import { useState } from "react";
 import { useNavigate } from "react-router";
 import { api, got, Problem } from "../../api/client";
 import { useMe, useScope } from "../../app/scope";
+import { warn } from "../../components/notice";
 import { Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
-import { ConfigField, useConfig } from "./config-field";
+import { ConfigField, hintsAbout, useConfig } from "./config-field";
 
 export const targets = ["docker", "process", "kubernetes", "slurm", "sagemaker", "vertex"];
 
@@ -19,19 +20,18 @@ export function CreateQueue({ onClose }: { onClose: () => void }) {
   const [entity, setEntity] = useState(one);
   const [target, setTarget] = useState("docker");
   const [priority, setPriority] = useState(true);
-  const config = useConfig({}, {});
+  const config = useConfig({}, {}, (parsed) => hintsAbout(entity, { name: name.trim() || "queue", target, ...parsed }));
 
   const create = useMutation({
     mutationFn: async (body: { config: object; templates: object }) =>
-      (
-        await got(
-          api.POST("/api/v1/entities/{entity}/queues", {
-            params: { path: { entity } },
-            body: { name: name.trim(), target, priority, config: body.config as never, templates: body.templates as never },
-          }),
-        )
-      ).queue,
-    onSuccess: async (queue) => {
+      got(
+        api.POST("/api/v1/entities/{entity}/queues", {
+          params: { path: { entity } },
+          body: { name: name.trim(), target, priority, config: body.config as never, templates: body.templates as never },
+        }),
+      ),
+    onSuccess: async ({ queue, warnings }) => {
+      warn(warnings ?? []);
       await queries.invalidateQueries({ queryKey: ["queues"] });
       onClose();
       await navigate(`/launch/${queue.entity}/${queue.name}/items`);

@@ -1,13 +1,13 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
-import { api } from "../../api/client";
+import { api, got } from "../../api/client";
 import type { Json, JsonObject, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
-import { say } from "../../components/notice";
+import { say, warn } from "../../components/notice";
 import { Confirm, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
-import { ConfigField, useConfig } from "./config-field";
+import { ConfigField, hintsAbout, useConfig } from "./config-field";
 import { QueueHistory } from "./queue-history";
 import type { Template } from "./templates";
 
@@ -41,14 +41,15 @@ function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const may = useMay(queue.entity, "admin");
-  const config = useConfig(queue.config as JsonObject, queue.templates as unknown as Record<string, Template>);
+  const config = useConfig(queue.config as JsonObject, queue.templates as unknown as Record<string, Template>, (parsed) => hintsAbout(queue.entity, { name: queue.name, target: queue.target ?? null, ...parsed }));
   const [policy, setPolicy] = useState<JsonObject>(queue.policy as JsonObject);
   const [priority, setPriority] = useState(queue.priority);
   const [deleting, setDeleting] = useState(false);
   const path = { entity: queue.entity, queue: queue.name };
 
   const put = async ({ config, templates, policy, priority }: Pick<Queue, "config" | "templates" | "policy" | "priority">) => {
-    await api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config, templates, policy, priority } });
+    const answer = await got(api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config, templates, policy, priority } }));
+    warn(answer.warnings ?? []);
     await queries.invalidateQueries({ queryKey: ["queue"] });
     await queries.invalidateQueries({ queryKey: ["queues"] });
   };
@@ -74,7 +75,11 @@ function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
     setPolicy(value === undefined ? rest : { ...rest, [key]: value });
   };
   const retry = (policy.retry ?? {}) as { max?: number; on?: string[]; backoff_seconds?: number };
-  const setRetry = (change: Partial<typeof retry>) => set("retry", JSON.parse(JSON.stringify({ ...retry, ...change })) as JsonObject);
+  const setRetry = (change: Partial<typeof retry>) => {
+    const next = JSON.parse(JSON.stringify({ ...retry, ...change })) as JsonObject;
+    // An empty block would be a retry by its defaults.
+    set("retry", Object.keys(next).length > 0 ? next : undefined);
+  };
   const asNumber = (typed: string) => (typed === "" ? undefined : Number(typed));
 
   return (
@@ -102,9 +107,12 @@ function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
           <Field label="Submitters may set" note="paths of the configuration, such as memory, env; empty: what the target allows">
             {(tie) => <input {...tie} className="input" defaultValue={((policy.submitter_fields ?? []) as string[]).join(", ")} onBlur={(event) => event.target.value !== event.target.defaultValue && set("submitter_fields", words(event.target.value, undefined))} />}
           </Field>
+          <Field label="Wait before a retry" note="seconds before the first retry, twice as many before each further one">
+            {(tie) => <input {...tie} className="input" type="number" min={0} value={retry.backoff_seconds ?? ""} onChange={(event) => setRetry({ backoff_seconds: asNumber(event.target.value) })} />}
+          </Field>
           <Field label="Retry on" note="lost, preempted, infrastructure, exit:<code>">
             {(tie) => (
-              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => setRetry({ on: words(event.target.value, []) })} />
+              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => event.target.value !== event.target.defaultValue && setRetry({ on: words(event.target.value, []) })} />
             )}
           </Field>
         </div>
