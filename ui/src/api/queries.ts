@@ -240,6 +240,16 @@ export const firstRunsQuery = (entity: string, project: string, which: { order: 
     staleTime: 5_000,
   });
 
+/** The newest runs that a filter leaves, without their configs and summaries. */
+export const projectRunsQuery = (entity: string, project: string, filter: string | undefined, limit: number) =>
+  queryOptions({
+    queryKey: ["runs", entity, project, "names", filter, limit],
+    queryFn: async () => {
+      const query = { keys: "[]", limit, ...(filter === undefined ? {} : { filter }) };
+      return (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query } }))).items;
+    },
+  });
+
 /** Some runs with all that they have, at most a hundred. */
 export const wholeRunsQuery = (entity: string, project: string, ids: string[]) =>
   queryOptions({

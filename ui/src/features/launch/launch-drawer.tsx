@@ -10,7 +10,8 @@ import { Failure, Loading } from "../../components/view";
 import { isLive } from "../queue/queue-state";
 import { parseConfig, type Template, typedValue } from "../queue/templates";
 import { begin, configOf, fieldsOf, launchBody, launchCommand, type LaunchSpec, leaves, partsOf, readEnv, shownValue, wholeOf, withPath } from "./inputs";
-import { InputRow, PasteFrom, PlanView, ProjectField, QueueNote, TemplateRow } from "./launch-fields";
+import { InputRow, PlanView, ProjectField, QueueNote, TemplateRow } from "./launch-fields";
+import { PasteFrom } from "./paste-from";
 
 interface JobName {
   entity: string;
@@ -294,6 +295,8 @@ function Form(props: FormProps & { job: JobName | null }) {
             </div>
             <PasteFrom
               job={jobKey}
+              entity={spec.entity}
+              project={spec.project}
               onPaste={(values) => {
                 const pasted = partsOf(fields, values);
                 setTyped(pasted.typed);

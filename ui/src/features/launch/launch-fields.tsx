@@ -1,6 +1,6 @@
 /** The parts of the launch form. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { itemsQuery, projectsQuery, queueStatsQuery } from "../../api/queries";
+import { useQuery } from "@tanstack/react-query";
+import { projectsQuery, queueStatsQuery } from "../../api/queries";
 import type { JsonObject, Plan, Queue } from "../../api/types";
 import { Field, IconButton } from "../../components/parts";
 import { duration, shortJson } from "../../format/text";
@@ -103,37 +103,6 @@ export function ProjectField({ entity, value, onValue }: { entity: string; value
         </>
       )}
     </Field>
-  );
-}
-
-/** Takes the inputs of an earlier item of the job. */
-export function PasteFrom({ job, onPaste }: { job: string; onPaste: (values: JsonObject) => void }) {
-  const items = useInfiniteQuery(itemsQuery({ job }, 20));
-  const list = (items.data?.pages[0]?.items ?? []).filter((item) => Object.keys(item.inputs).length > 0);
-  if (list.length === 0) return null;
-  return (
-    <div style={{ width: 200 }}>
-      <Field label="Paste from">
-        {(tie) => (
-          <select
-            {...tie}
-            className="select"
-            value=""
-            onChange={(event) => {
-              const item = list.find((one) => one.id === event.target.value);
-              if (item) onPaste(item.inputs as JsonObject);
-            }}
-          >
-            <option value="">an earlier launch…</option>
-            {list.map((item) => (
-              <option key={item.id} value={item.id}>
-                {item.name ?? item.run ?? item.id.slice(-6)} ({item.state})
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-    </div>
   );
 }
 
