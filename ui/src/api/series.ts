@@ -16,7 +16,8 @@ export interface Range {
   to: number;
 }
 
-/** Lines of a chart up to which each has its band, and a point for each pixel of a chart in the wall. */
+/** Lines of a chart up to which each has its band at once, and a point for each pixel of a chart in the wall. The bands of more
+    lines come when the page has drawn everything else. */
 export const BANDS = 6;
 
 /** Points to ask for when a chart has so many lines: what lies close together needs fewer. */

@@ -31,12 +31,31 @@ interface Place {
   left: number;
 }
 
+/** Longest that bands of many lines wait for a page that always has something to do, in milliseconds. */
+const PATIENCE = 2_000;
+
+/** Whether what may come late is due: at once, or when the page has nothing else to do. */
+function useWhenIdle(late: boolean): boolean {
+  const [idle, setIdle] = useState(false);
+  useEffect(() => {
+    if (!late) return;
+    // Not every browser says when it is idle.
+    if (!("requestIdleCallback" in window)) {
+      const timer = setTimeout(() => setIdle(true), PATIENCE);
+      return () => clearTimeout(timer);
+    }
+    const asked = requestIdleCallback(() => setIdle(true), { timeout: PATIENCE });
+    return () => cancelIdleCallback(asked);
+  }, [late]);
+  return !late || idle;
+}
+
 export function PlotArea({ data, lines, log, smoothed, xText, axis, onZoom }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const theme = useDrawnTheme();
   const [place, setPlace] = useState<Place | null>(null);
-  const bands = lines.length <= BANDS;
+  const bands = useWhenIdle(lines.length > BANDS);
   const shape = JSON.stringify([lines.map((line) => [line.label, line.colour, line.dash]), log, smoothed, axis, bands, onZoom !== null, theme]);
   const calls = useRef({ onZoom, xText, hovered: false });
   const table = useMemo(() => tableOf(data, { bands, smoothed, log }), [data, bands, smoothed, log]);
