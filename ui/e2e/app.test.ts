@@ -217,7 +217,17 @@ describe("while it runs", () => {
   test("it is launched again with its inputs, stopped by command, and retried", async () => {
     await page.getByRole("button", { name: "Launch again" }).click();
     const form = page.getByRole("dialog", { name: "Launch train-digits" });
-    await expect.poll(async () => form.getByRole("textbox", { name: "epochs" }).inputValue(), { timeout: PATIENCE }).toBe("100000");
+    const epochs = form.getByRole("textbox", { name: "epochs" });
+    await expect.poll(async () => epochs.inputValue(), { timeout: PATIENCE }).toBe("100000");
+    // The config of any run of the project may be pasted.
+    await form.getByRole("button", { name: "Paste from…" }).click();
+    const paste = page.getByRole("dialog", { name: "Paste from" });
+    await paste.getByRole("searchbox").fill("lr=0.25");
+    await shot(page, "launch-paste");
+    await paste.getByRole("region", { name: "Runs of dev/digits" }).getByRole("button").first().click();
+    await paste.waitFor({ state: "hidden" });
+    await expect.poll(async () => form.getByRole("textbox", { name: "lr" }).inputValue(), { timeout: PATIENCE }).toBe("0.25");
+    await epochs.fill("100000");
     await form.getByRole("button", { name: /^Launch/ }).click();
     await page.waitForURL(/item=/);
     const shown = () => new URL(page.url()).searchParams.get("item")!;
@@ -295,6 +305,10 @@ describe("queues", () => {
     const dialog = page.getByRole("dialog", { name: "Create queue" });
     await dialog.getByRole("textbox", { name: "Name" }).fill("limited");
     await dialog.getByRole("combobox", { name: "Target" }).selectOption("docker");
+    // A key that the target does not know is told before anything is made.
+    await dialog.getByRole("textbox", { name: "Configuration" }).fill('{"memmory": "1g"}');
+    await dialog.getByRole("button", { name: "Parse configuration" }).click();
+    await visible(dialog.getByRole("status", { name: "About the configuration" }).getByText(/did you mean `memory`/));
     await dialog.getByRole("textbox", { name: "Configuration" }).fill('{"cpus": "{{cpus}}", "memory": "1g"}');
     await dialog.getByRole("button", { name: "Parse configuration" }).click();
     const tile = dialog.getByRole("group", { name: "cpus" });
@@ -430,6 +444,18 @@ describe("the frame", () => {
     await key.getByRole("button", { name: "Revoke" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
     await key.waitFor({ state: "hidden" });
+    // One that only reads says so in the list, and launches nothing.
+    await page.getByRole("button", { name: "New key" }).click();
+    const form = page.getByRole("dialog", { name: "New key" });
+    await form.getByLabel("Description").fill("a dashboard");
+    await form.getByLabel("May").selectOption({ label: "Read only" });
+    await form.getByRole("button", { name: "Make" }).click();
+    const secret = await form.locator("code, pre").filter({ hasText: /^\w{40}$/ }).innerText();
+    await form.getByRole("button", { name: "Done" }).click();
+    const made = page.getByRole("table", { name: "API keys" }).getByRole("row").filter({ hasText: "a dashboard" });
+    await visible(made.filter({ hasText: "read only" }));
+    const asked = await fetch(`${w.url}/api/v1/me/keys`, { method: "POST", headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body: "{}" });
+    expect([asked.status, ((await asked.json()) as { code: string }).code]).toEqual([403, "read_only_key"]);
   });
 
   test("every screen in the dark and on a phone, without a complaint of axe", async () => {
