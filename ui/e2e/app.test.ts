@@ -224,7 +224,9 @@ describe("while it runs", () => {
     const paste = page.getByRole("dialog", { name: "Paste from" });
     await paste.getByRole("searchbox").fill("lr=0.25");
     await shot(page, "launch-paste");
-    await paste.getByRole("region", { name: "Runs of dev/digits" }).getByRole("button").first().click();
+    const found = paste.getByRole("region", { name: "Runs of dev/digits" }).getByRole("button");
+    await expect.poll(async () => found.count(), { timeout: PATIENCE }).toBe(1);
+    await found.click();
     await paste.waitFor({ state: "hidden" });
     await expect.poll(async () => form.getByRole("textbox", { name: "lr" }).inputValue(), { timeout: PATIENCE }).toBe("0.25");
     await epochs.fill("100000");
