@@ -26,6 +26,11 @@ export const BLOCK = 500;
 /** Blocks that are kept; others are read again when one looks at them. */
 const KEPT = 240;
 
+/** Lines a second from which on not every frame draws them. */
+export const RUSH = 1_000;
+/** Milliseconds between two drawings then. */
+export const RUSH_PAUSE = 100;
+
 /** Where the lines come from. Tests hand in their own. */
 export interface LogDoor {
   read: (path: string, part: { tail?: number; from_line?: number; lines?: number }) => Promise<LogPart>;
@@ -43,12 +48,20 @@ export class LogSource {
   broken = false;
   failure: unknown = null;
   version = 0;
+  /** Lines that went by faster than they could be read: they came and were gone between two drawings of who follows. */
+  skipped = 0;
   /** The longest line that was seen, in characters. */
   widest = 0;
   private readonly blocks = new Map<number, (LogLine | undefined)[]>();
   private readonly asked = new Set<number>();
   private readonly watchers = new Set<() => void>();
   private scheduled = false;
+  /** The last line that was drawn, or that nobody waited for. */
+  private drawn = 0;
+  /** Lines at the last drawing, and when it was. */
+  private told = { total: 0, at: 0 };
+  /** Lines a second between the last two drawings. */
+  private rate = 0;
   private stopFollowing: (() => void) | null = null;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private closed = true;
@@ -102,6 +115,8 @@ export class LogSource {
       if (this.closed) return;
       this.put(part);
       this.opened = true;
+      this.drawn = this.total;
+      this.told = { total: this.total, at: performance.now() };
       this.changed();
       this.followFrom(this.total + 1);
     } catch (error) {
@@ -179,15 +194,28 @@ export class LogSource {
     this.blocks.delete(far);
   }
 
+  /** Who draws the lines says how many it shows at once, and whether it keeps to the newest. What came since the last
+      time and does not fit was skipped. */
+  seen(rows: number, following: boolean) {
+    if (following && this.opened) this.skipped += Math.max(0, this.total - this.drawn - rows);
+    this.drawn = this.total;
+  }
+
   private changed() {
     if (this.scheduled) return;
     this.scheduled = true;
     const tell = () => {
       this.scheduled = false;
+      const at = performance.now();
+      this.rate = ((this.total - this.told.total) * 1000) / Math.max(1, at - this.told.at);
+      this.told = { total: this.total, at };
       this.version++;
       this.watchers.forEach((run) => run());
     };
-    if (typeof requestAnimationFrame === "function" && !document.hidden) requestAnimationFrame(tell);
+    // In a rush the newest lines are drawn a few times a second: more often nobody could read them, and the page stays as
+    // quick as it is without them.
+    if (this.rate > RUSH) setTimeout(tell, RUSH_PAUSE);
+    else if (typeof requestAnimationFrame === "function" && !document.hidden) requestAnimationFrame(tell);
     else setTimeout(tell, 50);
   }
 }

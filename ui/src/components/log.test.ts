@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { expect, test, vi } from "vitest";
-import { BLOCK, type LogDoor, LogSource } from "./log-source";
+import { BLOCK, type LogDoor, LogSource, RUSH_PAUSE } from "./log-source";
 
 /** A log of so many lines `line N`, and what was asked for. */
 function door(lines: number) {
@@ -60,4 +60,59 @@ test("memory stays flat: what is far away is dropped and read again", async () =
   expect(log.total).toBe(300_000);
   expect(log.line(300_000)?.text).toBe("x");
   expect(log.line(1)).toBeUndefined();
+});
+
+test("a rush of lines drops to the newest, counts what was skipped, and draws ten times a second", async () => {
+  const { it, send } = door(1_000);
+  const log = new LogSource("/log", it);
+  log.open();
+  await vi.waitFor(() => expect(log.opened).toBe(true));
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "performance"] });
+  try {
+    let drawings = 0;
+    // A view of 40 lines that follows.
+    log.watch(() => {
+      drawings++;
+      log.seen(40, true);
+    });
+    vi.advanceTimersByTime(1_000);
+    drawings = 0;
+    // Two seconds of 5,000 lines each.
+    for (let number = 1_001; number <= 11_000; number++) {
+      send(number, "x");
+      if (number % 5 === 0) vi.advanceTimersByTime(1);
+    }
+    vi.advanceTimersByTime(RUSH_PAUSE);
+    expect(drawings).toBeGreaterThan(15);
+    expect(drawings).toBeLessThan(30);
+    expect(log.total).toBe(11_000);
+    // What was drawn are the last 40 of each time.
+    expect(log.skipped).toBeGreaterThan(10_000 - 40 * (drawings + 1));
+    expect(log.skipped).toBeLessThanOrEqual(10_000 - 40 * (drawings - 1));
+    // Nothing is lost: one can scroll up to all of it.
+    expect(log.line(5_000)?.text).toBe("x");
+
+    // Calm again: each frame draws, nothing is skipped.
+    const before = log.skipped;
+    for (let second = 1; second <= 5; second++) {
+      vi.advanceTimersByTime(1_000);
+      send(11_000 + second, "y");
+    }
+    vi.advanceTimersByTime(1_000);
+    expect(log.skipped).toBe(before);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("who reads further up skips nothing", async () => {
+  const { it, send } = door(10);
+  const log = new LogSource("/log", it);
+  log.open();
+  await vi.waitFor(() => expect(log.opened).toBe(true));
+  for (let number = 11; number <= 5_000; number++) send(number, "x");
+  log.seen(40, false);
+  send(5_001, "y");
+  log.seen(40, true);
+  expect(log.skipped).toBe(0);
 });

@@ -20,7 +20,14 @@ function namedLine(): number | null {
 }
 
 /** `path` is a route that answers text, parts of it, and events with `follow=true`. */
-export function Log({ path, name = "Log", file, height = 360 }: { path: string; name?: string; file: string; height?: number | string }) {
+export function Log({ path, name = "Log", file, height = 360, onLink }: {
+  path: string;
+  name?: string;
+  file: string;
+  height?: number | string;
+  /** Puts `#LN` into the address, with what else names this log. */
+  onLink?: (hash: string) => void;
+}) {
   const source = useMemo(() => new LogSource(path), [path]);
   useEffect(() => source.open(), [source]);
   useSyncExternalStore(source.watch, () => source.version);
@@ -34,6 +41,12 @@ export function Log({ path, name = "Log", file, height = 360 }: { path: string; 
     setFollow(false);
     setTarget({ line });
   }, []);
+  const link = (line: number) => {
+    const hash = `#L${line}`;
+    if (onLink) onLink(hash);
+    else history.replaceState(history.state, "", hash);
+    goTo(line);
+  };
 
   return (
     <div className="log-box" style={{ height }}>
@@ -43,6 +56,7 @@ export function Log({ path, name = "Log", file, height = 360 }: { path: string; 
         <span className="small quiet num">
           {count(source.total, "line")}
           {source.ended ? "" : source.broken ? " · connecting again" : source.opened ? " · live" : ""}
+          {source.skipped > 0 && <span title="They came faster than one can read. All are kept: scroll up to them."> · {source.skipped.toLocaleString("en-US")} skipped</span>}
         </span>
         <label className="row small" style={{ gap: 4 }}>
           <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.target.checked)} /> Follow
@@ -55,7 +69,7 @@ export function Log({ path, name = "Log", file, height = 360 }: { path: string; 
         </a>
       </div>
       {source.failure !== null && <Failure error={source.failure} retry={source.again} />}
-      {wrap ? <Wrapped name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={goTo} /> : <Rows name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={goTo} />}
+      {wrap ? <Wrapped name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={link} /> : <Rows name={name} source={source} follow={follow} onFollow={setFollow} target={target} onLine={link} />}
     </div>
   );
 }
@@ -105,8 +119,9 @@ function Rows({ name, source, follow, onFollow, target, onLine }: ViewProps) {
       element.scrollTop = element.scrollHeight;
       setView((now) => (now.top === element.scrollTop ? now : { ...now, top: element.scrollTop }));
     }
+    source.seen(Math.ceil((element?.clientHeight ?? 0) / ROW), follow);
     // New lines and the wish to follow scroll, nothing else does.
-  }, [total, follow]);
+  }, [total, follow, source]);
   useLayoutEffect(() => {
     const element = box.current;
     if (!target || !element || !source.opened) return;
@@ -179,7 +194,8 @@ function Wrapped({ name, source, follow, onFollow, target, onLine }: ViewProps) 
   });
   useLayoutEffect(() => {
     if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [total, follow]);
+    source.seen(Math.ceil((box.current?.clientHeight ?? 0) / ROW), follow);
+  }, [total, follow, source]);
   useLayoutEffect(() => {
     if (target && !follow) document.getElementById(`L${target.line}`)?.scrollIntoView({ block: "center" });
   }, [target, follow, source.opened]);
@@ -232,7 +248,6 @@ function Line({ number, source, hit, top, onLine }: { number: number; source: Lo
         tabIndex={-1}
         onClick={(event) => {
           event.preventDefault();
-          history.replaceState(history.state, "", `#L${number}`);
           onLine(number);
         }}
       >
