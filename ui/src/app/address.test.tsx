@@ -2,7 +2,7 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { afterEach, expect, test } from "vitest";
-import { put, useAddress } from "./address";
+import { idsOf, idsText, put, useAddress } from "./address";
 
 afterEach(cleanup);
 
@@ -59,4 +59,15 @@ test("another place takes the word back, and the way back leads to it", async ()
   await act(async () => router.navigate(-1));
   await expect.poll(() => screen.getAllByRole("status")[0]!.textContent).toBe("hide=run-1");
   router.dispose();
+});
+
+test("ids of an address are as many as it has room for, the first ones", () => {
+  const ids = Array.from({ length: 1_000 }, (_, index) => `run${String(index).padStart(5, "0")}`);
+  const text = idsText(ids);
+  expect(new URLSearchParams({ pick: text }).toString().length).toBeLessThan(4_100);
+  const back = idsOf(new URLSearchParams({ pick: text }), "pick");
+  expect(back.length).toBeGreaterThan(300);
+  expect(back).toEqual(ids.slice(0, back.length));
+  expect(idsText([])).toBe("");
+  expect(idsOf(new URLSearchParams(), "pick")).toEqual([]);
 });

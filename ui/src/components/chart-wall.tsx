@@ -1,5 +1,6 @@
-import { useDeferredValue, useEffect, useMemo, useState } from "react";
+import { useDeferredValue, useMemo, useState } from "react";
 import type { Stream } from "../api/series";
+import { useSettled } from "../app/address";
 import { Chart, type ChartRun } from "./chart";
 import { type ChartLook, useLook } from "./look";
 import { grouped, keysThatFit } from "./plot";
@@ -7,23 +8,6 @@ import { Empty } from "./view";
 
 /** Charts of a group that are laid out before somebody asks for more. */
 const FIRST = 60;
-
-/** A value that follows the hand at once and is told to the address a moment later. */
-function useSettled<T>(value: T, settle: (value: T) => void): [T, (next: T) => void] {
-  const [now, setNow] = useState(value);
-  const [before, setBefore] = useState(value);
-  if (before !== value) {
-    // The address changed otherwise: a link, or the way back.
-    setBefore(value);
-    setNow(value);
-  }
-  useEffect(() => {
-    if (now === value) return;
-    const timer = setTimeout(() => settle(now), 250);
-    return () => clearTimeout(timer);
-  }, [now, value, settle]);
-  return [now, setNow];
-}
 
 /** Charts of many metrics, grouped by prefix, searched by name; each draws itself when it comes near. */
 export function ChartWall({ keys, runs, stream = "history", tool, first }: { keys: string[]; runs: ChartRun[]; stream?: Stream; tool?: React.ReactNode; first?: React.ReactNode }) {

@@ -7,6 +7,8 @@ import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Confirm, Tabs } from "../../components/parts";
+import type { Fields } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Rows } from "../../components/rows";
 import { Cut, Empty, Failure, View } from "../../components/view";
 import { AllTeams } from "./all-teams";
@@ -15,6 +17,9 @@ import { Health } from "./health";
 
 const usersQuery = queryOptions({ queryKey: ["users"], queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/admin/users", { params: { query } }))) });
 
+const kindOf = (user: User) => (user.service ? "service account" : user.admin ? "admin" : "person");
+const fields: Fields<User> = { kind: kindOf, name: (user) => user.username };
+
 /** Users and teams of the server. */
 export function Component() {
   const me = useMe();
@@ -22,6 +27,7 @@ export function Component() {
   const users = useQuery({ ...usersQuery, enabled: me.admin });
   const [making, setMaking] = useState<"user" | "team" | "member" | "service" | null>(null);
   const [search, change] = useAddress();
+  const filter = useListFilter("Filter users", Object.keys(fields), { kind: ["person", "admin", "service account"] });
   const [removing, setRemoving] = useState<User | null>(null);
   const remove = useMutation({
     mutationFn: async (username: string) => api.DELETE("/api/v1/admin/users/{username}", { params: { path: { username } } }),
@@ -69,15 +75,16 @@ export function Component() {
             body: () => (
               <>
                 {remove.isError && <Failure error={remove.error} />}
+                <div className="row wrap">{filter.bar}</div>
                 <View query={users} height={200} empty={(list) => (list.length === 0 ? <Empty>There is no user yet.</Empty> : null)}>
                   {(list) => (
                     <Rows<User>
                       name="Users"
-                      rows={list}
+                      rows={filter.keep(list, fields)}
                       id={(user) => user.username}
                       columns={[
                         { name: "Name", cell: (user) => user.username },
-                        { name: "Kind", cell: (user) => (user.service ? "service account" : user.admin ? "admin" : "person") },
+                        { name: "Kind", cell: kindOf },
                         { name: "Made", cell: (user) => <Ago time={user.created_at} /> },
                         {
                           name: "Actions",

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { chipKey, chipsFrom, chipTyped, filterOf, parseChip, suggestions } from "./run-filter";
+import { suggestions } from "../../components/suggest";
+import { chipKey, chipsFrom, chipTyped, filterOf, parseChip } from "./run-filter";
 
 test("chips are read as people type them", () => {
   expect(parseChip("lr>0.1")).toEqual({ key: "config.lr", operator: ">", value: "0.1" });

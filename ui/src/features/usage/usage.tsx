@@ -6,6 +6,8 @@ import { useAddress } from "../../app/address";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Bars } from "../../components/bars";
+import type { Fields } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Rows } from "../../components/rows";
 import { Empty, Loading, View } from "../../components/view";
 import { metric } from "../../format/text";
@@ -20,6 +22,8 @@ export function csvLine(cells: (string | number)[]): string {
     .join(",");
 }
 
+const fieldsOf = (by: string): Fields<Usage> => ({ [by]: (row) => row.key });
+
 /** What was used, by user, queue, project or job. */
 export function Component() {
   const { entities } = useScope();
@@ -27,6 +31,7 @@ export function Component() {
   const by = search.get("by") ?? "user";
   const since = search.get("since") ?? "30d";
   const usage = useQuery(usageQuery(by, since, entities));
+  const filter = useListFilter("Filter rows", [by], { [by]: (usage.data ?? []).slice(0, 40).map((row) => row.key) });
   const set = (key: string, value: string) => change((params) => params.set(key, value));
   const download = (rows: Usage[]) => {
     const text = [csvLine([by, "items", "wall_hours", "cpu_hours", "gpu_hours"]), ...rows.map((row) => csvLine([row.key, row.items, row.wall_hours, row.cpu_hours, row.gpu_hours]))].join("\n");
@@ -43,15 +48,15 @@ export function Component() {
         title="Usage"
         action={
           usage.data && usage.data.length > 0 ? (
-            <button type="button" className="button" onClick={() => download(usage.data)}>
+            <button type="button" className="button" onClick={() => download(filter.keep(usage.data, fieldsOf(by)))}>
               Download CSV
             </button>
           ) : null
         }
       />
       <div className="page-body">
-        <div className="row">
-          <select className="select" style={{ width: 130 }} aria-label="By" data-filter value={by} onChange={(event) => set("by", event.target.value)}>
+        <div className="row wrap">
+          <select className="select" style={{ width: 130 }} aria-label="By" value={by} onChange={(event) => set("by", event.target.value)}>
             {["user", "queue", "project", "job"].map((word) => (
               <option key={word} value={word}>
                 by {word}
@@ -65,6 +70,7 @@ export function Component() {
               </option>
             ))}
           </select>
+          {filter.bar}
         </div>
         <Course by={by} since={since} entities={entities} />
         <View query={usage} height={200} empty={(rows) => (rows.length === 0 ? <Empty>Nothing ran in this time.</Empty> : null)}>
@@ -73,7 +79,7 @@ export function Component() {
             return (
               <Rows<Usage>
                 name="Usage"
-                rows={rows}
+                rows={filter.keep(rows, fieldsOf(by))}
                 id={(row) => row.key}
                 columns={[
                   { name: by[0]!.toUpperCase() + by.slice(1), cell: (row) => row.key },
