@@ -9,10 +9,12 @@ import { RouterProvider } from "react-router";
 import { cache } from "./api/cache";
 import { ahead } from "./app/ahead";
 import { router } from "./app/routes";
+import { applyDensity } from "./app/density";
 import { applyTheme } from "./app/theme";
 
 ahead(location.href);
 applyTheme();
+applyDensity();
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <QueryClientProvider client={cache}>

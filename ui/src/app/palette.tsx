@@ -4,6 +4,7 @@ import { useNavigate } from "react-router";
 import { projectsOfQuery, queuesQuery } from "../api/queries";
 import { copyText } from "../components/parts";
 import { type CommandEntry, rank, useAllCommands } from "./commands";
+import { setDensity } from "./density";
 import { useMe, useScope } from "./scope";
 import { setTheme } from "./theme";
 
@@ -32,6 +33,8 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
       { name: "Theme: light", run: () => setTheme("light") },
       { name: "Theme: dark", run: () => setTheme("dark") },
       { name: "Theme: as the system", run: () => setTheme("system") },
+      { name: "Rows: compact", run: () => setDensity("compact") },
+      { name: "Rows: roomy", run: () => setDensity("roomy") },
       { name: "Sign out", run: signOut },
     ];
   }, [ofScreen, me.admin, queues.data, projects.data, navigate, signOut]);

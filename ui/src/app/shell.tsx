@@ -11,8 +11,9 @@ import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
 import { Failure, Loading } from "../components/view";
 import { watchLinks } from "./ahead";
+import { setDensity, useDensity } from "./density";
 import { Palette } from "./palette";
-import { chooseEntity, useScope } from "./scope";
+import { useEntitySwitch } from "./scope";
 import { setTheme, useDrawnTheme } from "./theme";
 
 /** Lets only the signed-in in; others go to the sign-in page and come back. */
@@ -36,7 +37,7 @@ export function SessionBoundary() {
 const shortcuts: [string, string][] = [
   ["Ctrl K", "Commands: go to, launch, stop, copy a link, theme"],
   ["/", "Go to the filter, or to the search of a log"],
-  ["j k ↓ ↑", "Next and previous row; in an item's drawer, its neighbours"],
+  ["j k ↓ ↑", "Next and previous row; in the drawer of a row, its neighbours"],
   ["Enter", "Open the row; in the search of a log, the next hit (Shift-Enter: the one before)"],
   ["x", "Select the row"],
   ["h", "Hide or show a run's line"],
@@ -151,7 +152,7 @@ function Shell() {
 
 function Side({ open }: { open: boolean }) {
   const me = useSuspenseQuery(meQuery).data;
-  const { chosen, entities } = useScope();
+  const [{ chosen, entities }, choose] = useEntitySwitch();
   const queues = useQuery(queuesQuery(entities));
   const projects = useQuery(projectsOfQuery(entities));
   const liveness = useLiveness();
@@ -170,7 +171,7 @@ function Side({ open }: { open: boolean }) {
         <label className="hidden-text" htmlFor="entity-switch">
           Entity
         </label>
-        <select id="entity-switch" className="select" value={chosen} onChange={(event) => chooseEntity(event.target.value)}>
+        <select id="entity-switch" className="select" value={chosen} onChange={(event) => choose(event.target.value)}>
           <option value="">All entities</option>
           {me.entities.map((entity) => (
             <option key={entity.name}>{entity.name}</option>
@@ -251,6 +252,7 @@ function ThemeButton() {
 }
 
 function Account({ signOut }: { signOut: () => void }) {
+  const density = useDensity();
   const me = useSuspenseQuery(meQuery).data;
   return (
     <DropdownMenu.Root modal={false}>
@@ -271,6 +273,10 @@ function Account({ signOut }: { signOut: () => void }) {
           <DropdownMenu.Item asChild>
             <Link to="/settings/keys">API keys</Link>
           </DropdownMenu.Item>
+          <DropdownMenu.CheckboxItem checked={density === "compact"} onCheckedChange={(compact) => setDensity(compact ? "compact" : "roomy")}>
+            Compact rows
+            <DropdownMenu.ItemIndicator>✓</DropdownMenu.ItemIndicator>
+          </DropdownMenu.CheckboxItem>
           <DropdownMenu.Item onSelect={signOut}>Sign out</DropdownMenu.Item>
         </DropdownMenu.Content>
       </DropdownMenu.Portal>

@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, cleanup, render, screen } from "@testing-library/react";
+import { MemoryRouter } from "react-router";
 import { afterEach, expect, test } from "vitest";
 import { agentsQuery, jobsQuery, keysQuery, meQuery, projectsOfQuery } from "../../api/queries";
 import { FirstSteps } from "./first-steps";
@@ -24,7 +25,9 @@ test("each step ticks itself off, whatever the others do", async () => {
     });
   const draw = (launched: boolean) => (
     <QueryClientProvider client={queries}>
-      <FirstSteps launched={launched} />
+      <MemoryRouter>
+        <FirstSteps launched={launched} />
+      </MemoryRouter>
     </QueryClientProvider>
   );
   const { rerender } = render(draw(false));

@@ -13,8 +13,8 @@ export const RECENT = 12;
 /** The newest runs of a project: the caller's, or everybody's. */
 export const recentRunsQuery = (me: Me | null, entity: string, project: string) => firstRunsQuery(entity, project, { order: "-created_at", ...(me ? { filter: JSON.stringify({ username: me.username }) } : {}) }, RECENT);
 
-export async function homeAhead() {
+export async function homeAhead(_path: object, params: URLSearchParams) {
   const me = await cache.fetchQuery(meQuery);
-  const scope = scopeOf(me);
+  const scope = scopeOf(me, params);
   await Promise.all([cache.prefetchQuery(queuesQuery(scope.entities)), cache.prefetchInfiniteQuery(myItemsQuery(me, scope)), cache.prefetchQuery(projectsOfQuery(scope.entities))]);
 }

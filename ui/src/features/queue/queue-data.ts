@@ -13,6 +13,6 @@ export async function queueAhead({ entity = "", queue = "", tab = "items" }: Rea
   await Promise.all([cache.prefetchQuery(queueQuery(entity, queue)), tab === "items" ? cache.prefetchInfiniteQuery(queueItemsQuery(entity, queue, params)) : null]);
 }
 
-export async function queuesAhead() {
-  await cache.prefetchQuery(queuesQuery(scopeOf(await cache.fetchQuery(meQuery)).entities));
+export async function queuesAhead(_path: object, params: URLSearchParams) {
+  await cache.prefetchQuery(queuesQuery(scopeOf(await cache.fetchQuery(meQuery), params).entities));
 }
