@@ -1,6 +1,6 @@
 /** Small parts that many screens share. */
 import { Tabs as Radix } from "radix-ui";
-import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { ago, between, exact } from "../format/text";
 import { Icon, type IconName } from "./icons";
 
@@ -164,7 +164,7 @@ export function Tabs({ tabs, open, onOpen, name }: { tabs: Tab[]; open: string; 
 }
 
 /** A native dialog: modal, focus inside, Esc closes. As a drawer it covers the right side. */
-export function Dialog({ title, onClose, children, foot, kind, head, name, className = "" }: {
+export function Dialog({ title, onClose, children, foot, kind, head, name, className = "", onKeyDown }: {
   title: ReactNode;
   name: string;
   onClose: () => void;
@@ -173,6 +173,8 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
   head?: ReactNode;
   kind?: "drawer";
   className?: string;
+  /** Keys that the dialog takes wherever the focus is in it. */
+  onKeyDown?: (event: KeyboardEvent) => void;
 }) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -182,7 +184,7 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
   }, []);
   return (
     // A click on the backdrop is a click on the dialog itself; Esc does the same for the keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/click-events-have-key-events
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
     <dialog
       ref={box}
       className={`${kind ?? ""} ${className}`}
@@ -192,6 +194,7 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
         onClose();
       }}
       onClick={(event) => event.target === box.current && onClose()}
+      onKeyDown={onKeyDown}
     >
       <div className="dialog-head">
         <h2>{title}</h2>

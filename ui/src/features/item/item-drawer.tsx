@@ -1,61 +1,33 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { Link } from "react-router";
 import { api, got } from "../../api/client";
 import { agentsQuery, isEnded, itemQuery } from "../../api/queries";
 import type { Item, JsonObject, Reason } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { useMay } from "../../app/scope";
-import { Ago, Command, Confirm, Copy, Dialog, Id, IconButton, Lasted, useTick } from "../../components/parts";
+import { Ago, Command, Confirm, Copy, Id, IconButton, Lasted, useTick } from "../../components/parts";
+import { RowDrawer } from "../../components/row-drawer";
 import { itemState, State } from "../../components/state";
 import { Failure, Loading } from "../../components/view";
 import { Log } from "../../components/log";
 import { Tree } from "../../components/tree";
 import { duration, exact, shellWord } from "../../format/text";
 import { launchCommand } from "../launch/inputs";
-import { LaunchDrawer } from "../launch/launch-drawer";
+import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
+import { placeOf, putPlace } from "./item-address";
 import { jobAddress } from "./item-columns";
 import { phaseBars } from "./phases";
 
-/** An item over the list that it was opened from: what it does, why, and what can be done. ↑ and ↓ go to its neighbours. */
+/** An item over the list that it was opened from: what it does, why, and what can be done. ↑ and ↓ go to its neighbours. The
+    attempt and the phase that one looks at are in the address, so that a link to a line of a log names the log. */
 export function ItemDrawer({ id, ids = [], onShow }: { id: string; ids?: string[]; onShow: (id: string | null) => void }) {
   const item = useQuery(itemQuery(id));
-  const at = ids.indexOf(id);
-  const go = (step: number) => {
-    const next = ids[at + step];
-    if (at >= 0 && next) onShow(next);
-  };
-  const onKey = (event: KeyboardEvent) => {
-    if ((event.target as HTMLElement).closest("input, textarea, select, [role=log]")) return;
-    if (event.key === "ArrowDown" || event.key === "j") go(1);
-    else if (event.key === "ArrowUp" || event.key === "k") go(-1);
-    else return;
-    event.preventDefault();
-  };
   return (
-    <Dialog
-      key="item"
-      kind="drawer"
-      className="wide"
-      name={`Item ${id}`}
-      title={item.data ? <Title item={item.data} /> : "Item"}
-      onClose={() => onShow(null)}
-      head={
-        ids.length > 1 && (
-          <span className="row" style={{ gap: 0 }}>
-            <IconButton icon="left" name="Previous item" onClick={() => go(-1)} />
-            <IconButton icon="right" name="Next item" onClick={() => go(1)} />
-          </span>
-        )
-      }
-      foot={item.data && <Actions key={id} item={item.data} onShow={onShow} />}
-    >
-      {/* The keys work wherever the focus is in the drawer, except in fields. */}
-      {/* eslint-disable-next-line jsx-a11y/no-static-element-interactions */}
-      <div className="stack" style={{ gap: 16 }} onKeyDown={onKey} key={id}>
-        {item.data ? <Body item={item.data} /> : item.isError ? <Failure error={item.error} retry={() => void item.refetch()} /> : <Loading height={300} />}
-      </div>
-    </Dialog>
+    <RowDrawer wide what="item" name={`Item ${id}`} id={id} ids={ids} onShow={onShow} title={item.data ? <Title item={item.data} /> : "Item"} foot={item.data && <Actions key={id} item={item.data} onShow={onShow} />}>
+      {item.data ? <Body item={item.data} /> : item.isError ? <Failure error={item.error} retry={() => void item.refetch()} /> : <Loading height={300} />}
+    </RowDrawer>
   );
 }
 
@@ -64,24 +36,30 @@ function Title({ item }: { item: Item }) {
     <span className="row wrap">
       <State state={itemState(item)} note={item.exit_code !== null && item.exit_code !== undefined && item.exit_code !== 0 ? `exit ${item.exit_code}` : item.signal ? `signal ${item.signal}` : item.phase && !isEnded(item.state) ? `in ${item.phase}` : null} />
       <Lasted from={item.leased_at ?? item.created_at} to={item.ended_at} />
+      {item.run && (
+        <Link className="small" to={`/${item.entity}/${item.project}/runs/${item.run}`}>
+          Open the run
+        </Link>
+      )}
     </span>
   );
 }
 
 function Body({ item }: { item: Item }) {
   const attempts = item.attempts;
-  const [chosen, setChosen] = useState<number | null>(null);
-  const [chosenPhase, setPhase] = useState<string | null>(null);
+  const [search, change] = useAddress();
+  const place = placeOf(search);
   const live = !isEnded(item.state);
   useTick(live ? 1000 : null);
-  const number = chosen ?? item.attempt;
+  const number = Math.min(place.attempt ?? item.attempt, item.attempt);
+  const look = (attempt: number, phase: string | null) => change((params) => putPlace(params, { attempt: attempt === item.attempt ? null : attempt, phase }), { replace: true });
   const attempt = attempts.find((one) => one.number === number);
   const current = number === item.attempt;
   // Bars grow while the phase lasts; the tick above draws them again.
   // eslint-disable-next-line react-hooks/purity
   const bars = phaseBars(attempt, { ...item, number, phase: current && !live ? (item.phase ?? null) : null }, Date.now());
   const phases = attempt?.phases ?? [];
-  const opened = chosenPhase && phases.some((one) => one.name === chosenPhase) ? chosenPhase : defaultPhase(item, phases.map((one) => one.name), current);
+  const opened = place.phase && phases.some((one) => one.name === place.phase) ? place.phase : defaultPhase(item, phases.map((one) => one.name), current);
   const reason = ((current ? item.reason : attempt?.reason) ?? null) as Reason | null;
   const job = item.job ? jobAddress(item.job) : null;
   const command = commandOf(item);
@@ -133,8 +111,8 @@ function Body({ item }: { item: Item }) {
             <span className="quiet">
               attempt {number} of {item.max_attempts}
             </span>
-            <IconButton icon="left" name="Earlier attempt" onClick={() => setChosen(Math.max(1, number - 1))} />
-            <IconButton icon="right" name="Later attempt" onClick={() => setChosen(Math.min(item.attempt, number + 1))} />
+            <IconButton icon="left" name="Earlier attempt" onClick={() => look(Math.max(1, number - 1), null)} />
+            <IconButton icon="right" name="Later attempt" onClick={() => look(Math.min(item.attempt, number + 1), null)} />
             {attempt && <State state={attempt.state} />}
           </div>
         )}
@@ -147,7 +125,7 @@ function Body({ item }: { item: Item }) {
                 data-tone={bar.tone}
                 aria-pressed={bar.name === opened}
                 disabled={bar.name === "queued"}
-                onClick={() => setPhase(bar.name)}
+                onClick={() => look(number, bar.name)}
                 title={phaseTitle(bar.name, phases)}
               >
                 <span className="bar" />
@@ -166,7 +144,7 @@ function Body({ item }: { item: Item }) {
       </section>
 
       {attempt && opened ? (
-        <Log key={`${item.id}/${number}/${opened}`} name="Log" file={`${item.id}-${number}-${opened}.log`} path={`/api/v1/items/${item.id}/logs?attempt=${number}&phase=${opened}`} height={320} />
+        <Log key={`${item.id}/${number}/${opened}`} name="Log" file={`${item.id}-${number}-${opened}.log`} path={`/api/v1/items/${item.id}/logs?attempt=${number}&phase=${opened}`} height={320} onLink={(hash) => change((params) => putPlace(params, { attempt: number, phase: opened }), { replace: true, hash })} />
       ) : (
         <div className="empty">Its log begins when an agent takes it.</div>
       )}
@@ -302,11 +280,16 @@ function defaultPhase(item: Item, names: string[], current: boolean): string | n
   return names.at(-1) ?? null;
 }
 
+/** The version that the item has, in the address of its clone. */
+const CLONED = "same";
+
 function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => void }) {
   const queries = useQueryClient();
   const may = useMay(item.entity, "member");
   const [stopping, setStopping] = useState(false);
-  const [cloning, setCloning] = useState(false);
+  const [search, change] = useAddress();
+  const clone = search.get("clone");
+  const setClone = useCallback((version: string | null) => change((params) => put(params, "clone", version)), [change]);
   const refresh = async () => {
     await queries.invalidateQueries({ queryKey: ["item", item.id] });
     await queries.invalidateQueries({ queryKey: ["items"] });
@@ -333,10 +316,10 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
         may
           ? [
               ...(live ? [{ name: "Stop this item", hint: "Item", run: askStop }] : [{ name: "Retry this item", hint: "Item", run: () => retryNow(false) }]),
-              { name: "Clone this item", hint: "Item", run: () => setCloning(true) },
+              { name: "Clone this item", hint: "Item", run: () => setClone(CLONED) },
             ]
           : [],
-      [may, live, askStop, retryNow],
+      [may, live, askStop, retryNow, setClone],
     ),
   );
   return (
@@ -347,7 +330,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
       </div>
       <Copy text={`${location.origin}/launch/${item.entity}/${item.queue}/items?item=${item.id}`} what="Copy link" label="Link" />
       {may && (
-        <button type="button" className="button" onClick={() => setCloning(true)}>
+        <button type="button" className="button" onClick={() => setClone(CLONED)}>
           Clone…
         </button>
       )}
@@ -371,7 +354,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
           <p>Its job gets a signal to end, and is killed when it does not.</p>
         </Confirm>
       )}
-      {cloning && <LaunchDrawer job={item.job ?? null} from={item} onClose={() => setCloning(false)} onLaunched={onShow} />}
+      {clone && <LaunchDrawer job={versionedJob(item.job ?? null, clone)} from={item} onVersion={(version) => change((params) => put(params, "clone", version), { replace: true })} onClose={() => setClone(null)} onLaunched={onShow} />}
     </>
   );
 }

@@ -1,27 +1,23 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Fragment, useMemo, useState } from "react";
+import { useCallback, useMemo } from "react";
 import { Link, useParams } from "react-router";
-import { artifactFilesQuery, itemsQuery, jobDiffQuery, jobQuery, jobVersionQuery, jobVersionsQuery } from "../../api/queries";
+import { artifactFilesQuery, itemsQuery, jobQuery, jobVersionQuery } from "../../api/queries";
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { PageHead } from "../../app/shell";
-import { Ago, Command, Copy, Tabs } from "../../components/parts";
+import { Ago, Command, Copy, Id, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
-import { Cut, Empty, More, View } from "../../components/view";
-import { bytes, shortJson } from "../../format/text";
+import { Empty, More, View } from "../../components/view";
+import { ArtifactFiles, FilePreview } from "../files/artifact-files";
+import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { itemColumns } from "../item/item-columns";
-import { LaunchDrawer } from "../launch/launch-drawer";
-import { changedValues } from "./changes";
 import { fieldsOf, shownValue } from "../launch/inputs";
-
-interface Name {
-  entity: string;
-  project: string;
-  name: string;
-}
+import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
+import { codeOf, dockerfileOf, repositoryOf } from "./source";
+import { type JobPath, Versions } from "./versions";
 
 /** A job: what it is made of, its versions, its launches, its files. */
 export function Component() {
@@ -30,8 +26,10 @@ export function Component() {
   const job = useQuery(jobQuery(entity, project, name));
   const version = search.get("version") ?? job.data?.latest?.version ?? "";
   const one = useQuery({ ...jobVersionQuery(entity, project, name, version), enabled: version !== "" });
-  const [launching, setLaunching] = useState(search.get("launch") !== null);
-  useCommands(useMemo(() => [{ name: `Launch ${name}`, hint: "Job", run: () => setLaunching(true) }], [name]));
+  // The version that the drawer is open with; it may be another one than the page shows.
+  const launch = search.get("launch");
+  const begin = useCallback(() => change((params) => params.set("launch", params.get("version") ?? "latest")), [change]);
+  useCommands(useMemo(() => [{ name: `Launch ${name}`, hint: "Job", run: begin }], [name, begin]));
   const set = (key: string, value: string | null) => change((params) => put(params, key, value));
   const path = { entity, project, name };
   return (
@@ -39,7 +37,7 @@ export function Component() {
       <PageHead
         title={name}
         action={
-          <button type="button" className="button primary" onClick={() => setLaunching(true)}>
+          <button type="button" className="button primary" onClick={begin}>
             Launch
           </button>
         }
@@ -75,13 +73,15 @@ export function Component() {
           />
         )}
       </View>
-      {launching && <LaunchDrawer job={`${entity}/${project}/${name}:${version || "latest"}`} onClose={() => setLaunching(false)} />}
+      {launch !== null && <LaunchDrawer job={versionedJob(`${entity}/${project}/${name}:latest`, launch || "latest")} onVersion={(next) => change((params) => params.set("launch", next), { replace: true })} onClose={() => set("launch", null)} />}
     </>
   );
 }
 
-function Overview({ version, path }: { version: JobVersion; path: Name }) {
+function Overview({ version, path }: { version: JobVersion; path: JobPath }) {
   const fields = useMemo(() => fieldsOf(version.inputs?.config), [version]);
+  const repository = repositoryOf(version);
+  const dockerfile = dockerfileOf(version);
   return (
     <div className="columns">
       <div className="stack">
@@ -140,6 +140,28 @@ function Overview({ version, path }: { version: JobVersion; path: Name }) {
           <dd>
             <code>{version.entrypoint.join(" ") || "the image's"}</code>
           </dd>
+          {repository && (
+            <>
+              <dt>Repository</dt>
+              <dd>
+                {repository.page ? <a href={repository.files ?? repository.page} target="_blank" rel="noreferrer">{repository.remote}</a> : <code>{repository.remote}</code>}
+                {repository.commit && (
+                  <>
+                    {" "}
+                    at <Id id={repository.commit} length={12} />
+                  </>
+                )}
+              </dd>
+            </>
+          )}
+          {dockerfile && (
+            <>
+              <dt>Dockerfile</dt>
+              <dd>
+                <code>{dockerfile}</code>
+              </dd>
+            </>
+          )}
         </dl>
         <Tree name="Source" value={version.source} />
         <h2>Dependencies</h2>
@@ -168,106 +190,12 @@ export function outputsOf(types: unknown): Record<string, string> {
   return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, value.wb_type ?? "any"]));
 }
 
-function Versions({ path, onVersion }: { path: Name; onVersion: (version: string) => void }) {
-  const versions = useQuery(jobVersionsQuery(path.entity, path.project, path.name));
-  const list = versions.data ?? [];
-  const [from, setFrom] = useState("");
-  const [to, setTo] = useState("");
-  const a = from || (list[1]?.version ?? "");
-  const b = to || (list[0]?.version ?? "");
-  const diff = useQuery(jobDiffQuery(path.entity, path.project, path.name, a, b));
-  const choose = (label: string, value: string, onValue: (value: string) => void) => (
-    <select className="select" style={{ width: 130 }} aria-label={label} value={value} onChange={(event) => onValue(event.target.value)}>
-      {list.map((one) => (
-        <option key={one.id}>{one.version}</option>
-      ))}
-    </select>
-  );
-  return (
-    <View query={versions} height={200}>
-      {() => (
-        <div className="columns">
-          <Rows<JobVersion>
-            name="Versions"
-            rows={list}
-            id={(one) => one.id}
-            columns={[
-              {
-                name: "Version",
-                cell: (one) => (
-                  <button type="button" className="link" onClick={() => onVersion(one.version)}>
-                    {one.version}
-                  </button>
-                ),
-              },
-              { name: "Aliases", cell: (one) => one.aliases.map((alias) => <span key={alias} className="chip">{alias}</span>) },
-              { name: "Source", wide: true, cell: (one) => one.source_type },
-              { name: "By", wide: true, cell: (one) => one.author ?? "–" },
-              { name: "Made", cell: (one) => <Ago time={one.created_at} /> },
-            ]}
-          />
-          <Cut list={list} what="versions" />
-          {list.length < 2 ? (
-            <Empty>A second version can be compared with this one.</Empty>
-          ) : (
-            <section className="stack" aria-label="Difference">
-              <div className="row">
-                {choose("From", a, setFrom)} → {choose("To", b, setTo)}
-              </div>
-              {a === b ? (
-                <p className="quiet">The same version twice.</p>
-              ) : (
-                <View query={diff} height={140}>
-                  {(data) => (
-                    <div className="diff">
-                      {data.changes.length + data.requirements_added.length + data.requirements_removed.length + (data.files ?? []).length === 0 && <div className="admin">They are the same.</div>}
-                      {data.changes.flatMap((change) => changedValues(change.field, change.from, change.to)).map((change) => (
-                        <Fragment key={change.path}>
-                          {change.from !== undefined && (
-                            <div className="remove">
-                              - {change.path} = {shortJson(change.from)}
-                            </div>
-                          )}
-                          {change.to !== undefined && (
-                            <div className="add">
-                              + {change.path} = {shortJson(change.to)}
-                            </div>
-                          )}
-                        </Fragment>
-                      ))}
-                      {data.requirements_removed.map((line) => (
-                        <div key={line} className="remove">
-                          - {line}
-                        </div>
-                      ))}
-                      {data.requirements_added.map((line) => (
-                        <div key={line} className="add">
-                          + {line}
-                        </div>
-                      ))}
-                      {(data.files ?? []).map((file) => (
-                        <div key={file.path} className={file.change === "removed" ? "remove" : "add"}>
-                          {file.change} {file.path}
-                        </div>
-                      ))}
-                    </div>
-                  )}
-                </View>
-              )}
-            </section>
-          )}
-        </div>
-      )}
-    </View>
-  );
-}
-
-function Launches({ path }: { path: Name }) {
+function Launches({ path }: { path: JobPath }) {
   const [search, change] = useAddress();
   const items = useInfiniteQuery(itemsQuery({ job: `${path.entity}/${path.project}/${path.name}` }, 50));
   const list = items.data?.pages.flatMap((page) => page.items) ?? [];
   const open = search.get("item");
-  const show = (id: string | null) => change((params) => put(params, "item", id));
+  const show = (id: string | null) => change((params) => putItem(params, id));
   return (
     <>
       <View query={items} height={200} empty={() => (list.length === 0 ? <Empty>It was not launched yet.</Empty> : null)}>
@@ -288,27 +216,62 @@ function Launches({ path }: { path: Name }) {
   );
 }
 
-/** The files of the job's code, when it has code. */
+/** The files of the job's code, its Dockerfile first; where they are when it has no code here. */
 function Files({ version }: { version: JobVersion }) {
-  const artifact = /_id\/([0-9a-f]+)/.exec(String((version.source as { artifact?: string } | null)?.artifact ?? ""))?.[1];
-  const files = useQuery(artifactFilesQuery(artifact));
-  if (!artifact) return <Empty>{version.source_type === "image" ? "An image job has no files here." : "The files are in its git repository."}</Empty>;
+  const code = codeOf(version);
+  const files = useQuery(artifactFilesQuery(code));
+  const dockerfile = dockerfileOf(version);
+  if (!code) return <Elsewhere version={version} dockerfile={dockerfile} />;
   return (
     <View query={files} height={200} empty={(list) => (list.length === 0 ? <Empty>Its code has no file.</Empty> : null)}>
       {(list) => (
         <>
-          <Rows<ArtifactFile>
-            name="Files"
-            rows={list}
-            id={(file) => file.path}
-            columns={[
-              { name: "Path", cell: (file) => <a href={file.url}>{file.path}</a> },
-              { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
-            ]}
-          />
-          <Cut list={list} what="files" />
+          {dockerfile && <Dockerfile path={dockerfile} file={list.find((file) => file.path === dockerfile)} />}
+          <ArtifactFiles files={list} />
         </>
       )}
     </View>
+  );
+}
+
+function Dockerfile({ path, file }: { path: string; file: ArtifactFile | undefined }) {
+  return (
+    <section className="stack" style={{ gap: 8 }} aria-label="Dockerfile">
+      <h2>
+        Dockerfile <code>{path}</code>
+      </h2>
+      {file ? <FilePreview file={file} /> : <Empty>Its code has no such file: a launch of this version fails in its build.</Empty>}
+    </section>
+  );
+}
+
+function Elsewhere({ version, dockerfile }: { version: JobVersion; dockerfile: string | null }) {
+  const repository = repositoryOf(version);
+  if (!repository) return <Empty>An image job has no files here: they are in the image.</Empty>;
+  return (
+    <Empty>
+      Its files are in the git repository {repository.page ? <a href={repository.page} target="_blank" rel="noreferrer">{repository.remote}</a> : <code>{repository.remote}</code>}
+      {repository.commit && (
+        <>
+          {" "}
+          at commit <code>{repository.commit}</code> <Copy text={repository.commit} what="Copy commit" />
+        </>
+      )}
+      . An agent fetches them there when it runs the job.
+      {dockerfile && (
+        <>
+          {" "}
+          Its Dockerfile is <code>{dockerfile}</code>.
+        </>
+      )}
+      {repository.files && (
+        <>
+          {" "}
+          <a href={repository.files} target="_blank" rel="noreferrer">
+            Look at them there
+          </a>
+        </>
+      )}
+    </Empty>
   );
 }

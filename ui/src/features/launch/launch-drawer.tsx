@@ -26,6 +26,12 @@ export function jobParts(job: string | null): JobName | null {
   return found ? { entity: found[1]!, project: found[2]!, name: found[3]!, version: found[4] ?? "latest" } : null;
 }
 
+/** A job in another version, as addresses name it: `same` leaves what the reference says. */
+export function versionedJob(job: string | null, version: string): string | null {
+  const parts = jobParts(job);
+  return parts && version !== "same" ? `${parts.entity}/${parts.project}/${parts.name}:${version}` : job;
+}
+
 export interface LaunchProps {
   /** `e/p/name[:version]`, or null to choose one. */
   job: string | null;
@@ -34,6 +40,9 @@ export interface LaunchProps {
   /** Inputs that the form begins with: a run's config. */
   inputs?: JsonObject;
   queue?: { entity: string; name: string };
+  /** Hears which job and version is chosen, for the address. What is typed stays out of it: it may be a secret. */
+  onJob?: (job: string) => void;
+  onVersion?: (version: string) => void;
   onClose: () => void;
   /** Where to go with the new item; its drawer on the queue's page otherwise. */
   onLaunched?: (id: string) => void;
@@ -48,7 +57,13 @@ export function LaunchDrawer(props: LaunchProps) {
   if (!job && !image) {
     return (
       <Dialog kind="drawer" title={title} name={title} onClose={props.onClose}>
-        <ChooseJob onChoose={setJob} entity={props.queue?.entity} />
+        <ChooseJob
+          onChoose={(chosen) => {
+            setJob(chosen);
+            props.onJob?.(`${chosen.entity}/${chosen.project}/${chosen.name}:${chosen.version}`);
+          }}
+          entity={props.queue?.entity}
+        />
       </Dialog>
     );
   }
@@ -96,6 +111,11 @@ function OfJob(props: Omit<LaunchProps, "job"> & { title: string; job: JobName }
   const { job } = props;
   const [version, setVersion] = useState(job.version);
   const [draft, setDraft] = useState<Record<string, string> | null>(null);
+  const choose = (next: string) => {
+    setVersion(next);
+    props.onVersion?.(next);
+    props.onJob?.(`${job.entity}/${job.project}/${job.name}:${next}`);
+  };
   const found = useQuery(jobQuery(job.entity, job.project, job.name));
   const versions = useQuery(jobVersionsQuery(job.entity, job.project, job.name));
   const one = useQuery(jobVersionQuery(job.entity, job.project, job.name, version));
@@ -107,7 +127,7 @@ function OfJob(props: Omit<LaunchProps, "job"> & { title: string; job: JobName }
       </Dialog>
     );
   }
-  return <Form key={one.data.id} {...props} job={job} image={null} version={one.data} versions={versions.data} onVersion={setVersion} draft={draft} onDraft={setDraft} />;
+  return <Form key={one.data.id} {...props} job={job} image={null} version={one.data} versions={versions.data} onVersion={choose} draft={draft} onDraft={setDraft} />;
 }
 
 /** The queue that one probably means: of the same entity, and one that an agent serves. */

@@ -3,13 +3,12 @@ import { Link, useNavigate, useParams } from "react-router";
 import { api, got } from "../../api/client";
 import { allPages } from "../../api/pages";
 import { artifactFilesQuery } from "../../api/queries";
-import type { ArtifactFile } from "../../api/types";
 import { PageHead } from "../../app/shell";
 import { Ago, Command, Id } from "../../components/parts";
-import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
-import { Cut, Empty, View } from "../../components/view";
+import { Empty, View } from "../../components/view";
 import { bytes, count } from "../../format/text";
+import { ArtifactFiles } from "../files/artifact-files";
 
 const base = "/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}" as const;
 
@@ -85,21 +84,7 @@ export function Component() {
                 )}
                 <h2>Files</h2>
                 <View query={files} height={120} empty={(list) => (list.length === 0 ? <Empty>It has no files.</Empty> : null)}>
-                  {(list) => (
-                    <>
-                      <Rows<ArtifactFile>
-                        name="Files"
-                        rows={list}
-                        id={(file) => file.path}
-                        columns={[
-                          { name: "Path", cell: (file) => (file.reference ? <code>{file.path}</code> : <a href={file.url}>{file.path}</a>) },
-                          { name: "Size", num: true, cell: (file) => bytes(file.size_bytes) },
-                          { name: "Reference", wide: true, cell: (file) => <code>{file.reference ?? ""}</code> },
-                        ]}
-                      />
-                      <Cut list={list} what="files" />
-                    </>
-                  )}
+                  {(list) => <ArtifactFiles files={list} />}
                 </View>
               </>
             )

@@ -8,6 +8,7 @@ import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
 import { Empty, View } from "../../components/view";
 import { bytes } from "../../format/text";
+import { SourceText } from "../files/source-text";
 
 /** Bytes of a file that the page shows itself; larger ones are downloaded. */
 const PREVIEW = 2 << 20;
@@ -54,7 +55,7 @@ export function RunFiles({ run }: { run: Run }) {
         )}
       </View>
       {open && (
-        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={open.name} onClose={() => change((params) => params.delete("file"))} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
+        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={<a href={local(open.url)}>{open.name}</a>} onClose={() => change((params) => params.delete("file"))} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
           <Preview file={open} />
         </Dialog>
       )}
@@ -87,7 +88,7 @@ function TextPreview({ file }: { file: RunFile }) {
             // It is shown as text.
           }
         }
-        return <pre className="diff" style={{ padding: 10, whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>{body}</pre>;
+        return <SourceText name={file.name} text={body} />;
       }}
     </View>
   );
