@@ -250,12 +250,13 @@ export const projectRunsQuery = (entity: string, project: string, filter: string
     },
   });
 
-/** Some runs with all that they have, at most a hundred. */
-export const wholeRunsQuery = (entity: string, project: string, ids: string[]) =>
+/** Some runs with all that they have, at most a hundred; those that fit a filter, where one is given. */
+export const wholeRunsQuery = (entity: string, project: string, ids: string[], filter?: string) =>
   queryOptions({
-    queryKey: ["runs", entity, project, "whole", ids],
+    queryKey: ["runs", entity, project, "whole", ids, filter ?? ""],
     queryFn: async () => {
-      const query = { filter: JSON.stringify({ name: { $in: ids } }), limit: 100 };
+      const some = JSON.stringify({ name: { $in: ids } });
+      const query = { filter: filter ? `{"$and":[${filter},${some}]}` : some, limit: 100 };
       return (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query } }))).items;
     },
     staleTime: 5_000,

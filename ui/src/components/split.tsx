@@ -3,15 +3,18 @@ import { type KeyboardEvent, type PointerEvent, type ReactNode, useRef, useState
 
 const LEAST = 20;
 const MOST = 80;
+/** Pixels that the left pane keeps, however narrow the window: a table with fewer shows one column. */
+const LEFT = 380;
 
-const clamped = (share: number) => Math.min(MOST, Math.max(LEAST, share));
+/** A share that leaves the left pane its pixels, of a box so wide; the width is not known before it is drawn. */
+export const clamped = (share: number, width = Infinity) => Math.min(MOST, Math.max(LEAST, (100 * LEFT) / width, share));
 
 export function Split({ name, left, right, start = 46 }: { name: string; left: ReactNode; right: ReactNode; start?: number }) {
   const place = `lanza.split.${name}`;
   const [share, setShare] = useState(() => clamped(Number(localStorage.getItem(place)) || start));
   const box = useRef<HTMLDivElement>(null);
   const keep = (next: number) => {
-    const value = clamped(next);
+    const value = clamped(next, box.current?.getBoundingClientRect().width || Infinity);
     setShare(value);
     localStorage.setItem(place, value.toFixed(1));
   };
@@ -26,7 +29,7 @@ export function Split({ name, left, right, start = 46 }: { name: string; left: R
     keep(share + step);
   };
   return (
-    <div className="split" ref={box} style={{ gridTemplateColumns: `minmax(0, ${share}fr) 9px minmax(0, ${100 - share}fr)` }}>
+    <div className="split" ref={box} style={{ gridTemplateColumns: `minmax(${LEFT}px, ${share}fr) 9px minmax(0, ${100 - share}fr)` }}>
       <div className="pane">{left}</div>
       {/* A separator that moves is a widget: it takes the focus and the arrow keys. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}

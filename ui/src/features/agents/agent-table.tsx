@@ -12,6 +12,7 @@ import { itemState, State } from "../../components/state";
 import { Empty, Failure, View } from "../../components/view";
 import { bytes, clock, count, exact } from "../../format/text";
 import { jobName } from "../item/item-columns";
+import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 
 /** Agents with the words of the documentation: id and status first. */
@@ -22,7 +23,7 @@ export function AgentTable({ agents }: { agents: Agent[] }) {
   const show = (agent: string | null, item: string | null) =>
     change((params) => {
       put(params, "agent", agent);
-      put(params, "item", item);
+      putItem(params, item);
     });
   return (
     <>
@@ -79,7 +80,7 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
     <Dialog
       kind="drawer"
       name={`Agent ${agent.name}`}
-      title={agent.name}
+      title={<Link to={`/agents?agent=${encodeURIComponent(agent.id)}`}>{agent.name}</Link>}
       onClose={onClose}
       foot={
         may && (

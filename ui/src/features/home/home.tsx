@@ -6,19 +6,37 @@ import type { Item, Me, Project, Queue, Run } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
+import type { Fields } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
 import { Empty, Loading, View } from "../../components/view";
 import { metric } from "../../format/text";
+import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
 import { metricKeys, mostTelling } from "../project/run-keys";
+import { QueueDrawer } from "../queue/queue-drawer";
 import { isLive, queueState } from "../queue/queue-state";
+import { RunDrawer, type RunName } from "../run/run-drawer";
 import { FirstSteps } from "./first-steps";
 import { myItemsQuery, RECENT, recentRunsQuery } from "./home-data";
+
+const itemFields: Fields<Item> = { state: (item) => item.state, job: (item) => item.job, queue: (item) => item.queue, project: (item) => item.project, entity: (item) => item.entity, run: (item) => [item.run ?? "", item.name ?? ""] };
+const runFields: Fields<Run> = { state: (run) => run.state, project: (run) => run.project, entity: (run) => run.entity, tag: (run) => run.tags, job: (run) => run.job, name: (run) => [run.name, run.id] };
+const queueFields: Fields<Queue> = { queue: (queue) => queue.name, entity: (queue) => queue.entity, more: (queue) => [queue.target ?? "", queueState(queue)] };
+
+const queueId = (queue: Queue) => `${queue.entity}/${queue.name}`;
+const runId = (run: Run) => `${run.entity}/${run.project}/${run.id}`;
+
+/** `entity/project/run` of the address. */
+function runNamed(text: string | null): RunName | null {
+  const [entity, project, run] = (text ?? "").split("/");
+  return entity && project && run ? { entity, project, run } : null;
+}
 
 /** My items and runs at the left, the queues at the right; the first steps while the server is new to me. */
 export function Component() {
@@ -36,9 +54,26 @@ export function Component() {
   const recent = own.runs.length > 0 ? own.runs : others.runs;
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
-  const [text, setText] = useState("");
-  const fits = (...words: (string | null | undefined)[]) => words.join(" ").toLowerCase().includes(text.toLowerCase());
-  const show = (id: string | null) => change((params) => put(params, "item", id));
+  const filter = useListFilter("Filter", ["state", "queue", "project", "job", "tag", "entity"], {
+    state: ["queued", "running", "finished", "failed", "stopped", "crashed"],
+    queue: (queues.data ?? []).map((queue) => queue.name),
+    project: (projects.data ?? []).map((project) => project.name),
+  });
+  const myItems = filter.keep(list, itemFields);
+  const recentRuns = filter.keep(recent, runFields);
+  const show = (id: string | null) => change((params) => putItem(params, id));
+  const openRun = runNamed(search.get("run"));
+  const showRun = (id: string | null) =>
+    change((params) => {
+      put(params, "run", id);
+      params.delete("launch");
+    });
+  const openQueue = queues.data?.find((queue) => queueId(queue) === search.get("queue"));
+  const showQueue = (id: string | null) =>
+    change((params) => {
+      put(params, "queue", id);
+      params.delete("launch");
+    });
   const runs = (projects.data ?? []).reduce((sum, project) => sum + project.runs, 0);
   const isNew = items.isSuccess && projects.isSuccess && list.length === 0 && runs < 3;
   // Once shown they stay while one is here, so that one sees the last of them tick.
@@ -48,7 +83,7 @@ export function Component() {
   return (
     <>
       <PageHead title="Home" action={<Link className="button primary" to="/launch">Queues</Link>}>
-        <input className="input" style={{ width: 220 }} type="search" data-filter aria-label="Filter" placeholder="Filter  /" value={text} onChange={(event) => setText(event.target.value)} />
+        {filter.bar}
       </PageHead>
       <div className="page-body">
         {showing && <FirstSteps launched={list.length > 0} />}
@@ -59,7 +94,7 @@ export function Component() {
               {() => (
                 <Rows<Item>
                   name="My items"
-                  rows={list.filter((item) => fits(item.job, item.queue, item.state, item.run, item.name))}
+                  rows={myItems}
                   id={(item) => item.id}
                   columns={[itemColumns.state, itemColumns.job, itemColumns.queue, itemColumns.when, itemColumns.cause]}
                   onOpen={(item) => show(item.id)}
@@ -68,27 +103,31 @@ export function Component() {
               )}
             </View>
             <h2>{own.runs.length > 0 || recent.length === 0 ? "My recent runs" : "Recent runs"}</h2>
-            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recent.filter((run) => fits(run.name, run.project, run.state, run.tags.join(" ")))} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
+            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recentRuns} open={search.get("run")} onOpen={showRun} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
           </div>
           <div className="stack">
             <h2>Queues</h2>
             <View query={queues} height={180} empty={(all) => (all.length === 0 ? <Empty>There is no queue. <Link to="/launch">Create one</Link></Empty> : null)}>
-              {(all) => <HomeQueues queues={all.filter((queue) => fits(queue.entity, queue.name, queue.target, queueState(queue)))} />}
+              {(all) => <HomeQueues queues={filter.keep(all, queueFields)} open={search.get("queue")} onOpen={showQueue} />}
             </View>
           </div>
         </div>
       </div>
-      {open && <ItemDrawer id={open} ids={list.map((item) => item.id)} onShow={show} />}
+      {open && <ItemDrawer id={open} ids={myItems.map((item) => item.id)} onShow={show} />}
+      {openRun && <RunDrawer name={openRun} id={search.get("run")!} ids={recentRuns.map(runId)} onShow={showRun} />}
+      {openQueue && <QueueDrawer queue={openQueue} id={queueId(openQueue)} ids={filter.keep(queues.data ?? [], queueFields).map(queueId)} onShow={showQueue} />}
     </>
   );
 }
 
-function HomeQueues({ queues }: { queues: Queue[] }) {
+function HomeQueues({ queues, open, onOpen }: { queues: Queue[]; open: string | null; onOpen: (id: string) => void }) {
   return (
     <Rows<Queue>
       name="Queues"
       rows={queues}
-      id={(queue) => queue.id}
+      id={queueId}
+      open={open}
+      onOpen={(queue) => onOpen(queueId(queue))}
       columns={[
         { name: "Queue", cell: (queue) => <Link to={`/launch/${queue.entity}/${queue.name}/items`}>{queue.name}</Link> },
         { name: "Target", wide: true, cell: (queue) => <span className="quiet">{queue.target ?? "per item"}</span> },
@@ -108,12 +147,14 @@ function useRecentRuns(me: Me | null, projects: Project[]): { runs: Run[]; done:
   return { runs: runs.slice(0, RECENT), done: found.every((query) => !query.isPending) };
 }
 
-function RecentRuns({ name, runs }: { name: string; runs: Run[] }) {
+function RecentRuns({ name, runs, open, onOpen }: { name: string; runs: Run[]; open: string | null; onOpen: (id: string) => void }) {
   return (
     <Rows<Run>
       name={name}
       rows={runs}
-      id={(run) => `${run.project}/${run.id}`}
+      id={runId}
+      open={open}
+      onOpen={(run) => onOpen(runId(run))}
       columns={[
         { name: "State", cell: (run) => <State state={run.state} /> },
         { name: "Run", cell: (run) => <Link className="nowrap" to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },

@@ -1,19 +1,39 @@
 import { queryOptions, useQuery } from "@tanstack/react-query";
-import { Link, useNavigate } from "react-router";
+import { Link } from "react-router";
 import { api, got } from "../../api/client";
 import { jobsQuery } from "../../api/queries";
 import type { Job } from "../../api/types";
+import { put, useAddress } from "../../app/address";
+import { type Fields, valuesOf } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { itemState, State } from "../../components/state";
 import { Cut, Empty, View } from "../../components/view";
+import { JobDrawer } from "../job/job-drawer";
 
 const sources: Record<string, string> = { code: "code", artifact: "code", git: "git", repo: "git", image: "image" };
+
+const fields: Fields<Job> = {
+  source: (job) => sources[job.latest?.source_type ?? ""] ?? job.latest?.source_type,
+  name: (job) => job.name,
+  alias: (job) => job.latest?.aliases,
+  python: (job) => job.latest?.python,
+  versions: (job) => job.versions,
+};
 
 /** The jobs of a project with what became of their launches. */
 export function Jobs({ entity, project }: { entity: string; project: string }) {
   const jobs = useQuery(jobsQuery(entity, project));
-  const navigate = useNavigate();
+  const filter = useListFilter("Filter jobs", Object.keys(fields), valuesOf(jobs.data ?? [], fields));
+  const [search, change] = useAddress();
+  const open = search.get("job");
+  const show = (name: string | null) =>
+    change((params) => {
+      put(params, "job", name);
+      params.delete("launch");
+    });
+  const shown = filter.keep(jobs.data ?? [], fields);
   return (
     <View
       query={jobs}
@@ -28,11 +48,13 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
     >
       {(list) => (
         <>
+          <div className="row wrap">{filter.bar}</div>
           <Rows<Job>
             name="Jobs"
-            rows={list}
+            rows={shown}
             id={(job) => job.name}
-            onOpen={(job) => void navigate(`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`)}
+            onOpen={(job) => show(job.name)}
+            open={open}
             columns={[
               { name: "Job", cell: (job) => <Link to={`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`}>{job.name}</Link> },
               { name: "Source", wide: true, cell: (job) => sources[job.latest?.source_type ?? ""] ?? job.latest?.source_type ?? "–" },
@@ -46,6 +68,7 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
             ]}
           />
           <Cut list={list} what="jobs" />
+          {open && <JobDrawer entity={entity} project={project} name={open} ids={shown.map((job) => job.name)} onShow={show} />}
         </>
       )}
     </View>

@@ -1,7 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, useEffect, useRef } from "react";
+import { type KeyboardEvent, type MouseEvent, useEffect, useRef } from "react";
 import { Link } from "react-router";
 import type { Run } from "../../api/types";
+import { rowHeight, useDensity } from "../../app/density";
 import { Icon } from "../../components/icons";
 import { Ago, Lasted } from "../../components/parts";
 import { colourOf } from "../../components/plot";
@@ -84,6 +85,9 @@ interface Props {
   onOrder: (order: string) => void;
   hidden: Set<string>;
   onHide: (id: string) => void;
+  /** The run whose drawer is open. */
+  open: string | null;
+  onOpen: (id: string) => void;
   chosen: Set<string>;
   onChoose: (id: string) => void;
   onAll: () => void;
@@ -93,13 +97,12 @@ interface Props {
   busy: boolean;
 }
 
-const ROW = 32;
-
 /** The runs table: only the rows in view exist, so ten thousand scroll like ten. */
-export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, chosen, onChoose, onAll, onTag, more, busy }: Props) {
+export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, open, onOpen, chosen, onChoose, onAll, onTag, more, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
+  const height = rowHeight(useDensity());
   // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 20 });
+  const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => height, overscan: 20 });
   const items = virtual.getVirtualItems();
   const last = virtual.range?.endIndex ?? 0;
   const scrolled = (virtual.scrollOffset ?? 0) > 0;
@@ -107,6 +110,8 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
     // Who scrolls has the next page before the end of this one; who only looks asks for no more than is seen.
     if (more && (last >= runs.length - 1 || (scrolled && last > runs.length - 100))) more();
   }, [more, last, scrolled, runs.length]);
+
+  useEffect(() => virtual.measure(), [virtual, height]);
 
   const sort = (column: RunColumn) => column.order && onOrder(order === `-${column.order}` ? `+${column.order}` : `-${column.order}`);
   const ordered = (column: RunColumn) => (order === `+${column.order}` ? "ascending" : order === `-${column.order}` ? "descending" : undefined);
@@ -120,9 +125,14 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
     else if (event.key === "ArrowUp" || event.key === "k") go(Math.max(index - 1, 0));
     else if (event.key === "x") onChoose(run.id);
     else if (event.key === "h") onHide(run.id);
-    else if (event.key === "Enter") event.currentTarget.querySelector<HTMLElement>("a")?.click();
+    else if (event.key === "Enter") onOpen(run.id);
     else return;
     event.preventDefault();
+  };
+  const onClick = (event: MouseEvent, run: Run) => {
+    // Links, buttons and selected text in a row are not the row.
+    if ((event.target as HTMLElement).closest("a, button, input, label") || getSelection()?.toString()) return;
+    onOpen(run.id);
   };
   const before = items[0]?.start ?? 0;
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
@@ -172,7 +182,7 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
             const { colour } = colourOf(project, run.id);
             const off = hidden.has(run.id);
             return (
-              <tr key={run.id} data-index={item.index} aria-rowindex={item.index + 2} tabIndex={0} aria-selected={chosen.has(run.id)} onKeyDown={(event) => onKey(event, item.index, run)}>
+              <tr key={run.id} data-index={item.index} aria-rowindex={item.index + 2} tabIndex={0} className={open === run.id ? "can-open current" : "can-open"} aria-selected={chosen.has(run.id)} onClick={(event) => onClick(event, run)} onKeyDown={(event) => onKey(event, item.index, run)}>
                 <td style={{ paddingRight: 0 }}>
                   <input type="checkbox" aria-label={`Select ${run.name}`} checked={chosen.has(run.id)} onChange={() => onChoose(run.id)} />
                 </td>

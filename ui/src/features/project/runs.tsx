@@ -3,14 +3,17 @@ import { useEffect, useMemo, useState } from "react";
 import { pollEvery, useRunChanges } from "../../api/live";
 import { firstRunsQuery, runKeysQuery, wholeRunsQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
-import { type ChangeAddress, put, useAddress } from "../../app/address";
+import { type ChangeAddress, idsText, put, useAddress } from "../../app/address";
 import type { ChartRun } from "../../components/chart";
 import { ChartWall } from "../../components/chart-wall";
 import { colourOf } from "../../components/plot";
+import { Fresh } from "../../components/fresh";
+import { useReading } from "../../components/reading";
 import { useQuietRows } from "../../components/rows";
 import { Split } from "../../components/split";
 import { Empty, Loading, View } from "../../components/view";
 import { count } from "../../format/text";
+import { RunDrawer } from "../run/run-drawer";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
 import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
@@ -21,8 +24,8 @@ import { asksOf, columnsOf, DRAWN, rememberAsked, rowsQuery, type ScatterKeys, s
 import { columnOf, RunsTable } from "./runs-table";
 import { Scatter } from "./scatter";
 
-/** Ids that an address holds at most; a longer choice stays in the page. */
-const IN_ADDRESS = 60;
+/** Selected runs outside of the loaded rows that are read. */
+const FURTHER = 100;
 
 /** How long rows wait for the keys of their columns, in milliseconds. */
 const PATIENCE = 400;
@@ -37,14 +40,19 @@ function useLate(waiting: boolean): boolean {
   return late && waiting;
 }
 
-/** Ids under a key of the address: what is hidden, what is selected. */
+/** Ids under a key of the address: what is hidden, what is selected. A choice that is longer than an address is kept in the
+    page, while the address has its beginning; `linked` says how many a link holds. */
 function useIds(key: string, params: URLSearchParams, set: ChangeAddress) {
-  const [ids, setIds] = useState(() => new Set(params.get(key)?.split(",").filter(Boolean)));
+  const text = params.get(key) ?? "";
+  const [whole, setWhole] = useState<{ text: string; ids: Set<string> } | null>(null);
+  const linked = useMemo(() => new Set(text.split(",").filter(Boolean)), [text]);
+  const ids = whole?.text === text ? whole.ids : linked;
   const change = (next: Set<string>) => {
-    setIds(next);
-    set((address) => put(address, key, next.size <= IN_ADDRESS ? [...next].join(",") : null), { replace: true });
+    const part = idsText(next);
+    setWhole({ text: part, ids: next });
+    set((address) => put(address, key, part), { replace: true });
   };
-  return { ids, change, toggle: (id: string) => change(ids.has(id) ? new Set([...ids].filter((one) => one !== id)) : new Set([...ids, id])) };
+  return { ids, linked: linked.size, change, toggle: (id: string) => change(ids.has(id) ? new Set([...ids].filter((one) => one !== id)) : new Set([...ids, id])) };
 }
 
 /** The runs of a project beside their charts. Filters, order, columns, choice and look are in the address. */
@@ -70,8 +78,8 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
     refetchInterval: (state) => (state.state.data?.pages.length === 1 ? pollEvery() : false),
   });
   const all = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
-  const [busy, setBusy] = useState(false);
-  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, busy, `${which.order} ${which.filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
+  const { reading, ref: list, area, toTop } = useReading();
+  const { rows: runs, fresh, show } = useQuietRows(all, (run) => run.id, reading, `${which.order} ${which.filter ?? ""} ${query.data?.pages.length ?? 0} ${query.isPlaceholderData}`);
   const hidden = useIds("hide", search, set);
   const picked = useIds("pick", search, set);
   const charts = search.get("view") !== "table";
@@ -83,7 +91,19 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   const chosen = useMemo(() => new Set(runs.filter((run) => picked.ids.has(run.id)).map((run) => run.id)), [runs, picked.ids]);
   const columnKeys = chosenColumns ?? defaultColumns(runs, keys);
   const hints = useMemo(() => suggested(runs, keys), [runs, keys]);
-  const selected = runs.filter((run) => chosen.has(run.id));
+  // A link may select runs that are further down than what is loaded.
+  const missing = useMemo(() => {
+    const loaded = new Set(all.map((run) => run.id));
+    return query.data ? [...picked.ids].filter((id) => !loaded.has(id)).slice(0, FURTHER).sort() : [];
+  }, [all, picked.ids, query.data]);
+  const further = useQuery({ ...wholeRunsQuery(entity, project, missing, which.filter), enabled: missing.length > 0, placeholderData: keepPreviousData });
+  const selected = [...runs.filter((run) => chosen.has(run.id)), ...(missing.length > 0 ? (further.data ?? []).filter((run) => missing.includes(run.id)) : [])];
+  const open = search.get("run");
+  const showRun = (id: string | null) =>
+    set((params) => {
+      put(params, "run", id);
+      params.delete("launch");
+    });
   const by = search.get("group")?.split(",").filter(Boolean) ?? [];
 
   const more = query.hasNextPage && !query.isFetchingNextPage ? () => void query.fetchNextPage() : null;
@@ -105,8 +125,15 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
     </div>
   ) : (
     <>
-      {/* Rows hold still while the pointer is over them. */}
-      <div style={{ display: "contents" }} onPointerEnter={() => setBusy(true)} onPointerLeave={() => setBusy(false)}>
+      {/* Rows hold still while somebody reads them. */}
+      <div style={{ display: "contents" }} ref={list} {...area}>
+        <Fresh
+          fresh={fresh}
+          onShow={() => {
+            show();
+            toTop();
+          }}
+        />
         <RunsTable
           project={`${entity}/${project}`}
           runs={runs}
@@ -115,6 +142,8 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           onOrder={(next) => set((params) => params.set("order", next))}
           hidden={hidden.ids}
           onHide={hidden.toggle}
+          open={open}
+          onOpen={showRun}
           chosen={chosen}
           onChoose={picked.toggle}
           onAll={() => picked.change(chosen.size === runs.length ? new Set() : new Set(runs.map((run) => run.id)))}
@@ -126,7 +155,8 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
       <span className="quiet small row" role="status">
         {count(runs.length, "run")}
         {query.hasNextPage ? ", more when you scroll" : ""}
-        {chosen.size > 0 ? ` · ${chosen.size} selected` : ""}
+        {selected.length > 0 ? ` · ${selected.length} selected` : ""}
+        {picked.linked < picked.ids.size ? `, a link holds the first ${picked.linked}` : ""}
         {hidden.ids.size > 0 && (
           <button type="button" className="link" onClick={() => hidden.change(new Set())}>
             show {hidden.ids.size} hidden
@@ -141,11 +171,6 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
       <div className="row wrap">
         <FilterBar chips={chips} onChips={setChips} keys={hints.keys} values={hints.values} />
         <span className="grow" />
-        {fresh > 0 && (
-          <button type="button" className="button" onClick={show}>
-            {fresh} new
-          </button>
-        )}
         <GroupBy by={by} keys={hints.settings} onBy={(next) => set((params) => put(params, "group", next.join(",")))} />
         <Bulk runs={selected} entity={entity} onDone={() => picked.change(new Set())} />
         <ColumnPicker
@@ -163,9 +188,10 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         <Loading height={320} />
       ) : (
         <View query={query} height={320} empty={() => (all.length === 0 ? <NoRuns filtered={chips.length > 0} onClear={() => setChips([])} entity={entity} project={project} /> : null)}>
-          {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} more={selected.length > 0 ? null : more} />} /> : <div className="pane-alone">{table}</div>)}
+          {() => (charts ? <Split name="runs" left={table} right={<RunCharts runs={selected.length > 0 ? selected : runs} picked={selected.length > 0} hidden={hidden.ids} keys={keys} scope={{ entity, project }} partial={selected.length === 0 && query.hasNextPage} more={more} />} /> : <div className="pane-alone">{table}</div>)}
         </View>
       )}
+      {open && <RunDrawer name={{ entity, project, run: open }} id={open} ids={runs.map((run) => run.id)} onShow={showRun} />}
     </>
   );
 }
@@ -234,7 +260,7 @@ function suggested(runs: Run[], keys: ProjectKeys): { settings: string[]; keys: 
 }
 
 /** The charts of the selected runs, or of the first of the list, and the scatter. */
-function RunCharts({ runs, picked, hidden, keys, scope, more }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string }; more: (() => void) | null }) {
+function RunCharts({ runs, picked, hidden, keys, scope, partial, more }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string }; partial: boolean; more: (() => void) | null }) {
   const [search, change] = useAddress();
   const project = `${scope.entity}/${scope.project}`;
   const shown = runs.filter((run) => !hidden.has(run.id));
@@ -288,7 +314,7 @@ function RunCharts({ runs, picked, hidden, keys, scope, more }: { runs: Run[]; p
               </button>
             )
           }
-          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} more={more} />}
+          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} partial={partial} more={more} />}
         />
       )}
     </section>

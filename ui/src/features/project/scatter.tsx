@@ -24,8 +24,8 @@ interface Dot {
   y: number;
 }
 
-/** `more` reads further runs: a list begins with those that fit a screen. */
-export function Scatter({ project, runs, keys, choices, onKeys, onClose, more }: { project: string; runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void; more: (() => void) | null }) {
+/** `partial`: there are more runs than were read, as a list begins with those that fit a screen; `more` reads further ones. */
+export function Scatter({ project, runs, keys, choices, onKeys, onClose, partial, more }: { project: string; runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void; partial: boolean; more: (() => void) | null }) {
   const [table, setTable] = useState(false);
   const [at, setAt] = useState<Dot | null>(null);
   const navigate = useNavigate();
@@ -57,10 +57,10 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose, more }:
         {choose("y")} <span className="quiet">by</span> {choose("x")}
         {log("logY", "Log y")} {log("logX", "Log x")}
         <span className="grow" />
-        {more && (
-          <span className="small quiet">
-            the first {runs.length.toLocaleString("en-US")} runs{" "}
-            <button type="button" className="link" onClick={more}>
+        {partial && (
+          <span className="small quiet" role="status">
+            the first {runs.length.toLocaleString("en-US")} runs of the list{" "}
+            <button type="button" className="link" disabled={!more} onClick={() => more?.()}>
               Draw more
             </button>
           </span>

@@ -7,12 +7,17 @@ import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Ago, Confirm } from "../../components/parts";
 import { say } from "../../components/notice";
+import { FilterBar } from "../../components/filter-bar";
+import { Fresh } from "../../components/fresh";
+import { useReading } from "../../components/reading";
+import { suggestions } from "../../components/suggest";
 import { type Column, Rows, useQuietRows, useSelection } from "../../components/rows";
 import { Empty, Failure, More, View } from "../../components/view";
 import { each } from "../../app/each";
 import { count } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
 import { useWhys } from "../item/whys";
+import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { itemFilters, queueItemsQuery } from "./queue-data";
 
@@ -49,11 +54,12 @@ export function QueueItems({ queue }: { queue: Queue }) {
   const job = search.get("job") ?? "";
   const open = search.get("item");
   const items = useInfiniteQuery(queueItemsQuery(queue.entity, queue.name, search));
-  const [busy, setBusy] = useState(false);
+  const { reading, ref: list, area, toTop } = useReading();
   const all = useWhys(inOrder(items.data?.pages.flatMap((page) => page.items) ?? []));
-  const { rows, fresh, show } = useQuietRows(all, (item) => item.id, busy && !open, `${state} ${author} ${job} ${items.data?.pages.length ?? 0}`);
+  const { rows, fresh, show: showFresh } = useQuietRows(all, (item) => item.id, reading && !open, `${state} ${author} ${job} ${items.data?.pages.length ?? 0}`);
   const selection = useSelection(rows.map((item) => item.id));
   const set = (key: string, value: string | null) => change((params) => put(params, key, value));
+  const show = (id: string | null) => change((params) => putItem(params, id));
   const filtered = state !== "" || author !== "" || job !== "";
   const position: Column<Item> = { name: "Place", num: true, wide: true, cell: (item) => (item.state === "queued" && item.why?.position ? `#${item.why.position}` : "") };
   const starts: Column<Item> = { name: "Starts", wide: true, cell: (item) => (item.state === "queued" && item.why?.estimated_start ? <Ago time={item.why.estimated_start} /> : "") };
@@ -61,26 +67,20 @@ export function QueueItems({ queue }: { queue: Queue }) {
   return (
     <>
       <div className="row wrap">
-        <select className="select" style={{ width: 130 }} aria-label="State" data-filter value={state} onChange={(event) => set("state", event.target.value)}>
+        <select className="select" style={{ width: 130 }} aria-label="State" value={state} onChange={(event) => set("state", event.target.value)}>
           {states.map(([value, word]) => (
             <option key={word} value={value}>
               {word}
             </option>
           ))}
         </select>
-        <FilterText name="Author" value={author} onValue={(value) => set("author", value)} />
-        <FilterText name="Job" value={job} onValue={(value) => set("job", value)} />
+        <ItemFilter author={author} job={job} items={all} set={set} />
         {filtered && (
           <button type="button" className="link" onClick={() => change((params) => itemFilters.forEach((key) => params.delete(key)))}>
             Clear filters
           </button>
         )}
         <span className="grow" />
-        {fresh > 0 && (
-          <button type="button" className="button" onClick={show}>
-            {fresh} new
-          </button>
-        )}
         <Bulk items={rows.filter((item) => selection.chosen.has(item.id))} entity={queue.entity} onDone={selection.none} />
       </div>
       <View
@@ -89,13 +89,20 @@ export function QueueItems({ queue }: { queue: Queue }) {
         empty={() => (all.length === 0 ? <Empty>{filtered ? "No item fits the filters." : "Nothing was launched on this queue yet."}</Empty> : null)}
       >
         {() => (
-          <div onMouseEnter={() => setBusy(true)} onMouseLeave={() => setBusy(false)}>
+          <div ref={list} {...area}>
+            <Fresh
+              fresh={fresh}
+              onShow={() => {
+                showFresh();
+                toTop();
+              }}
+            />
             <Rows<Item>
               name="Items"
               rows={rows}
               id={(item) => item.id}
               columns={[itemColumns.state, ...[position, starts].filter((column) => rows.some((item) => column.cell(item) !== "")), itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}
-              onOpen={(item) => set("item", item.id)}
+              onOpen={(item) => show(item.id)}
               open={open}
               selection={selection}
             />
@@ -103,28 +110,36 @@ export function QueueItems({ queue }: { queue: Queue }) {
         )}
       </View>
       <More shown={all.length} what="items" more={items.hasNextPage ? () => void items.fetchNextPage() : null} loading={items.isFetchingNextPage} />
-      {open && <ItemDrawer id={open} ids={rows.map((item) => item.id)} onShow={(id) => set("item", id)} />}
+      {open && <ItemDrawer id={open} ids={rows.map((item) => item.id)} onShow={show} />}
     </>
   );
 }
 
-function FilterText({ name, value, onValue }: { name: string; value: string; onValue: (value: string) => void }) {
-  const [text, setText] = useState(value);
-  const [before, setBefore] = useState(value);
-  if (before !== value) {
-    setBefore(value);
-    setText(value);
-  }
+const filterKeys = ["author", "job"] as const;
+
+/** Author and job as chips, one of each: the server filters by them. What is typed without a key is a job. */
+function ItemFilter({ author, job, items, set }: { author: string; job: string; items: Item[]; set: (key: "author" | "job", value: string | null) => void }) {
+  const [text, setText] = useState("");
+  const values = { author: [...new Set(items.map((item) => item.author))], job: [...new Set(items.flatMap((item) => item.job?.replace(/:v\d+$/, "") ?? []))] };
+  const chips = filterKeys.flatMap((key) => {
+    const value = key === "author" ? author : job;
+    return value ? [{ id: key, shown: `${key} = ${value}`, typed: `${key}:${value}` }] : [];
+  });
   return (
-    <input
-      className="input"
-      style={{ width: 150 }}
-      aria-label={name}
-      placeholder={name}
-      value={text}
-      onChange={(event) => setText(event.target.value)}
-      onBlur={() => text !== value && onValue(text)}
-      onKeyDown={(event) => event.key === "Enter" && onValue(text)}
+    <FilterBar
+      chips={chips}
+      text={text}
+      onText={setText}
+      found={suggestions(text, [...filterKeys], values)}
+      placeholder="+ filter: author:…, job:…"
+      onAdd={(typed) => {
+        const found = /^\s*(author|job)\s*[:=]\s*(.+?)\s*$/.exec(typed);
+        const value = found?.[2] ?? typed.trim();
+        if (value === "") return;
+        set(found?.[1] === "author" ? "author" : "job", value);
+        setText("");
+      }}
+      onRemove={(key) => set(key === "author" ? "author" : "job", null)}
     />
   );
 }

@@ -7,6 +7,7 @@ import { useTick } from "../../components/parts";
 import { timeLabel } from "../../components/ticks";
 import { Empty, View } from "../../components/view";
 import { count, duration, exact } from "../../format/text";
+import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { attemptsQuery, jobLoadQuery, MOST_SPANS, statsQuery } from "./monitor/queries";
 import { AttemptTable, ErrorTable, JobTable, UserTable } from "./monitor/tables";
@@ -38,6 +39,7 @@ export function QueueMonitor({ queue }: { queue: Queue }) {
   const brush = brushOf(search);
   const window = useMemo(() => ({ since }), [since]);
   const stats = useQuery({ ...statsQuery(queue.entity, queue.name, window, SLICES), placeholderData: keepPreviousData });
+  const show = (id: string | null) => change((params) => putItem(params, id));
   const set = (values: Record<string, string | null>) =>
     change((params) => Object.entries(values).forEach(([key, value]) => put(params, key, value)), { replace: !("item" in values) });
   return (
@@ -60,12 +62,12 @@ export function QueueMonitor({ queue }: { queue: Queue }) {
         {(data) => (
           <>
             <Courses stats={data} />
-            <Attempts queue={queue} since={since} stats={data} by={by} brush={brush} set={set} open={open} />
-            <Details queue={queue} since={since} stats={data} onOpen={(item) => set({ item })} />
+            <Attempts queue={queue} since={since} stats={data} by={by} brush={brush} set={set} open={open} onOpen={show} />
+            <Details queue={queue} since={since} stats={data} onOpen={show} />
           </>
         )}
       </View>
-      {open && <ItemDrawer id={open} onShow={(id) => set({ item: id })} />}
+      {open && <ItemDrawer id={open} onShow={show} />}
     </>
   );
 }
@@ -124,10 +126,11 @@ interface AttemptsProps {
   brush: { from: number; to: number } | null;
   set: (change: Record<string, string | null>) => void;
   open: string | null;
+  onOpen: (id: string) => void;
 }
 
 /** The timeline, and the attempts of the range that was brushed in it. */
-function Attempts({ queue, since, stats, by, brush, set, open }: AttemptsProps) {
+function Attempts({ queue, since, stats, by, brush, set, open, onOpen }: AttemptsProps) {
   const attempts = useQuery(attemptsQuery(queue.entity, queue.name, { since }));
   useTick(10_000);
   // Attempts that last grow; the tick above draws them again.
@@ -157,8 +160,8 @@ function Attempts({ queue, since, stats, by, brush, set, open }: AttemptsProps) 
         {({ spans, more }) => (
           <>
             {more && <p className="quiet small">The newest {MOST_SPANS.toLocaleString("en-US")} attempts are drawn; a shorter time shows them all.</p>}
-            <Timeline lanes={lanesOf(spans, by, now)} from={from} to={to} brush={brush} onBrush={(range) => set({ brush: range ? `${range.from}-${range.to}` : null })} onOpen={(item) => set({ item })} />
-            <AttemptTable spans={within(spans, brush, now)} open={open} onOpen={(item) => set({ item })} />
+            <Timeline lanes={lanesOf(spans, by, now)} from={from} to={to} brush={brush} onBrush={(range) => set({ brush: range ? `${range.from}-${range.to}` : null })} onOpen={onOpen} />
+            <AttemptTable spans={within(spans, brush, now)} open={open} onOpen={onOpen} />
           </>
         )}
       </View>

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { useNavigate, useParams } from "react-router";
 import { api } from "../../api/client";
 import { queueQuery } from "../../api/queries";
@@ -12,10 +12,10 @@ import { Command, Tabs } from "../../components/parts";
 import { say } from "../../components/notice";
 import { State } from "../../components/state";
 import { Failure, View } from "../../components/view";
-import { LaunchDrawer } from "../launch/launch-drawer";
 import { QueueAgents } from "./queue-agents";
 import { QueueConfig } from "./queue-config";
 import { QueueItems } from "./queue-items";
+import { useQueueLaunch } from "./queue-launch";
 import { QueueMonitor } from "./queue-monitor";
 import { isLive, policyLine, queueState } from "./queue-state";
 
@@ -25,8 +25,8 @@ export function Component() {
   const queue = useQuery(queueQuery(entity, name));
   const navigate = useNavigate();
   const [search] = useAddress();
-  const [launching, setLaunching] = useState(false);
-  useCommands(useMemo(() => [{ name: `Launch on ${name}`, hint: "Queue", run: () => setLaunching(true) }], [name]));
+  const [begin, launch] = useQueueLaunch(entity, name);
+  useCommands(useMemo(() => [{ name: `Launch on ${name}`, hint: "Queue", run: begin }], [name, begin]));
 
   return (
     <>
@@ -35,7 +35,7 @@ export function Component() {
         action={
           <>
             {queue.data && <PauseButton queue={queue.data} />}
-            <button type="button" className="button primary" onClick={() => setLaunching(true)}>
+            <button type="button" className="button primary" onClick={begin}>
               Launch
             </button>
           </>
@@ -69,7 +69,7 @@ export function Component() {
           </>
         )}
       </View>
-      {launching && <LaunchDrawer job={null} queue={{ entity, name }} onClose={() => setLaunching(false)} onLaunched={(id) => void navigate(`/launch/${entity}/${name}/items?item=${id}`)} />}
+      {launch}
     </>
   );
 }

@@ -3,22 +3,43 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { queuesQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
+import { type Fields, valuesOf } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Rows } from "../../components/rows";
 import { State } from "../../components/state";
 import { Cut, Empty, View } from "../../components/view";
 import { count } from "../../format/text";
 import { CreateQueue } from "./create-queue";
+import { QueueDrawer } from "./queue-drawer";
 import { isLive, policyLine, queueState } from "./queue-state";
+
+const fields: Fields<Queue> = {
+  state: (queue) => queueState(queue),
+  name: (queue) => queue.name,
+  target: (queue) => queue.target ?? "per item",
+  entity: (queue) => queue.entity,
+  waiting: (queue) => queue.counts.queued ?? 0,
+};
+
+const idOf = (queue: Queue) => `${queue.entity}/${queue.name}`;
 
 /** The Launch page: the queues of the chosen entity, or of all. */
 export function Component() {
   const { chosen, entities } = useScope();
   const queues = useQuery(queuesQuery(entities));
-  const [text, setText] = useState("");
   const [creating, setCreating] = useState(false);
-  const fits = (queue: Queue) => `${queue.entity}/${queue.name} ${queue.target ?? ""}`.toLowerCase().includes(text.toLowerCase());
+  const [search, change] = useAddress();
+  const filter = useListFilter("Filter queues", Object.keys(fields), valuesOf(queues.data ?? [], fields));
+  const shown = filter.keep(queues.data ?? [], fields);
+  const open = queues.data?.find((queue) => idOf(queue) === search.get("queue"));
+  const show = (id: string | null) =>
+    change((params) => {
+      put(params, "queue", id);
+      params.delete("launch");
+    });
   return (
     <>
       <PageHead
@@ -32,7 +53,7 @@ export function Component() {
         <span className="quiet">{chosen ? `of ${chosen}` : "of all entities"}</span>
       </PageHead>
       <div className="page-body">
-        <input className="input" style={{ maxWidth: 320 }} type="search" data-filter aria-label="Filter queues" placeholder="Filter  /" value={text} onChange={(e) => setText(e.target.value)} />
+        <div className="row wrap">{filter.bar}</div>
         <View
           query={queues}
           height={240}
@@ -54,8 +75,10 @@ export function Component() {
             <>
               <Rows<Queue>
                 name="Queues"
-                rows={list.filter(fits)}
-                id={(queue) => queue.id}
+                rows={shown}
+                id={idOf}
+                open={open && idOf(open)}
+                onOpen={(queue) => show(idOf(queue))}
                 columns={[
                   { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
                   { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
@@ -82,6 +105,7 @@ export function Component() {
           )}
         </View>
       </div>
+      {open && <QueueDrawer queue={open} id={idOf(open)} ids={shown.map(idOf)} onShow={show} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
   );
