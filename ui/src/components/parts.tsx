@@ -190,6 +190,8 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
       className={`${kind ?? ""} ${className}`}
       aria-label={name}
       onCancel={(event) => {
+        // React hands the event of a dialog over this one on to this one.
+        if (event.target !== box.current) return;
         event.preventDefault();
         onClose();
       }}
