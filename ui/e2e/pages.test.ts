@@ -199,6 +199,8 @@ test("new rows wait while one has scrolled, and come when one asks", async () =>
   await page.mouse.move(2, 2);
   const box = page.locator(".runs-box");
   await box.evaluate((element) => (element.scrollTop = 600));
+  // A further page is another list, of which nothing is held back.
+  await expect.poll(async () => table.getAttribute("aria-rowcount"), { timeout: PATIENCE }).toBe("81");
   await upsert(seeder(w), { name: "fresh", project: "many", title: "a fresh run", config: {} });
   const fresh = page.getByRole("button", { name: "1 new" });
   await visible(fresh);

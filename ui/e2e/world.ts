@@ -166,7 +166,12 @@ export async function everyLook(w: World, screens: [name: string, path: string][
       await page.goto(`${w.url}${path}`);
       await visible(page.getByRole("heading", { level: 1 }));
       await page.waitForLoadState("load");
-      await page.getByText("Loading…").first().waitFor({ state: "detached", timeout: PATIENCE });
+      // What is folded away is read when it is opened.
+      const settled = () => ![...document.querySelectorAll(".hidden-text")].some((text) => text.textContent === "Loading…" && !text.closest("details:not([open])"));
+      await page.waitForFunction(settled, undefined, { timeout: PATIENCE }).catch(async () => {
+        await shot(page, "loading");
+        throw new Error(`${look} ${name} goes on loading`);
+      });
       // Charts are drawn when they are looked at; the picture is of what they show.
       await page.waitForFunction(() => ![...document.querySelectorAll(".skeleton")].some((shape) => shape.getBoundingClientRect().top < innerHeight && shape.getBoundingClientRect().bottom > 0));
       await shot(page, `${look}-${name}`);
