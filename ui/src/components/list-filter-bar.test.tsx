@@ -23,6 +23,7 @@ function List() {
   return (
     <>
       {filter.bar}
+      {filter.none(filter.keep(rows, fields))}
       <output>{filter.keep(rows, fields).map((row) => row.name).join()}</output>
     </>
   );
@@ -76,5 +77,15 @@ test("a link shows the filtered list", async () => {
   fireEvent.click(screen.getByRole("button", { name: "state = ready" }));
   expect(field().value).toBe("state=ready");
   await expect.poll(shown).toBe("one,two,three");
+  router.dispose();
+});
+
+test("when nothing is left the list says so, and leads back", async () => {
+  const router = open("/list?f=state%3Dgone&q=x");
+  expect(screen.getByText("Nothing fits the filters.")).toBeTruthy();
+  fireEvent.click(screen.getByRole("button", { name: "Clear the filters" }));
+  await expect.poll(shown).toBe("one,two,three");
+  await expect.poll(() => window.location.search).toBe("");
+  expect(screen.queryByText("Nothing fits the filters.")).toBeNull();
   router.dispose();
 });

@@ -5,13 +5,14 @@ import { put, useAddress, useSettled } from "../app/address";
 import { FilterBar } from "./filter-bar";
 import { type Fields, keepFitting, listChipText, listChipTyped, parseListChip, type ListChip } from "./list-filter";
 import { suggestions } from "./suggest";
+import { Empty } from "./view";
 
 export interface ListFilter {
   bar: ReactNode;
   /** The rows that fit. */
   keep: <T>(rows: T[], fields: Fields<T>) => T[];
-  /** Something is filtered. */
-  on: boolean;
+  /** What stands below a list of which nothing is left, and the way back. */
+  none: (shown: readonly unknown[]) => ReactNode;
 }
 
 /** `keys` are what chips can name, `values` what is suggested after them. */
@@ -52,7 +53,29 @@ export function useListFilter(label: string, keys: string[], values: Record<stri
       />
     ),
     keep: (rows, fields) => keepFitting(rows, applied, fields),
-    on: applied.length > 0,
+    none: (shown) =>
+      applied.length > 0 &&
+      shown.length === 0 && (
+        <Empty
+          action={
+            <button
+              type="button"
+              className="button"
+              onClick={() => {
+                setText("");
+                change((address) => {
+                  address.delete("q");
+                  address.delete("f");
+                });
+              }}
+            >
+              Clear the filters
+            </button>
+          }
+        >
+          Nothing fits the filters.
+        </Empty>
+      ),
   };
 }
 

@@ -101,6 +101,7 @@ export function Component() {
                     />
                   )}
                 </View>
+                {users.data && filter.none(filter.keep(users.data, fields))}
                 <Cut list={users.data ?? []} what="users" />
               </>
             ),

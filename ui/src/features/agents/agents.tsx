@@ -37,6 +37,7 @@ export function Component() {
           {(all) => (
             <>
               <AgentTable agents={filter.keep(all, fields)} />
+              {filter.none(filter.keep(all, fields))}
               {all.length >= NEWEST_AGENTS && <p className="quiet">Of the agents that ended, the newest are shown.</p>}
             </>
           )}

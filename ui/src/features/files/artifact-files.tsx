@@ -65,6 +65,7 @@ export function ArtifactFiles({ files }: { files: ArtifactFile[] }) {
           { name: "Download", hidden: true, num: true, cell: (file) => !file.reference && <a href={local(file.url)} download={nameOf(file)}>Download</a> },
         ]}
       />
+      {filter.none(shown)}
       <Cut list={files} what="files" />
       {open && (
         <RowDrawer

@@ -238,7 +238,7 @@ function Dockerfile({ path, file }: { path: string; file: ArtifactFile | undefin
   return (
     <section className="stack" style={{ gap: 8 }} aria-label="Dockerfile">
       <h2>
-        Dockerfile <code>{path}</code>
+        Dockerfile {path !== "Dockerfile" && <code>{path}</code>}
       </h2>
       {file ? <FilePreview file={file} /> : <Empty>Its code has no such file: a launch of this version fails in its build.</Empty>}
     </section>
@@ -254,7 +254,7 @@ function Elsewhere({ version, dockerfile }: { version: JobVersion; dockerfile: s
       {repository.commit && (
         <>
           {" "}
-          at commit <code>{repository.commit}</code> <Copy text={repository.commit} what="Copy commit" />
+          at commit <code>{repository.commit}</code>
         </>
       )}
       . An agent fetches them there when it runs the job.
@@ -271,7 +271,8 @@ function Elsewhere({ version, dockerfile }: { version: JobVersion; dockerfile: s
             Look at them there
           </a>
         </>
-      )}
+      )}{" "}
+      {repository.commit && <Copy text={repository.commit} what="Copy commit" />}
     </Empty>
   );
 }

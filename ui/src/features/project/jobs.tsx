@@ -67,6 +67,7 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
               { name: "Changed", wide: true, cell: (job) => <Ago time={job.latest?.created_at ?? job.created_at} /> },
             ]}
           />
+          {filter.none(shown)}
           <Cut list={list} what="jobs" />
           {open && <JobDrawer entity={entity} project={project} name={open} ids={shown.map((job) => job.name)} onShow={show} />}
         </>

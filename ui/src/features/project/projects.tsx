@@ -57,6 +57,7 @@ export function Component() {
             ]}
           />
         )}
+        {all.length > 0 && filter.none(shown)}
         {found.map((query, index) => query.data && <Cut key={entities[index]} list={query.data} what={`projects of ${entities[index]}`} />)}
         {open && <ProjectDrawer project={open} id={idOf(open)} ids={shown.map(idOf)} onShow={show} />}
       </div>

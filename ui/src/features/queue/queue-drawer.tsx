@@ -63,7 +63,7 @@ export function QueueDrawer({ queue, id, ids, onShow }: { queue: Queue; id: stri
       )}
       <h3>Waiting and running</h3>
       <View query={items} height={80} empty={() => (list.length === 0 ? <Empty>Nothing waits, nothing runs.</Empty> : null)}>
-        {() => <Rows<Item> name="Waiting and running" rows={list.slice(0, ITEMS)} id={(item) => item.id} columns={[itemColumns.state, itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.cause]} />}
+        {() => <Rows<Item> name="Waiting and running" rows={list.slice(0, ITEMS)} id={(item) => item.id} columns={[itemColumns.state, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.cause]} />}
       </View>
       {queue.agents.length > 0 && (
         <>

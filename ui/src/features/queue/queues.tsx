@@ -100,6 +100,7 @@ export function Component() {
                   },
                 ]}
               />
+              {filter.none(shown)}
               <Cut list={list} what="queues" />
             </>
           )}
