@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { longLog, longRuns, manyRuns, type Seed, seeder } from "./seed";
+import { longLog, longRuns, manyRuns, type Seed, seeder, upsert } from "./seed";
 import { source, world, type World } from "./world";
 
 const size = (name: string, fallback: number) => Number(process.env[`LANZA_SPEED_${name}`] ?? fallback);
@@ -194,4 +194,46 @@ test("a new item", async () => {
     found.push(performance.now() - begin);
   }
   rows.push(["a new item, from the answer of the push to its row", ms(found), "<= 1 s"]);
+});
+
+/** Lines that a job writes a second, and for how many seconds. */
+const RUSH = 5_000;
+const SECONDS = 8;
+
+test("a live log in a rush", async () => {
+  await upsert(seed, { name: "rush", project: "logs", config: {} });
+  const write = async (offset: number, lines: number) =>
+    seed.post("/files/dev/logs/rush/file_stream", { files: { "output.log": { offset, content: Array.from({ length: lines }, (_, index) => `2026-11-20T10:00:00.000000 \u001b[32mstep ${offset + index + 1}\u001b[0m of the rush, loss 0.1234`) } } });
+  await write(0, 100);
+  await page.goto(`${w.url}/dev/logs/runs/rush/log`);
+  await page.getByRole("log", { name: "Log" }).getByText("step 100 of the rush").waitFor();
+  const watched = page.evaluate(
+    async (seconds) =>
+      new Promise<{ frames: number; longest: number; late: number }>((done) => {
+        const begin = performance.now();
+        let [last, frames, longest, late] = [begin, 0, 0, 0];
+        const frame = (at: number) => {
+          frames++;
+          longest = Math.max(longest, at - last);
+          if (at - last > 34) late++;
+          last = at;
+          if (at - begin < seconds * 1000) requestAnimationFrame(frame);
+          else done({ frames, longest, late });
+        };
+        requestAnimationFrame(frame);
+      }),
+    SECONDS,
+  );
+  let written = 100;
+  const begin = performance.now();
+  while (performance.now() - begin < SECONDS * 1000) {
+    const due = 100 + Math.floor(((performance.now() - begin) / 1000) * RUSH);
+    if (due > written) await write(written, due - written);
+    written = Math.max(written, due);
+    await new Promise((next) => setTimeout(next, 50));
+  }
+  const { frames, longest, late } = await watched;
+  await page.getByRole("log", { name: "Log" }).getByText(`step ${written} of the rush`).waitFor();
+  const said = await page.getByText(/ skipped$/).first().textContent();
+  rows.push([`a live log at ${RUSH.toLocaleString("en-US")} lines a second: frames a second; frames that came more than 34 ms after the last, the longest; what it says`, `${Math.round(frames / SECONDS)}; ${late}, ${Math.round(longest)} ms;${said?.replace(/^\s*·/, "")}`, "60"]);
 });
