@@ -56,6 +56,8 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     columns: HashMap<Key, usize>,
+    /// What the columns need; made anew when there are others.
+    wanted: Option<Arc<Wanted>>,
     rows: Vec<Row>,
     places: HashMap<RunId, usize>,
     /// When the newest of them changed, in milliseconds.
@@ -120,8 +122,13 @@ impl Table {
         self.keys.as_ref()
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted::of(self.columns.keys())
+    fn wanted(&mut self) -> Arc<Wanted> {
+        self.wanted.get_or_insert_with(|| Arc::new(Wanted::of(self.columns.keys()))).clone()
+    }
+
+    fn add(&mut self, columns: &[(Key, usize)]) {
+        self.columns.extend(columns.iter().cloned());
+        self.wanted = None;
     }
 
     /// Takes a run that was read with what [`Table::wanted`] says, or more.
@@ -240,7 +247,7 @@ impl Service {
         let fresh = table.rows.is_empty();
         let mut read = Vec::new();
         if fresh {
-            table.columns.extend(new.iter().cloned());
+            table.add(&new);
             let wanted = table.wanted();
             let seen = table.keys.take();
             let done =
@@ -257,7 +264,7 @@ impl Service {
             read.push((run.stamp.id.clone(), new.iter().map(|(k, _)| documents.get(k)).collect::<Vec<_>>()));
         })
         .await?;
-        table.columns.extend(new.iter().cloned());
+        table.add(&new);
         let width = table.columns.len();
         for row in &mut table.rows {
             row.cells.resize(width, None);
