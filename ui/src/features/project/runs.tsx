@@ -28,7 +28,7 @@ import { Scatter } from "./scatter";
 const FURTHER = 100;
 
 /** How long rows wait for the keys of their columns, in milliseconds. */
-const PATIENCE = 400;
+const PATIENCE = 150;
 
 function useLate(waiting: boolean): boolean {
   const [late, setLate] = useState(false);
