@@ -40,9 +40,9 @@ pub(crate) fn router(state: AppState) -> Router {
 
 /// Whether requests will be served: the database answers.
 async fn ready(State(state): State<AppState>) -> Response {
-    match state.service.store.ping().await {
+    match state.service.ping().await {
         Ok(()) => Json(serde_json::json!({ "status": "ready", "version": env!("CARGO_PKG_VERSION") })).into_response(),
-        Err(e) => Refusal::from(lanza_service::Error::from(e)).into_response(),
+        Err(e) => Refusal::from(e).into_response(),
     }
 }
 

@@ -255,6 +255,22 @@ impl Service {
         self.store.user_by_name(username).await?.ok_or_else(|| Error::not_found("user", username))
     }
 
+    /// Whether nobody has an account yet, as after the first start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_unused(&self) -> Result<bool> {
+        Ok(self.store.user_count().await? == 0)
+    }
+
+    /// Lists users by name, after the name `after`. The caller has checked that an admin asks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_list(&self, after: &str, limit: i64) -> Result<Vec<User>> {
+        Ok(self.store.user_list(after, limit).await?)
+    }
+
     /// Deletes a user, the keys and the personal entity with its data.
     ///
     /// # Errors
@@ -301,6 +317,24 @@ impl Service {
     /// [`Error::NotFound`] when there is no team of that name.
     pub async fn team_find(&self, team: &str) -> Result<Entity> {
         self.store.entity_by_name(team).await?.filter(|e| e.team).ok_or_else(|| Error::not_found("team", team))
+    }
+
+    /// Lists teams by name with the number of their members, after the name `after`. The caller has checked that an admin
+    /// asks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn team_list(&self, after: &str, limit: i64) -> Result<Vec<(Entity, i64)>> {
+        Ok(self.store.team_list(after, limit).await?)
+    }
+
+    /// Lists the members of an entity that [`Service::entity_seen`] has found, with the role of each. Whoever sees an
+    /// entity sees who else belongs to it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn member_list(&self, entity: &Entity) -> Result<Vec<(User, Role)>> {
+        Ok(self.store.member_list(&entity.id).await?)
     }
 
     /// Adds a member to a team or changes its role.
@@ -432,6 +466,15 @@ impl Service {
             }
         }
         Ok(shared)
+    }
+
+    /// Lists the caller's keys, without their secrets.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a job's token.
+    pub async fn key_list(&self, actor: &Actor) -> Result<Vec<Key>> {
+        actor.require_person()?;
+        Ok(self.store.key_list(&actor.user_id).await?)
     }
 
     /// Lists a user's keys, without their secrets, for the owner or an admin; none where they are nobody's business.

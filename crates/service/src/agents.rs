@@ -11,7 +11,7 @@ use lanza_model::{
     Phase, Reason, Role,
     clock::Time,
     code,
-    id::{AgentId, ItemId},
+    id::{AgentId, ItemId, QueueId},
     item::Ending,
     name,
     policy::{Cause, Policy, Retry},
@@ -171,6 +171,14 @@ impl Service {
         Ok((entity, role, agent))
     }
 
+    /// Lists the queues that an agent serves, by id and name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn agent_queues(&self, agent: &Agent) -> Result<Vec<(QueueId, String)>> {
+        Ok(self.store.agent_queues(&agent.id).await?)
+    }
+
     /// Renders an agent for the native door.
     ///
     /// # Errors
@@ -188,7 +196,7 @@ impl Service {
             entity: entity.name.clone(),
             host: agent.host.clone(),
             version: agent.version.clone(),
-            queues: self.store.agent_queues(&agent.id).await?.into_iter().map(|(_, name)| name).collect(),
+            queues: self.agent_queues(agent).await?.into_iter().map(|(_, name)| name).collect(),
             status: status.to_owned(),
             slots: agent.slots.and_then(|s| u32::try_from(s).ok()),
             resources: agent.resources,

@@ -8,6 +8,7 @@ pub mod actor;
 pub mod agent_logs;
 pub mod agents;
 pub mod artifacts;
+mod blobs;
 pub mod builds;
 mod bus;
 pub mod error;
@@ -52,8 +53,8 @@ pub use supervisor::Supervisor;
 /// Everything that the product's functions need. Shared by all doors and tasks of a server.
 #[derive(Debug)]
 pub struct Service {
-    /// Where everything is kept.
-    pub store: Store,
+    /// Where everything is kept. Not for the doors: what they may read depends on who asks, and is decided here.
+    pub(crate) store: Store,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Wakes long polls and streams of this server.
@@ -93,6 +94,14 @@ impl Service {
     /// Whether what happens at other servers of the same database is heard at once. Without it waiters look often.
     pub fn hears_others(&self) -> bool {
         !self.wakers.outbox.is_deaf()
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.store.ping().await?)
     }
 
     /// Returns the current time.

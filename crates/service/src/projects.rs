@@ -11,6 +11,15 @@ use crate::{Actor, Error, Result, Service};
 /// The project of runs that name none.
 pub const DEFAULT_PROJECT: &str = "uncategorized";
 
+/// What the name of a project stands for.
+#[derive(Debug)]
+pub enum Named {
+    /// A project that is stored.
+    Project(Project),
+    /// The launch project of an entity, where its queues are. Every entity has it, also while nothing is stored in it.
+    LaunchProject(Entity),
+}
+
 pub(crate) fn project_missing(name: &str) -> Error {
     Error::not_found("project", name)
 }
@@ -24,6 +33,48 @@ impl Service {
         let entity = self.entity_or_default(actor, entity).await?;
         let (entity, _) = self.entity_seen(actor, &entity).await?;
         self.store.project_by_name(&entity.id, project).await?.ok_or_else(|| project_missing(project))
+    }
+
+    /// Finds what the name of a project stands for, for callers that ask for what is below it; none when the caller sees
+    /// nothing there. A job also finds the projects of its own job and inputs, of which it sees these alone.
+    ///
+    /// # Errors
+    /// When the store fails, or the caller belongs to no entity and names none.
+    pub async fn project_named(&self, actor: &Actor, entity: Option<&str>, project: &str) -> Result<Option<Named>> {
+        match self.project_find(actor, entity, project).await {
+            Ok(found) => return Ok(Some(Named::Project(found))),
+            Err(Error::NotFound { .. }) => {}
+            Err(e) => return Err(e),
+        }
+        let entity = self.entity_or_default(actor, entity).await?;
+        if actor.job.is_some()
+            && let Some(id) = self.artifact_project(actor, &entity, project).await?
+            && let Some(found) = self.store.project_by_id(&id).await?
+        {
+            return Ok(Some(Named::Project(found)));
+        }
+        if project != LAUNCH_PROJECT {
+            return Ok(None);
+        }
+        match self.entity_seen(actor, &entity).await {
+            Ok((entity, _)) => Ok(Some(Named::LaunchProject(entity))),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Finds a project by its id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it does not exist or is not visible.
+    pub async fn project_find_by_id(&self, actor: &Actor, id: &str) -> Result<Project> {
+        let parsed = id.parse().map_err(|_| project_missing(id))?;
+        let project = self.store.project_by_id(&parsed).await?.ok_or_else(|| project_missing(id))?;
+        match self.entity_seen(actor, &project.entity).await {
+            Ok(_) => Ok(project),
+            Err(Error::NotFound { .. }) => Err(project_missing(id)),
+            Err(e) => Err(e),
+        }
     }
 
     /// Returns `entity`, or the caller's default one.

@@ -279,6 +279,23 @@ impl Service {
         Ok(self.store.resource_config_by_id(&entity.id, id).await?)
     }
 
+    /// Fills in what a stored config says about a queue that is to be made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such config, [`Error::Forbidden`] for others than admins.
+    pub async fn queue_configured(&self, actor: &Actor, entity: &str, new: NewQueue, config: &str) -> Result<NewQueue> {
+        let entity = self.entity_for(actor, entity, Role::Admin).await?;
+        let stored = self.store.resource_config_by_id(&entity.id, config).await?;
+        let stored = stored.ok_or_else(|| Error::not_found("resource config", config))?;
+        let target = Target::parse(&stored.resource).unwrap_or(Target::Docker);
+        Ok(NewQueue {
+            target: Some(target.as_str().to_owned()),
+            config: Some(config_below_resource_args(&stored.config, target)),
+            templates: Some(stored.templates),
+            ..new
+        })
+    }
+
     /// Stores what the wandb client makes before it makes a queue; returns its id.
     ///
     /// # Errors

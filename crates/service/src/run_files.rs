@@ -68,6 +68,40 @@ impl Service {
         self.link(Claim::RunFileGet { run: file.run_id.to_string(), name: file.name.clone() })
     }
 
+    /// Finds a file by its path in a run that the caller sees.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for the run or the file.
+    pub async fn run_file_find(
+        &self,
+        actor: &Actor,
+        (entity, project, run): (&str, &str, &str),
+        path: &str,
+    ) -> Result<RunFile> {
+        let missing = || Error::not_found("file", path);
+        let run = self.run_find(actor, Some(entity), project, run).await?;
+        let name = clean_name(path).map_err(|_| missing())?;
+        self.store.run_file_by_name(&run.id, &name).await?.ok_or_else(missing)
+    }
+
+    /// Finds the file that a link for reading names; the bearer of the link may read it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it was deleted since.
+    pub async fn run_file_of_link(&self, run: &str, name: &str) -> Result<RunFile> {
+        let missing = || Error::not_found("file", name);
+        let run = run.parse().map_err(|_| missing())?;
+        self.store.run_file_by_name(&run, name).await?.ok_or_else(missing)
+    }
+
+    /// Counts the files of a run that the caller was found to see.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_file_count(&self, run: &Run) -> Result<i64> {
+        Ok(self.store.run_file_count(&run.id).await?)
+    }
+
     /// Stores a file of a run; the bearer of a link does this. The file is listed when this returns.
     ///
     /// # Errors

@@ -170,7 +170,7 @@ async fn what_an_agent_pushes_back_is_the_same_item_with_its_layers() {
     let resumed = w.init(&id, &second).await;
     w.says(&resumed, Event::Completed { exit_code: 0 }).await;
     assert_eq!(w.state(&id).await, StateName::Finished);
-    let attempts = w.service.store.attempt_list(&id.parse().expect("an id")).await.expect("attempts");
+    let attempts = w.store.attempt_list(&id.parse().expect("an id")).await.expect("attempts");
     let told: Vec<_> =
         attempts.iter().map(|a| (a.state.as_str(), a.reason.as_ref().map(|r| r.code.as_str()))).collect();
     assert_eq!(told, [("lost", Some("preempted")), ("finished", None)]);

@@ -122,7 +122,7 @@ async fn what_did_not_arrive_at_the_item_is_taken_there_later() {
         event,
         now: w.clock.now(),
     };
-    w.service.store.run_post(std::sync::Arc::new(post)).await.expect("posted");
+    w.store.run_post(std::sync::Arc::new(post)).await.expect("posted");
     w.later(9_000).await;
     assert_eq!(w.state(&item).await, StateName::Running, "it may be on its way");
     w.later(2_000).await;
@@ -131,7 +131,7 @@ async fn what_did_not_arrive_at_the_item_is_taken_there_later() {
     assert!(message.contains("exit code 3"), "{message}");
 
     let (item, _, run) = running(&w).await;
-    w.service.store.run_delete(&run.id).await.expect("deleted");
+    w.store.run_delete(&run.id).await.expect("deleted");
     w.later(0).await;
     assert_eq!(w.state(&item).await, StateName::Stopped, "nobody waits for a run that is gone");
 }
@@ -242,7 +242,7 @@ async fn the_files_that_an_agent_says_more_in_are_named() {
     let agent = w.stock_agent("ana", "q").await;
     w.push(job()).await.expect("pushed");
     let (item, _) = w.pop("ana", "q", &agent).await;
-    let name = w.service.store.agent_by_id(&agent.parse().expect("an id")).await.expect("read").expect("there").name;
+    let name = w.store.agent_by_id(&agent.parse().expect("an id")).await.expect("read").expect("there").name;
     let file = |kind: &str, name: &str| vec![format!("{item}/{kind}/{name}")];
     let warn = file("warning", "failed-packages.log");
     w.service.stock_item_warn(&w.ana, &item, "one package is missing", "build", &warn).await.expect("said");

@@ -107,7 +107,7 @@ pub(crate) async fn start(options: Options, listener: TcpListener) -> Result<Ser
 /// Makes the first user of an empty store and says once how to log in.
 async fn welcome(server: &Server) -> Result<(), Failure> {
     let failed = |e: &(dyn std::error::Error + 'static)| Failure::caused("cannot make the first user", e);
-    if server.service.store.user_count().await.map_err(|e| failed(&e))? > 0 {
+    if !server.service.is_unused().await.map_err(|e| failed(&e))? {
         return Ok(());
     }
     let password: String = name::new_secret().chars().take(20).collect();

@@ -31,7 +31,7 @@ use lanza_service::{
     run_files::Announced,
     runs::RunRequest,
 };
-use lanza_store::testing;
+use lanza_store::{Store, testing};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -70,6 +70,7 @@ pub(super) struct Place {
 /// came from the queue `q` of `vision`, runs in its project `p`, and was given `speech/open/shared:v0` as an input.
 pub(super) struct World {
     router: Router,
+    pub(super) store: Store,
     pub(super) service: Arc<Service>,
     pub(super) clock: ManualClock,
     pub(super) otto: Arc<Actor>,
@@ -86,7 +87,7 @@ impl World {
     pub(super) async fn new() -> Self {
         let (guard, store) = testing::sqlite().await;
         let clock = ManualClock::at(Time(1_800_000_000_000));
-        let service = Service::new(store, Arc::new(clock.clone())).await.expect("a service");
+        let service = Service::new(store.clone(), Arc::new(clock.clone())).await.expect("a service");
         let request = UserRequest { username: "otto".into(), admin: true, ..UserRequest::default() };
         let key = service.user_create(request).await.expect("a user").1;
         let otto = service.authenticate(&key).await.expect("otto");
@@ -104,7 +105,7 @@ impl World {
         service.attempt_acknowledge(&otto, &home.agent, &lease.item, 1).await.expect("acknowledged");
         let router = router(AppState::for_tests(service.clone(), "admin-token-of-the-test"));
         let (token, places) = (lease.token, [home, beside, away]);
-        Self { router, service, clock, otto, key, token, places, shared, _guard: guard }
+        Self { router, store, service, clock, otto, key, token, places, shared, _guard: guard }
     }
 
     /// Asks with the job's token.

@@ -480,7 +480,7 @@ async fn files_streams_and_content_end_where_the_token_does() {
     for (at, [stream, file, content]) in [[200, 200, 200], [403, 200, 200], [404, 404, 404]].into_iter().enumerate() {
         let Place { entity, project, tool, .. } = &world.places[at];
         let lines = json!({ "files": { "wandb-history.jsonl": { "offset": 0, "content": ["{\"a\": 1}"] } } });
-        let listed = world.service.store.artifact_file(&tool.parse().expect("an id"), "wandb-job.json").await;
+        let listed = world.store.artifact_file(&tool.parse().expect("an id"), "wandb-job.json").await;
         let md5 = listed.expect("read").expect("a file").digest;
         let hex = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, md5).expect("base64");
         let hex = hex.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
@@ -512,7 +512,7 @@ async fn a_link_is_for_what_it_was_made_for_and_no_key_comes_of_a_token() {
     assert_eq!(status.as_u16(), 403, "a link for reading writes nothing");
     let (status, _) = world.ask("POST", "/authorize", None).await;
     assert!(status.is_redirection() || status.is_client_error(), "{status}");
-    let before = world.service.store.key_list(&world.otto.user_id).await.expect("keys").len();
+    let before = world.service.key_list(&world.otto).await.expect("keys").len();
     assert_eq!(before, 1, "only the key of the set-up");
 }
 

@@ -49,7 +49,7 @@ async fn user_create(
 #[utoipa::path(get, path = "/admin/users", params(Page), responses((status = 200, body = List<User>)))]
 async fn user_list(State(state): State<AppState>, _: Admin, Query(query): Query<Page>) -> Answer<Json<List<User>>> {
     let limit = query.limit()?;
-    let users = state.service.store.user_list(query.after.as_deref().unwrap_or_default(), limit).await?;
+    let users = state.service.user_list(query.after.as_deref().unwrap_or_default(), limit).await?;
     let users = users
         .into_iter()
         .map(|u| User { username: u.username, admin: u.admin, service: u.service, created_at: u.created_at })
@@ -69,7 +69,7 @@ async fn user_delete(State(state): State<AppState>, _: Admin, Path(username): Pa
 #[utoipa::path(get, path = "/admin/teams", params(Page), responses((status = 200, body = List<Team>)))]
 async fn team_list(State(state): State<AppState>, _: Admin, Query(query): Query<Page>) -> Answer<Json<List<Team>>> {
     let limit = query.limit()?;
-    let teams = state.service.store.team_list(query.after.as_deref().unwrap_or_default(), limit).await?;
+    let teams = state.service.team_list(query.after.as_deref().unwrap_or_default(), limit).await?;
     let teams = teams.into_iter().map(|(team, members)| Team { name: team.name, members }).collect();
     Ok(Json(page(teams, limit, |t: &Team| t.name.clone())))
 }

@@ -99,8 +99,7 @@ fn key_view(key: lanza_store::accounts::Key) -> Key {
 /// Lists the caller's keys, without their secrets.
 #[utoipa::path(get, path = "/me/keys", responses((status = 200, body = List<Key>)))]
 async fn key_list(State(state): State<AppState>, Caller(actor): Caller) -> Answer<Json<List<Key>>> {
-    actor.require_person()?;
-    let keys = state.service.store.key_list(&actor.user_id).await?;
+    let keys = state.service.key_list(&actor).await?;
     Ok(Json(List::whole(keys.into_iter().map(key_view).collect())))
 }
 
@@ -146,7 +145,7 @@ async fn entity_get(
     Path(entity): Path<String>,
 ) -> Answer<Json<EntityAnswer>> {
     let (found, role) = state.service.entity_seen(&actor, &entity).await?;
-    let members = state.service.store.member_list(&found.id).await?;
+    let members = state.service.member_list(&found).await?;
     let members =
         members.into_iter().map(|(u, role)| Member { username: u.username, role, service: u.service }).collect();
     let kind = if found.team { "team" } else { "user" }.into();

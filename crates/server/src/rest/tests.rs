@@ -10,7 +10,7 @@ use axum::{
 use lanza_api::{agent::Register, queue::NewQueue};
 use lanza_model::{Role, Target, clock::SystemClock, name, spec::Door};
 use lanza_service::{Actor, Service, accounts::UserRequest, items::WirePush, runs::RunRequest};
-use lanza_store::{runs::RunFields, testing};
+use lanza_store::{Store, runs::RunFields, testing};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -22,6 +22,7 @@ const ADMIN_TOKEN: &str = "admin-token-of-the-test";
 pub(super) struct House {
     pub(super) router: Router,
     pub(super) service: Arc<Service>,
+    pub(super) store: Store,
     pub(super) keys: [String; 3],
     pub(super) item: String,
     pub(super) agent: String,
@@ -31,7 +32,7 @@ pub(super) struct House {
 impl House {
     pub(super) async fn new() -> Self {
         let (guard, store) = testing::sqlite().await;
-        let service = Service::new(store, Arc::new(SystemClock)).await.expect("a service");
+        let service = Service::new(store.clone(), Arc::new(SystemClock)).await.expect("a service");
         let state = AppState::for_tests(service.clone(), ADMIN_TOKEN);
         let mut keys = Vec::new();
         for user in ["ana", "vera", "eve"] {
@@ -67,7 +68,7 @@ impl House {
         };
         service.run_upsert(&ana, run).await.expect("a run");
         let router = router(state);
-        Self { router, service, keys, item: pushed.item.id.to_string(), agent, _guard: guard }
+        Self { router, store, service, keys, item: pushed.item.id.to_string(), agent, _guard: guard }
     }
 
     pub(super) async fn ask(
@@ -339,7 +340,7 @@ async fn the_admin_token_makes_users_and_refuses_bad_ones() {
     let (status, _) = house.ask("DELETE", "/api/v1/admin/users/new", Some(ADMIN_TOKEN), None).await;
     assert_eq!(status, 204);
     assert_eq!(house.ask("GET", "/api/v1/me", Some(&key), None).await.0, 401);
-    assert!(house.service.store.entity_by_name("new").await.expect("read").is_none());
+    assert!(house.store.entity_by_name("new").await.expect("read").is_none());
 }
 
 #[tokio::test]
@@ -373,7 +374,7 @@ async fn teams_are_listed_and_lose_members_but_never_the_last_admin() {
     house.service.member_put("vision", "vera", Role::Admin).await.expect("an admin");
     assert_eq!(remove("ana", Some(house.keys[1].as_str())).await.0, 204);
     assert_eq!(house.ask("GET", "/api/v1/entities/vision", ana, None).await.0, 404);
-    let item = house.service.store.item_by_id(&house.item.parse().expect("an id")).await.expect("read").expect("it");
+    let item = house.store.item_by_id(&house.item.parse().expect("an id")).await.expect("read").expect("it");
     assert_eq!(item.state.as_str(), "stopped", "what she had waiting there");
 }
 
@@ -388,7 +389,7 @@ async fn agents_that_ended_do_not_hide_live_ones() {
     };
     assert_eq!((list("").await, list("?live=true").await), (1, 1));
     let id = house.agent.parse().expect("an id");
-    house.service.store.agent_seen(&id, Some("killed"), house.service.now()).await.expect("ended");
+    house.store.agent_seen(&id, Some("killed"), house.service.now()).await.expect("ended");
     assert_eq!((list("").await, list("?live=true").await, list("?live=false").await), (1, 0, 1));
 }
 

@@ -73,14 +73,14 @@ fn files(ctx: Ctx<'_>) -> Resolved<'_> {
         let mut page = connection(nodes, first);
         page["uploadHeaders"] = json!([]);
         if ctx.selects("totalCount") {
-            page["totalCount"] = json!(ctx.service.store.run_file_count(&run.id).await?);
+            page["totalCount"] = json!(ctx.service.run_file_count(&run).await?);
         }
         Ok(page)
     })
 }
 
 fn file_count(ctx: Ctx<'_>) -> Resolved<'_> {
-    Box::pin(async move { Ok(json!(ctx.service.store.run_file_count(&parent(&ctx).await?.id).await?)) })
+    Box::pin(async move { Ok(json!(ctx.service.run_file_count(&parent(&ctx).await?).await?)) })
 }
 
 /// The argument `upload` was answered where the file was found.

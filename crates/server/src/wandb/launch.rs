@@ -181,13 +181,7 @@ fn create_run_queue(ctx: Ctx<'_>) -> Resolved<'_> {
             ..NewQueue::default()
         };
         if let Some(id) = input.text("defaultResourceConfigID") {
-            let owner = ctx.service.entity_for(ctx.actor, entity, Role::Admin).await?;
-            let config = ctx.service.store.resource_config_by_id(&owner.id, id).await?;
-            let config = config.ok_or_else(|| Error::not_found("resource config", id))?;
-            let target = Target::parse(&config.resource).unwrap_or(Target::Docker);
-            new.target = Some(target.as_str().to_owned());
-            new.config = Some(config_below_resource_args(&config.config, target));
-            new.templates = Some(config.templates);
+            new = ctx.service.queue_configured(ctx.actor, entity, new, id).await?;
         }
         let queue = ctx.service.queue_create(ctx.actor, entity, new).await?;
         Ok(json!({ "success": true, "queueID": queue.id }))
@@ -363,7 +357,7 @@ fn launch_agent(ctx: Ctx<'_>) -> Resolved<'_> {
 }
 
 async fn queue_ids(service: &Service, agent: &Agent) -> Result<Vec<String>> {
-    Ok(service.store.agent_queues(&agent.id).await?.into_iter().map(|(id, _)| id.to_string()).collect())
+    Ok(service.agent_queues(agent).await?.into_iter().map(|(id, _)| id.to_string()).collect())
 }
 
 #[cfg(test)]

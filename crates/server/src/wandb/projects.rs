@@ -1,7 +1,7 @@
 //! Projects on the wire: `project` and `model` are the same thing.
 
 use lanza_model::{Role, name::LAUNCH_PROJECT};
-use lanza_service::{Error, Result, run_list::RunQuery};
+use lanza_service::{Error, Result, projects::Named, run_list::RunQuery};
 use lanza_store::projects::Project;
 use serde_json::{Value, json};
 
@@ -71,24 +71,11 @@ fn project_of_entity(ctx: Ctx<'_>) -> Resolved<'_> {
 }
 
 async fn find(ctx: &Ctx<'_>, entity: Option<&str>, name: &str) -> Result<Value> {
-    if let Some(found) = or_null(ctx.service.project_find(ctx.actor, entity, name).await)? {
-        return Ok(rendered(&found));
-    }
-    let entity = ctx.service.entity_or_default(ctx.actor, entity).await?;
-    // A job reads its own job and inputs, which may live in other projects.
-    if ctx.actor.job.is_some()
-        && let Some(id) = ctx.service.artifact_project(ctx.actor, &entity, name).await?
-        && let Some(found) = ctx.service.store.project_by_id(&id).await?
-    {
-        return Ok(rendered(&found));
-    }
-    // Queues live in a project that every entity has.
-    if name == LAUNCH_PROJECT
-        && let Some((entity, _)) = or_null(ctx.service.entity_seen(ctx.actor, &entity).await)?
-    {
-        return Ok(named(&entity.name, LAUNCH_PROJECT, LAUNCH_PROJECT));
-    }
-    Ok(Value::Null)
+    Ok(match ctx.service.project_named(ctx.actor, entity, name).await? {
+        Some(Named::Project(found)) => rendered(&found),
+        Some(Named::LaunchProject(entity)) => named(&entity.name, LAUNCH_PROJECT, LAUNCH_PROJECT),
+        None => Value::Null,
+    })
 }
 
 fn models(ctx: Ctx<'_>) -> Resolved<'_> {
@@ -165,9 +152,7 @@ fn upsert_model(ctx: Ctx<'_>) -> Resolved<'_> {
         let (entity, name) = match (input.text("name"), input.text("id")) {
             (Some(name), _) => (input.text("entityName").map(str::to_owned), name.to_owned()),
             (None, Some(id)) => {
-                let missing = || Error::not_found("project", id);
-                let project = ctx.service.store.project_by_id(&id.parse().map_err(|_| missing())?).await?;
-                let project = project.ok_or_else(missing)?;
+                let project = ctx.service.project_find_by_id(ctx.actor, id).await?;
                 (Some(project.entity), project.name)
             }
             (None, None) => return Err(Error::invalid("name", "is missing")),

@@ -14,7 +14,7 @@ use lanza_model::code;
 use lanza_service::{
     Error, Result,
     links::Claim,
-    run_files::{Announced, clean_name, mimetype},
+    run_files::{Announced, mimetype},
 };
 use serde_json::json;
 
@@ -59,9 +59,7 @@ pub(super) async fn put(
 pub(super) async fn get(State(door): State<Arc<Door>>, Path(token): Path<String>, asked: Parts) -> Answer {
     match door.service.link_check(&token)? {
         Claim::RunFileGet { run, name } => {
-            let missing = || Error::not_found("file", &name);
-            let run = run.parse().map_err(|_| missing())?;
-            let file = door.service.store.run_file_by_name(&run, &name).await?.ok_or_else(missing)?;
+            let file = door.service.run_file_of_link(&run, &name).await?;
             Ok(send(&door, &file.blob, &file.name, &asked).await?)
         }
         Claim::BlobGet { blob, name } => Ok(send(&door, &blob, &name, &asked).await?),
@@ -76,10 +74,7 @@ pub(super) async fn get_by_name(
     client: Client,
     asked: Parts,
 ) -> Answer {
-    let missing = || Error::not_found("file", &path);
-    let run = door.service.run_find(&client.actor, Some(&entity), &project, &run).await?;
-    let name = clean_name(&path).map_err(|_| missing())?;
-    let file = door.service.store.run_file_by_name(&run.id, &name).await?.ok_or_else(missing)?;
+    let file = door.service.run_file_find(&client.actor, (&entity, &project, &run), &path).await?;
     Ok(send(&door, &file.blob, &file.name, &asked).await?)
 }
 
@@ -116,12 +111,12 @@ pub(super) async fn send(door: &Door, blob: &str, name: &str, asked: &Parts) -> 
     let missing = || Error::not_found("file", name);
     let range = match headers.get(header::RANGE).and_then(|v| v.to_str().ok()) {
         Some(asked) => {
-            let size = door.service.store.blobs().size(blob).await?.ok_or_else(missing)?;
+            let size = door.service.blob_size(blob).await?.ok_or_else(missing)?;
             range(asked, size)
         }
         None => None,
     };
-    let found = door.service.store.blobs().get_stream(blob, range.clone()).await?;
+    let found = door.service.blob_open(blob, range.clone()).await?;
     let (size, bytes) = found.ok_or_else(missing)?;
     let mut response = Body::from_stream(bytes).into_response();
     let length = range.as_ref().map_or(size, |r| r.end - r.start);

@@ -143,7 +143,7 @@ async fn rendered(service: &Service, entity: &Entity, role: Role, members: bool)
     rendered["isTeam"] = json!(entity.team);
     rendered["entityType"] = json!(if entity.team { "team" } else { "user" });
     if members {
-        let list = service.store.member_list(&entity.id).await?;
+        let list = service.member_list(entity).await?;
         rendered["members"] = list
             .into_iter()
             .map(|(user, role)| {

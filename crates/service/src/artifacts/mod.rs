@@ -24,6 +24,7 @@ use crate::{Actor, Error, Result, Service};
 pub use change::AliasName;
 pub use read::{FileLocation, JobScopeArtifacts};
 pub use upload::{ArtifactRequest, Begun, FileSlot, FileSpec, ManifestRequest, ManifestSlot};
+pub use view::Extras;
 
 /// How long a version may stay without a commit before it is forgotten, in ms.
 pub const PENDING_MS: i64 = 7 * 24 * 3_600_000;

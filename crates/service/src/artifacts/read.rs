@@ -1,8 +1,15 @@
 //! Who sees which version, and what is in it.
 
 use bytes::Bytes;
-use lanza_model::{Role, id::ProjectId, spec::JobReference};
-use lanza_store::artifacts::{Artifact, Collection, FileEntry, Membership, Relation, State};
+use lanza_model::{
+    Role,
+    id::{ArtifactId, CollectionId, ProjectId},
+    spec::JobReference,
+};
+use lanza_store::{
+    artifacts::{Artifact, Collection, FileEntry, Membership, Relation, State},
+    runs::Run,
+};
 
 use crate::{Actor, Error, Result, Service, links::Claim};
 
@@ -107,6 +114,74 @@ impl Service {
         let seen = self.entity_visible(actor, &collection.entity).await?
             || self.job_scope_artifacts(actor).await?.reaches_collection(&collection);
         Ok(seen.then_some(collection))
+    }
+
+    /// Finds a collection by id; none when there is none that the caller sees.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn collection_find_by_id(&self, actor: &Actor, id: &str) -> Result<Option<Collection>> {
+        let Ok(id) = id.parse() else { return Ok(None) };
+        let Some(found) = self.store.collection_by_id(&id).await? else { return Ok(None) };
+        // By its name it is found only while it is not deleted.
+        let seen = self.collection_find(actor, &found.project_id, &found.name).await?;
+        Ok(seen.filter(|collection| collection.id == id))
+    }
+
+    /// Reads a collection that the caller was found to see.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is gone since.
+    pub async fn collection_again(&self, id: &CollectionId) -> Result<Collection> {
+        let found = self.store.collection_by_id(id).await?;
+        found.ok_or_else(|| Error::not_found("artifact collection", id.as_str()))
+    }
+
+    /// Lists the tags of a collection that the caller was found to see.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn collection_tags(&self, id: &CollectionId) -> Result<Vec<String>> {
+        Ok(self.store.collection_tags(id).await?)
+    }
+
+    /// Lists the aliases in a collection that the caller was found to see, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn collection_aliases(&self, id: &CollectionId) -> Result<Vec<String>> {
+        Ok(self.store.collection_aliases(id).await?.into_iter().map(|(alias, _)| alias).collect())
+    }
+
+    /// Lists where a version is shown, as far as the caller sees the collections.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn memberships_seen(&self, actor: &Actor, artifact: &ArtifactId) -> Result<Vec<Membership>> {
+        let mut seen = Vec::new();
+        for membership in self.store.memberships_of(artifact).await? {
+            let collection = &membership.collection;
+            if self.collection_find(actor, &collection.project_id, &collection.name).await?.is_some() {
+                seen.push(membership);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Lists the runs that use a version, as far as the caller sees them and they are not deleted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn artifact_users(&self, actor: &Actor, artifact: &ArtifactId) -> Result<Vec<Run>> {
+        let mut seen = Vec::new();
+        for id in self.store.lineage_runs(artifact, Relation::Input).await? {
+            match self.run_by_row_id(actor, &id).await {
+                Ok(run) => seen.push(run),
+                Err(Error::NotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(seen)
     }
 
     /// Finds what `word` (`vN`, alias or digest) means in a collection.

@@ -1,11 +1,24 @@
 //! Lists, and versions as the native API shows them.
 
+use std::collections::HashMap;
+
 use lanza_api::artifact::{Artifact as ArtifactView, ArtifactFile};
-use lanza_model::id::ProjectId;
+use lanza_model::id::{CollectionId, ProjectId};
 use lanza_store::artifacts::{Artifact, ArtifactType, Collection, FileEntry, Membership, State};
 
 use super::FileLocation;
 use crate::{Actor, Error, Result, Service, jobs::metadata_of};
+
+/// What belongs to versions beside what is in them, read for many at once; each by the version's id.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// Aliases, each with the collection that it is in.
+    pub aliases: HashMap<String, Vec<(CollectionId, String)>>,
+    /// Tags.
+    pub tags: HashMap<String, Vec<String>>,
+    /// The other collections that aliases are in, by their id.
+    pub portfolios: HashMap<String, Collection>,
+}
 
 impl Service {
     /// Whether the caller sees all of a project, rather than single versions of it.
@@ -113,6 +126,37 @@ impl Service {
             return Err(Error::not_found("artifact", artifact.id.to_string()));
         }
         Ok(self.store.artifact_file_list(&artifact.id, after, limit).await?)
+    }
+
+    /// Finds entries of a version by their paths, in the order of the paths; what is not there is left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn artifact_files_named(&self, artifact: &Artifact, paths: &[String]) -> Result<Vec<FileEntry>> {
+        let mut found = Vec::with_capacity(paths.len());
+        for path in paths {
+            found.extend(self.store.artifact_file(&artifact.id, path).await?);
+        }
+        Ok(found)
+    }
+
+    /// Reads aliases and tags of versions that the caller was found to see.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn artifact_extras(&self, artifacts: &[&Artifact]) -> Result<Extras> {
+        let ids: Vec<_> = artifacts.iter().map(|a| &a.id).collect();
+        let aliases = self.store.aliases_of(&ids).await?;
+        let tags = self.store.tags_of(&ids).await?;
+        let mut portfolios = HashMap::new();
+        for artifact in artifacts {
+            for (id, _) in aliases.get(artifact.id.as_str()).into_iter().flatten() {
+                if *id != artifact.collection.id && !portfolios.contains_key(id.as_str()) {
+                    portfolios.extend(self.store.collection_by_id(id).await?.map(|c| (id.to_string(), c)));
+                }
+            }
+        }
+        Ok(Extras { aliases, tags, portfolios })
     }
 
     /// Renders an entry for the native API; `base_url` is the server's address as the caller sees it.

@@ -25,6 +25,7 @@ use lanza_service::{
     stock_agents::StockRegister,
 };
 use lanza_store::{
+    Store,
     runs::{Posted, Run, RunFields},
     testing,
 };
@@ -32,6 +33,7 @@ use serde_json::{Map, Value, json};
 
 /// A service on a clock that stands still, with the user `ana`, the team `vision`, and a queue `q` in both.
 pub(crate) struct World {
+    pub(crate) store: Store,
     pub(crate) service: Arc<Service>,
     pub(crate) clock: ManualClock,
     pub(crate) ana: Arc<Actor>,
@@ -44,7 +46,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let (guard, store) = testing::sqlite().await;
         let clock = ManualClock::at(START);
-        let service = Service::new(store, Arc::new(clock.clone())).await.expect("a service");
+        let service = Service::new(store.clone(), Arc::new(clock.clone())).await.expect("a service");
         let ana = Self::user(&service, "ana").await;
         service.team_create("vision", None).await.expect("a team");
         service.member_put("vision", "ana", Role::Admin).await.expect("a member");
@@ -52,7 +54,7 @@ impl World {
             let new = NewQueue { name: Some("q".into()), target: Some("process".into()), ..NewQueue::default() };
             service.queue_create(&ana, entity, new).await.expect("a queue");
         }
-        Self { service, clock, ana, guard }
+        Self { store, service, clock, ana, guard }
     }
 
     pub(crate) fn guard(&self) -> &testing::Guard {
@@ -62,8 +64,8 @@ impl World {
     /// The server ends, and a new one begins over the same data after a while.
     pub(crate) async fn restart_after(&mut self, ms: i64) {
         self.clock.advance_ms(ms);
-        let store = testing::reopen(&self.guard).await;
-        self.service = Service::new(store, Arc::new(self.clock.clone())).await.expect("a service");
+        self.store = testing::reopen(&self.guard).await;
+        self.service = Service::new(self.store.clone(), Arc::new(self.clock.clone())).await.expect("a service");
     }
 
     pub(crate) async fn user(service: &Service, name: &str) -> Arc<Actor> {

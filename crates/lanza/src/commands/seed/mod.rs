@@ -57,13 +57,13 @@ pub(crate) async fn fill(data: &Path, args: &args::Seed) -> std::result::Result<
     let cannot = |e: &(dyn std::error::Error + 'static)| Failure::caused("cannot fill the server", e);
     let options = lanza_store::Options::folder(data.to_owned());
     let store = Store::open(&options).await.map_err(|e| cannot(&e))?;
-    let now = SystemClock.now();
-    let clock = ManualClock::at(now.plus_ms(-DAYS * DAY_MS));
-    let service = Service::new(store, Arc::new(clock.clone())).await.map_err(|e| cannot(&e))?;
-    if service.store.entity_by_name(TEAM).await.map_err(|e| cannot(&e))?.is_some() {
+    if store.entity_by_name(TEAM).await.map_err(|e| cannot(&e))?.is_some() {
         output::warn("the data folder has been filled before and stays as it is");
         return Ok(());
     }
+    let now = SystemClock.now();
+    let clock = ManualClock::at(now.plus_ms(-DAYS * DAY_MS));
+    let service = Service::new(store, Arc::new(clock.clone())).await.map_err(|e| cannot(&e))?;
     dev::user_ready(&service, data).await?;
     let mut world = World::found(service, clock, now, seed).await.map_err(|e| cannot(&e))?;
     let month = async {

@@ -83,10 +83,7 @@ async fn named(ctx: &Ctx<'_>, artifact: &Artifact, names: Vec<String>) -> Result
     if names.len() as i64 > MOST {
         return Err(Error::invalid("names", format!("has more than {MOST} names")));
     }
-    let mut found = Vec::with_capacity(names.len());
-    for name in names {
-        found.extend(ctx.service.store.artifact_file(&artifact.id, &name).await?);
-    }
+    let found = ctx.service.artifact_files_named(artifact, &names).await?;
     let count = found.len() as i64;
     Ok(connection(ctx, artifact, &found, false, count))
 }

@@ -73,10 +73,8 @@ fn artifact_by_id(ctx: Ctx<'_>) -> Resolved<'_> {
 
 fn collection_by_id(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
-        let Ok(id) = ctx.text("id").unwrap_or_default().parse() else { return Ok(Value::Null) };
-        let Some(found) = ctx.service.store.collection_by_id(&id).await? else { return Ok(Value::Null) };
-        let seen = ctx.service.collection_find(ctx.actor, &found.project_id, &found.name).await?;
-        Ok(seen.filter(|c| c.id == id).map_or(Value::Null, |c| render::collection(&c)))
+        let found = ctx.service.collection_find_by_id(ctx.actor, ctx.text("id").unwrap_or_default()).await?;
+        Ok(found.map_or(Value::Null, |c| render::collection(&c)))
     })
 }
 
@@ -176,13 +174,12 @@ fn type_artifact(ctx: Ctx<'_>) -> Resolved<'_> {
 
 /// The collection that the field belongs to. That the caller sees it was decided where it was found.
 pub(super) async fn parent_collection(ctx: &Ctx<'_>) -> Result<Collection> {
-    let id = parent_id(ctx, "id")?;
-    ctx.service.store.collection_by_id(&id).await?.ok_or_else(|| Error::not_found("artifact collection", id.as_str()))
+    ctx.service.collection_again(&parent_id(ctx, "id")?).await
 }
 
 fn collection_tags(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
-        let tags = ctx.service.store.collection_tags(&parent_id(&ctx, "id")?).await?;
+        let tags = ctx.service.collection_tags(&parent_id(&ctx, "id")?).await?;
         let edges: Vec<_> = render::tags(&tags).into_iter().map(|tag| json!({ "node": tag })).collect();
         Ok(json!({ "edges": edges }))
     })
@@ -192,8 +189,8 @@ fn collection_aliases(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
         let collection = parent_collection(&ctx).await?;
         let after = ctx.text("after").unwrap_or_default();
-        let all = ctx.service.store.collection_aliases(&collection.id).await?;
-        let mut names: Vec<_> = all.into_iter().map(|(name, _)| name).filter(|n| n.as_str() > after).collect();
+        let mut names = ctx.service.collection_aliases(&collection.id).await?;
+        names.retain(|name| name.as_str() > after);
         let limit = first(&ctx) as usize;
         let more = names.len() > limit;
         names.truncate(limit);
@@ -262,12 +259,9 @@ fn latest_artifact(ctx: Ctx<'_>) -> Resolved<'_> {
 fn artifact_memberships(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
         let mut nodes = Vec::new();
-        for found in ctx.service.store.memberships_of(&parent_id(&ctx, "id")?).await? {
-            let project = &found.collection.project_id;
-            if ctx.service.collection_find(ctx.actor, project, &found.collection.name).await?.is_some() {
-                let cursor = found.collection.id.to_string();
-                nodes.push((render::membership(ctx.service, &found).await?, cursor));
-            }
+        for found in ctx.service.memberships_seen(ctx.actor, &parent_id(&ctx, "id")?).await? {
+            let cursor = found.collection.id.to_string();
+            nodes.push((render::membership(ctx.service, &found).await?, cursor));
         }
         Ok(render::connection(nodes, false, None))
     })
@@ -275,15 +269,8 @@ fn artifact_memberships(ctx: Ctx<'_>) -> Resolved<'_> {
 
 fn used_by(ctx: Ctx<'_>) -> Resolved<'_> {
     Box::pin(async move {
-        let mut nodes = Vec::new();
-        for id in ctx.service.store.lineage_runs(&parent_id(&ctx, "id")?, Relation::Input).await? {
-            match ctx.service.run_by_row_id(ctx.actor, &id).await {
-                Ok(run) => nodes.push((runs::rendered(&run), id)),
-                // It is deleted, or the caller does not see it.
-                Err(Error::NotFound { .. }) => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let users = ctx.service.artifact_users(ctx.actor, &parent_id(&ctx, "id")?).await?;
+        let nodes = users.iter().map(|run| (runs::rendered(run), run.id.to_string())).collect();
         Ok(render::connection(nodes, false, None))
     })
 }

@@ -1,8 +1,5 @@
 //! Our artifacts as the client's objects.
 
-use std::collections::HashMap;
-
-use lanza_model::id::CollectionId;
 use lanza_service::{Result, Service};
 use lanza_store::artifacts::{Artifact, ArtifactType, Collection, Membership, State};
 use serde_json::{Value, json};
@@ -66,33 +63,17 @@ pub(super) fn tags(tags: &[String]) -> Vec<Value> {
     tags.iter().map(|tag| json!({ "__typename": "Tag", "id": tag, "name": tag, "tagCategoryName": null })).collect()
 }
 
-/// What belongs to versions, read for many of them at once.
-pub(super) struct Extras {
-    aliases: HashMap<String, Vec<(CollectionId, String)>>,
-    tags: HashMap<String, Vec<String>>,
-    /// Portfolios that the aliases lie in.
-    portfolios: HashMap<String, Collection>,
-}
+/// What belongs to versions, to render them with.
+pub(super) struct Extras(lanza_service::artifacts::Extras);
 
 impl Extras {
     pub(super) async fn of(service: &Service, artifacts: &[&Artifact]) -> Result<Self> {
-        let ids: Vec<_> = artifacts.iter().map(|a| &a.id).collect();
-        let aliases = service.store.aliases_of(&ids).await?;
-        let tags = service.store.tags_of(&ids).await?;
-        let mut portfolios = HashMap::new();
-        for artifact in artifacts {
-            for (id, _) in aliases.get(artifact.id.as_str()).into_iter().flatten() {
-                if *id != artifact.collection.id && !portfolios.contains_key(id.as_str()) {
-                    portfolios.extend(service.store.collection_by_id(id).await?.map(|c| (id.to_string(), c)));
-                }
-            }
-        }
-        Ok(Self { aliases, tags, portfolios })
+        Ok(Self(service.artifact_extras(artifacts).await?))
     }
 
     /// Aliases of a version in one collection, `vN` among them, as clients count on.
     fn aliases_in(&self, artifact: &Artifact, collection: &Collection, version: Option<i64>) -> Vec<Value> {
-        let own = self.aliases.get(artifact.id.as_str()).into_iter().flatten();
+        let own = self.0.aliases.get(artifact.id.as_str()).into_iter().flatten();
         own.filter(|(id, _)| *id == collection.id)
             .map(|(_, name)| alias(collection, name))
             .chain(version.map(|n| alias(collection, &format!("v{n}"))))
@@ -101,8 +82,8 @@ impl Extras {
 
     pub(super) fn artifact(&self, artifact: &Artifact) -> Value {
         let mut aliases = self.aliases_in(artifact, &artifact.collection, artifact.version);
-        for (id, name) in self.aliases.get(artifact.id.as_str()).into_iter().flatten() {
-            aliases.extend(self.portfolios.get(id.as_str()).map(|c| alias(c, name)));
+        for (id, name) in self.0.aliases.get(artifact.id.as_str()).into_iter().flatten() {
+            aliases.extend(self.0.portfolios.get(id.as_str()).map(|c| alias(c, name)));
         }
         let state = match artifact.state {
             State::Pending => "PENDING",
@@ -119,7 +100,7 @@ impl Extras {
             "metadata": artifact.metadata,
             "ttlDurationSeconds": artifact.ttl_seconds.unwrap_or(NO_TTL),
             "ttlIsInherited": artifact.ttl_seconds.is_none_or(|s| s == -1),
-            "tags": tags(self.tags.get(artifact.id.as_str()).map_or(&[], Vec::as_slice)),
+            "tags": tags(self.0.tags.get(artifact.id.as_str()).map_or(&[], Vec::as_slice)),
             "historyStep": artifact.history_step,
             "state": state,
             "size": artifact.size_bytes,
