@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::{
     Actor, Error, Result, Service,
     accounts::secret_hash,
-    items::{item_missing, stopped_by},
+    items::{item_missing, stopped_by_its_agent},
     leases::job_token,
 };
 
@@ -555,8 +555,7 @@ impl Service {
         if ended.ending == Ending::Stopped {
             ended.exit_code = None;
             if ended.reason.is_none() {
-                let by = found.stop_requested_by.as_deref();
-                ended.reason = Some(stopped_by(by.unwrap_or("its agent, which was told to stop")));
+                ended.reason = Some(stopped_by_its_agent(&found));
             }
         }
         self.attempt_end(&found, attempt, Some(&agent.id), ended).await.map_err(|e| match e {

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Actor, Error, Result, Service,
     agents::open_queue,
-    items::{item_missing, resumed, stopped_by},
+    items::{item_missing, resumed, stopped_by_its_agent},
     queues::effective,
 };
 
@@ -231,12 +231,10 @@ impl Service {
         let message = if message.is_empty() { "the agent gave no reason".to_owned() } else { message };
         let message = message + &self.more_in(&agent, files).await?;
         // It knows of no other end, also of a job that it was told to stop before there was a run.
-        let (ending, reason) = match (item.stop_requested_at, &item.stop_requested_by) {
-            (Some(_), by) => {
-                let by = by.as_deref().unwrap_or("its agent, which was told to stop");
-                (Ending::Stopped, stopped_by(by))
-            }
-            (None, _) => (Ending::Failed, Reason::new(code::RUN_NOT_STARTED, message)),
+        let (ending, reason) = if item.stop_requested_at.is_some() {
+            (Ending::Stopped, stopped_by_its_agent(&item))
+        } else {
+            (Ending::Failed, Reason::new(code::RUN_NOT_STARTED, message))
         };
         let ended =
             Ended { ending, exit_code: None, signal: None, reason: Some(reason), phase: Some(phase), at: self.now() };

@@ -13,7 +13,7 @@ use lanza_store::items::{Ended, Item};
 use super::{
     may_end,
     stock::{failed, preempted},
-    stopped_by,
+    stopped_by, stopped_by_its_agent,
 };
 use crate::{Actor, Error, Result, Service};
 
@@ -95,8 +95,7 @@ impl Service {
                 (Ending::Stopped, Some(stopped_by(by.unwrap_or("its run, which was told to stop"))))
             }
             State::Preempted if item.stop_requested_at.is_some() => {
-                let by = item.stop_requested_by.as_deref();
-                (Ending::Stopped, Some(stopped_by(by.unwrap_or("its agent, which was told to stop"))))
+                (Ending::Stopped, Some(stopped_by_its_agent(&item)))
             }
             State::Preempted => {
                 let reason = preempted(run, exit_code, None);

@@ -53,6 +53,12 @@ pub(crate) fn stopped_by(who: &str) -> Reason {
     Reason::new(code::STOPPED, format!("stopped by {who}"))
 }
 
+/// The reason of an item whose own agent stopped it. It does so for whoever asked for the item's stop, and also when
+/// somebody told the agent itself.
+pub(crate) fn stopped_by_its_agent(item: &Item) -> Reason {
+    stopped_by(item.stop_requested_by.as_deref().unwrap_or("its agent, which was told to stop"))
+}
+
 pub(crate) fn item_missing(id: &str) -> Error {
     Error::not_found("item", id)
 }

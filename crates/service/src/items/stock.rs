@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     push::{Pushed, resolved_spec},
-    stopped_by,
+    stopped_by, stopped_by_its_agent,
 };
 use crate::{Actor, Error, Result, Service};
 
@@ -121,8 +121,7 @@ impl Service {
         let text = format!("the run `{run}` was preempted: its agent saw that its machine was taken away");
         let ended = failed(Reason::new(code::PREEMPTED, text), None, now);
         if item.stop_requested_at.is_some() {
-            let by = item.stop_requested_by.as_deref().unwrap_or("its agent, which was told to stop");
-            let ended = Ended { ending: Ending::Stopped, reason: Some(stopped_by(by)), ..ended };
+            let ended = Ended { ending: Ending::Stopped, reason: Some(stopped_by_its_agent(&item)), ..ended };
             self.attempt_end(&item, item.attempt, None, ended).await?;
         } else {
             match self.store.item_preempted(&item.id, item.attempt, ended).await {
