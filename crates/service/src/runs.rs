@@ -407,6 +407,7 @@ impl Service {
         for name in planned {
             if let Some(run) = self.store.run_by_name(&project.id, name).await?
                 && !self.store.run_stop(&run.id).await?
+                && crate::items::run_of_attempt(&run, item.attempt)
             {
                 // What has ended by itself hears of no wish: the item does in its stead.
                 Box::pin(self.item_run_changed(item.id.as_str(), name, run.state, run.exit_code.map(|c| c as i32)))

@@ -309,6 +309,35 @@ async fn a_run_goes_into_another_entity_of_its_author_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_launch_with_the_id_of_an_earlier_run_goes_on_with_it_once_its_item_has_ended() {
+    let w = World::new().await;
+    let agent = w.agent_on("0123456789abcdef", None, None).await;
+    let begin = async |run: Option<&str>| {
+        let mut spec = job();
+        spec["run_id"] = json!(run);
+        let id = w.push(spec).await.expect("pushed");
+        let lease = w.claim(&agent).await.remove(0);
+        assert_eq!(lease.item, id);
+        w.service.attempt_acknowledge(&w.ana, &agent, &id, 1).await.expect("acknowledged");
+        let token = w.service.authenticate(&lease.token).await.expect("the job's token");
+        (id.clone(), lease.run_id.clone(), w.begin_run(&token, &id, "ana", "p", &lease.run_id).await)
+    };
+    let (first, name, run) = begin(None).await;
+    let (second, ..) = begin(Some(&name)).await;
+    assert_eq!(w.item(&second).await.run, None, "nobody takes a run from an item that runs");
+    w.service.attempt_outcome(&w.ana, &agent, &second, 1, w.outcome(Ending::Failed, Some(1))).await.expect("ended");
+    let found = w.service.run_by_row_id(&w.ana, run.id.as_str()).await.expect("the run");
+    assert_eq!(found.state, lanza_model::run::State::Running, "nor ends one");
+    w.service.attempt_outcome(&w.ana, &agent, &first, 1, w.outcome(Ending::Failed, Some(1))).await.expect("ended");
+    let (third, _, again) = begin(Some(&name)).await;
+    assert_eq!((again.id, again.trace_id.as_deref(), again.exit_code), (run.id, Some(third.as_str()), None));
+    w.service.attempt_outcome(&w.ana, &agent, &third, 1, w.outcome(Ending::Finished, Some(0))).await.expect("ended");
+    let item = w.item(&third).await;
+    assert_eq!((item.state, item.run.as_deref()), (StateName::Finished, Some(name.as_str())));
+    assert_eq!(w.item(&first).await.run.as_deref(), Some(name.as_str()), "it was that item's, too");
+}
+
+#[tokio::test]
 async fn what_an_agent_would_refuse_is_refused_at_the_launch() {
     let w = World::new().await;
     let queue = async |name: &str, config: Value| {

@@ -73,7 +73,10 @@ async fn a_policy_repeats_a_stock_agents_preempted_item_with_the_same_run() {
         (again.as_str(), &second["run_id"], &second["_resume_count"]),
         (item.as_str(), &first["run_id"], &json!(1))
     );
+    w.later(30_000).await;
+    assert_eq!(w.state(&item).await, StateName::Running, "how the first attempt ended says nothing of the second");
     let resumed = w.init(&item, &second).await;
+    assert_eq!(resumed.state, State::Running);
     w.says(&resumed, Event::Preempting).await;
     w.says(&resumed, Event::Completed { exit_code: 1 }).await;
     assert_eq!(ended(&w, &item).await, (StateName::Failed, "preempted".to_owned()), "as often as the policy says");
@@ -98,6 +101,7 @@ async fn a_policy_repeats_our_agents_preempted_item() {
             w.ends(&agent, &id, attempt, exit(), Some(1)).await;
             assert_eq!(w.state(&id).await, StateName::Queued);
         } else {
+            assert_eq!(run.state, State::Running, "what the first attempt announced is history");
             w.says(&run, Event::Completed { exit_code: 1 }).await;
             w.ends(&agent, &id, attempt, exit(), Some(1)).await;
             assert_eq!(ended(&w, &id).await, (StateName::Failed, "exit_code".to_owned()), "a failure of its own");
@@ -126,13 +130,7 @@ async fn a_machine_that_went_with_its_agent_is_a_preemption_too() {
 #[tokio::test]
 async fn what_an_agent_pushes_back_is_the_same_item_with_its_layers() {
     let w = World::new().await;
-    let new = NewQueue {
-        name: Some("pods".into()),
-        target: Some("kubernetes".into()),
-        config: json!({ "spec": { "backoffLimit": 2 } }).as_object().cloned(),
-        ..NewQueue::default()
-    };
-    w.service.queue_create(&w.ana, "vision", new).await.expect("a queue");
+    pods(&w).await;
     let agent = w.stock_agent("vision", "pods").await;
     let spec = json!({ "job": "vision/p/job:v0", "project": "p" });
     let push = || w.service.item_push(&w.ana, "vision", "pods", spec.clone(), Door::Rest, WirePush::default());
@@ -174,6 +172,76 @@ async fn what_an_agent_pushes_back_is_the_same_item_with_its_layers() {
     let told: Vec<_> =
         attempts.iter().map(|a| (a.state.as_str(), a.reason.as_ref().map(|r| r.code.as_str()))).collect();
     assert_eq!(told, [("lost", Some("preempted")), ("finished", None)]);
+}
+
+/// A queue of a team for Kubernetes, with a field that no submitter may set.
+async fn pods(w: &World) {
+    let new = NewQueue {
+        name: Some("pods".into()),
+        target: Some("kubernetes".into()),
+        config: json!({ "spec": { "backoffLimit": 2 } }).as_object().cloned(),
+        ..NewQueue::default()
+    };
+    w.service.queue_create(&w.ana, "vision", new).await.expect("a queue");
+}
+
+#[tokio::test]
+async fn what_is_pushed_back_after_its_item_failed_is_a_new_item_of_the_same_run() {
+    let w = World::new().await;
+    pods(&w).await;
+    let bo = World::user(&w.service, "bo").await;
+    w.service.member_put("vision", "bo", lanza_model::Role::Member).await.expect("a member");
+    let agent = w.stock_agent("vision", "pods").await;
+    let spec = json!({ "job": "vision/p/job:v0", "project": "p", "idempotency_key": "once" });
+    let pushed = w.service.item_push(&bo, "vision", "pods", spec, Door::Rest, WirePush::default()).await;
+    let id = pushed.expect("pushed").item.id.to_string();
+    let (_, first) = w.pop("vision", "pods", &agent).await;
+    let run = w.init(&id, &first).await;
+    w.says(&run, Event::Preempting).await;
+    w.says(&run, Event::Completed { exit_code: 137 }).await;
+    w.later(GRACE_MS).await;
+    assert_eq!(ended(&w, &id).await, (StateName::Failed, "preempted".to_owned()));
+
+    let new = push_back(&w, "vision", "pods", &first).await.expect("taken");
+    assert_ne!(new, id, "what has ended stays so");
+    assert_eq!(push_back(&w, "vision", "pods", &first).await.expect("said twice"), new);
+    let (before, item) = (w.item(&id).await, w.item(&new).await);
+    assert_eq!((item.author.as_str(), &item.planned_run), ("bo", &before.planned_run));
+    assert_eq!((item.queue_config, item.item_config), (before.queue_config, before.item_config), "its layers");
+
+    let (popped, second) = w.pop("vision", "pods", &agent).await;
+    assert_eq!((popped.as_str(), &second["run_id"], &second["_resume_count"]), (&*new, &first["run_id"], &json!(1)));
+    // The end of the first is not that of the second, which takes its time to begin.
+    w.later(20_000).await;
+    assert_eq!(w.state(&new).await, StateName::Running);
+    let resumed = w.init(&new, &second).await;
+    assert_eq!((resumed.id, resumed.state), (run.id.clone(), State::Running));
+    assert_eq!(w.item(&new).await.run.as_deref(), Some(run.name.as_str()));
+    w.later(20_000).await;
+    assert_eq!(push_back(&w, "vision", "pods", &first).await.expect("too late"), new);
+    assert_eq!(w.state(&new).await, StateName::Running);
+    w.says(&run, Event::Completed { exit_code: 0 }).await;
+    assert_eq!(w.state(&new).await, StateName::Finished);
+    assert_eq!(ended(&w, &id).await, (StateName::Failed, "preempted".to_owned()));
+}
+
+#[tokio::test]
+async fn what_was_stopped_or_did_its_work_does_not_come_back() {
+    for stopped in [true, false] {
+        let w = World::new().await;
+        let agent = w.stock_agent("ana", "q").await;
+        w.push(job()).await.expect("pushed");
+        let (item, spec) = w.pop("ana", "q", &agent).await;
+        let run = w.init(&item, &spec).await;
+        if stopped {
+            w.service.item_stop(&w.ana, &item, &Stop::default()).await.expect("asked");
+        }
+        w.says(&run, Event::Completed { exit_code: i64::from(stopped) }).await;
+        let end = if stopped { StateName::Stopped } else { StateName::Finished };
+        assert_eq!(w.state(&item).await, end);
+        assert_eq!(push_back(&w, "ana", "q", &spec).await.expect("answered"), item);
+        assert_eq!(w.state(&item).await, end);
+    }
 }
 
 #[tokio::test]

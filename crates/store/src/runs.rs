@@ -1,5 +1,6 @@
 //! Runs: one execution each, with the documents that its client sends.
 
+mod again;
 mod filter;
 mod table;
 
@@ -17,6 +18,7 @@ use crate::{
     projects::{NewProject, Project, project_ensure_in_tx},
     row::{Columns, batches},
 };
+use again::{goes_on_in_tx, run_anew_in_tx};
 use filter::{Bound, bind_all, conditions_sql};
 
 pub use filter::{Column, Comparison, Condition};
@@ -272,15 +274,22 @@ impl Store {
             let upsert = upsert.clone();
             Box::pin(async move {
                 let (project, project_made) = project_ensure_in_tx(tx, &upsert.project).await?;
-                let found = sqlx::query("SELECT id, state FROM runs WHERE project_id = $1 AND name = $2")
-                    .bind(project.id.as_str())
-                    .bind(&upsert.name)
-                    .fetch_optional(tx.connection())
-                    .await?;
+                let found =
+                    sqlx::query("SELECT id, state, trace_id, attempt FROM runs WHERE project_id = $1 AND name = $2")
+                        .bind(project.id.as_str())
+                        .bind(&upsert.name)
+                        .fetch_optional(tx.connection())
+                        .await?;
                 let (id, inserted) = match found {
                     Some(row) => {
                         let id: RunId = row.parsed("id")?;
-                        run_change_in_tx(tx, &id, &upsert.fields, state(&row)?, now).await?;
+                        let before = if goes_on_in_tx(tx, &row, &upsert).await? {
+                            run_anew_in_tx(tx, &id, &upsert.fields, now).await?;
+                            State::Running
+                        } else {
+                            state(&row)?
+                        };
+                        run_change_in_tx(tx, &id, &upsert.fields, before, now).await?;
                         (id, false)
                     }
                     None => (run_insert_in_tx(tx, &project, &upsert, now).await?, true),

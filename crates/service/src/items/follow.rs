@@ -8,7 +8,10 @@ use lanza_model::{
     policy::Policy,
     run::State,
 };
-use lanza_store::items::{Ended, Item};
+use lanza_store::{
+    items::{Ended, Item},
+    runs::Run,
+};
 
 use super::{
     may_end,
@@ -16,6 +19,11 @@ use super::{
     stopped_by, stopped_by_its_agent,
 };
 use crate::{Actor, Error, Result, Service};
+
+/// Whether what a run says is said by this attempt of its item, as far as the run knows who began it.
+pub(crate) fn run_of_attempt(run: &Run, attempt: u32) -> bool {
+    run.attempt.is_none_or(|began| began >= i64::from(attempt))
+}
 
 impl Service {
     /// Whether a run of the caller may say that an item launched it. The trace id comes from the job's environment, and
@@ -55,13 +63,19 @@ impl Service {
         let Ok(id) = trace_id.parse::<ItemId>() else { return Ok(()) };
         let Some(item) = self.store.item_by_id(&id).await? else { return Ok(()) };
         let own = self.has_part_in(actor, &item).await?;
-        if own && !item.runs.iter().any(|r| r == run) {
+        if !own {
+            return Ok(());
+        }
+        let tied = if item.runs.iter().any(|r| r == run) {
+            Some(item)
+        } else {
             let tied = self.store.item_add_run(&id, run, self.now()).await?;
             self.wakers.changed();
-            // Its agent is told through its run alone, and there was none when the wish came.
-            if let Some(tied) = tied.filter(|i| i.stock && i.stop_requested_at.is_some()) {
-                self.run_stop_for_item(&tied).await?;
-            }
+            tied
+        };
+        // Its agent is told through its run alone, and there was none, or that of an earlier attempt, when the wish came.
+        if let Some(tied) = tied.filter(|i| i.stock && !i.state.is_ended() && i.stop_requested_at.is_some()) {
+            self.run_stop_for_item(&tied).await?;
         }
         Ok(())
     }
@@ -237,9 +251,10 @@ impl Service {
     }
 
     /// Whether a run speaks for an item, so that the silence of its agent means nothing. One that is only announced does
-    /// not; what has ended is looked after elsewhere.
+    /// not, nor one that no more than an earlier attempt has begun; what has ended is looked after elsewhere.
     async fn run_speaks(&self, item: &Item) -> Result<bool> {
-        Ok(self.item_run(item).await?.is_some_and(|run| run.state != State::Pending))
+        let run = self.item_run(item).await?;
+        Ok(run.is_some_and(|run| run.state != State::Pending && run_of_attempt(&run, item.attempt)))
     }
 
     async fn item_silence(&self, item: &Item, agent_seen: Option<lanza_model::clock::Time>) -> Result<()> {

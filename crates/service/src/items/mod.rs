@@ -14,10 +14,11 @@ use lanza_store::{
     accounts::Entity,
     items::{Item, ItemFilter, Stopping},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Actor, Error, Result, Service, actor::require_role};
 
+pub(crate) use follow::run_of_attempt;
 pub use push::{Pushed, WirePush};
 pub(crate) use stock::resumed;
 pub(crate) use why::Looks;
@@ -46,6 +47,23 @@ fn may_end(actor: &Actor, entity: &Entity, role: Role, item: &Item, verb: &str) 
     }
     let (author, entity) = (&item.author, &entity.name);
     Err(Error::Forbidden(format!("only `{author}` and admins of `{entity}` may {verb} this item")))
+}
+
+/// What an item was launched with, to launch it again: as its author said it, in another run.
+fn spec_again(item: &Item) -> Map<String, Value> {
+    let mut spec = item.spec.clone();
+    for key in ["run_id", "idempotency_key", "_resume_count", "not_before", "rebuild"] {
+        spec.remove(key);
+    }
+    // The version that ran, not what an alias means by now.
+    if let Some(job) = &item.job {
+        spec.insert("job".into(), Value::String(job.clone()));
+    }
+    if !item.template_variables.is_empty() {
+        spec.insert("template_variables".into(), Value::Object(item.template_variables.clone()));
+    }
+    spec.insert("priority".into(), Value::from(item.priority.number()));
+    spec
 }
 
 /// The reason of an item that was stopped: who asked for it, where somebody did, else what ended it.
@@ -186,21 +204,10 @@ impl Service {
                 item.state.as_str()
             )));
         }
-        let mut spec = item.spec.clone();
-        for key in ["run_id", "idempotency_key", "_resume_count", "not_before", "rebuild"] {
-            spec.remove(key);
-        }
+        let mut spec = spec_again(&item);
         if retry.rebuild {
             spec.insert("rebuild".into(), Value::Bool(true));
         }
-        // The version that ran, not what an alias means by now.
-        if let Some(job) = &item.job {
-            spec.insert("job".into(), Value::String(job.clone()));
-        }
-        if !item.template_variables.is_empty() {
-            spec.insert("template_variables".into(), Value::Object(item.template_variables.clone()));
-        }
-        spec.insert("priority".into(), Value::from(item.priority.number()));
         self.item_push(actor, &entity.name, &item.queue_name, Value::Object(spec), Door::Wire, WirePush::default())
             .await
     }

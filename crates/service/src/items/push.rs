@@ -16,7 +16,7 @@ use lanza_model::{
 use lanza_store::{accounts::Entity, agents::Agent, items::Item, queues::Queue};
 use serde_json::{Map, Value, json};
 
-use super::layers;
+use super::{layers, stock::ComeBack};
 use crate::{
     Actor, Error, Result, Service,
     agents::status_of,
@@ -89,9 +89,12 @@ impl Service {
         door: Door,
         wire: WirePush,
     ) -> Result<Pushed> {
-        if let Some(pushed) = Box::pin(self.item_come_back(actor, entity, queue, &spec)).await? {
-            return Ok(pushed);
-        }
+        let back = Box::pin(self.item_come_back(actor, entity, queue, &spec)).await?;
+        let (actor, spec, wire) = match &back {
+            ComeBack::No => (actor, spec, wire),
+            ComeBack::Taken(pushed) => return Ok((**pushed).clone()),
+            ComeBack::Anew(author, spec) => (&**author, spec.clone(), WirePush::default()),
+        };
         let checked = self.item_check(actor, entity, queue, spec, door, wire).await?;
         self.run_id_own(actor, &checked).await?;
         let mut warnings = checked.warnings.clone();

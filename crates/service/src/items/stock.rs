@@ -9,14 +9,16 @@ use lanza_model::{
     run::State,
 };
 use lanza_store::{
+    accounts::Entity,
     items::{Ended, Item},
     projects::Project,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
+    follow::run_of_attempt,
     push::{Pushed, resolved_spec},
-    stopped_by, stopped_by_its_agent,
+    spec_again, stopped_by, stopped_by_its_agent,
 };
 use crate::{Actor, Error, Result, Service};
 
@@ -38,13 +40,23 @@ pub(super) fn failed(reason: Reason, exit_code: Option<i32>, at: lanza_model::cl
     Ended { ending: Ending::Failed, exit_code, signal: None, reason: Some(reason), phase: Some(Phase::Run), at }
 }
 
-fn resume_count(spec: &serde_json::Map<String, Value>) -> u64 {
+fn resume_count(spec: &Map<String, Value>) -> u64 {
     spec.get("_resume_count").and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// What a stock agent is told an item's run was resumed: once for each attempt before this one.
-pub(crate) fn resumed(spec: &serde_json::Map<String, Value>, attempt: u32) -> u64 {
+pub(crate) fn resumed(spec: &Map<String, Value>, attempt: u32) -> u64 {
     resume_count(spec) + u64::from(attempt.saturating_sub(1))
+}
+
+/// What a push turns out to be.
+pub(super) enum ComeBack {
+    /// A launch of its own.
+    No,
+    /// An item that there is.
+    Taken(Box<Pushed>),
+    /// The launch of an item that has failed, with its author.
+    Anew(Box<Actor>, Value),
 }
 
 impl Service {
@@ -58,6 +70,7 @@ impl Service {
         if OUTWARD.iter().any(|c| c.word == reason.code)
             && let Some(run) = self.item_run(found).await?
             && matches!(run.state, State::Preempting | State::Preempted)
+            && run_of_attempt(&run, found.attempt)
         {
             ended.reason = Some(preempted(&run.name, ended.exit_code, ended.signal));
         }
@@ -73,38 +86,43 @@ impl Service {
     /// A push that says "resumed", with a run id which an item was handed out with to a stock agent of the caller, is a
     /// preempted job that comes back: the same item with the layers that it has, next attempt. That the queue takes
     /// nothing new does not concern it, and what its spec says by now was the queue's as well as its author's.
+    ///
+    /// Where the item has failed by then, the launch is repeated as its author asked for it, with the same run.
     pub(super) async fn item_come_back(
         &self,
         actor: &Actor,
         entity: &str,
         queue: &str,
         spec: &Value,
-    ) -> Result<Option<Pushed>> {
+    ) -> Result<ComeBack> {
         // An agent says so, and never a job in its stead.
-        let (Some(spec), None) = (spec.as_object(), &actor.job) else { return Ok(None) };
+        let (Some(spec), None) = (spec.as_object(), &actor.job) else { return Ok(ComeBack::No) };
         let (Some(run), count @ 1..) = (spec.get("run_id").and_then(Value::as_str), resume_count(spec)) else {
-            return Ok(None);
+            return Ok(ComeBack::No);
         };
         let (entity, queue) = self.queue_find_as(actor, entity, queue, Role::Member).await?;
-        let Some(item) = self.store.item_of_planned_run(&queue.id, run).await? else { return Ok(None) };
-        // The agent counts on from what it was handed, so the count says of which attempt it speaks.
-        let attempt = count.saturating_sub(resume_count(&item.spec));
-        let held = self.store.attempt_list(&item.id).await?.into_iter().find(|a| u64::from(a.number) == attempt);
-        let agent = match held.and_then(|a| a.agent_id).and_then(|id| id.parse().ok()) {
-            Some(id) => self.store.agent_by_id(&id).await?,
-            None => None,
+        let item = match self.store.item_of_planned_run(&queue.id, run).await? {
+            Some(open) => open,
+            None => match self.item_that_ran(&entity, spec, run).await? {
+                Some(ended) if ended.queue_id == queue.id => ended,
+                _ => return Ok(ComeBack::No),
+            },
         };
-        if !agent.is_some_and(|a| a.stock && a.created_by == actor.username) {
-            return Ok(None);
+        // The agent counts on from what it was handed, so the count says of which attempt it speaks: of none where the
+        // same push has made this item before.
+        let attempt = count.saturating_sub(resume_count(&item.spec));
+        if attempt > 0 && !self.held_by_stock_agent_of(actor, &item, attempt).await? {
+            return Ok(ComeBack::No);
         }
-        // An earlier attempt's word comes too late: the queue's policy was faster.
-        let item = if u64::from(item.attempt) == attempt && item.state == StateName::Running {
-            self.item_preempted(item).await?
-        } else {
-            item
+        let item = match item.state {
+            StateName::Running if u64::from(item.attempt) == attempt => self.item_preempted(item).await?,
+            StateName::Failed if u64::from(item.attempt) == attempt => return self.item_anew(&item, count).await,
+            // An earlier attempt's word comes too late: the queue's policy was faster. What somebody stopped, and what
+            // has done its work, does not run again for it.
+            _ => item,
         };
         let resolved_spec = resolved_spec(&item, item.target, &item.author);
-        Ok(Some(Pushed {
+        Ok(ComeBack::Taken(Box::new(Pushed {
             entity,
             queue,
             agents: Arc::default(),
@@ -112,7 +130,48 @@ impl Service {
             new: false,
             warnings: Vec::new(),
             resolved_spec,
-        }))
+        })))
+    }
+
+    /// Finds the item that was the last to run as `run`, by what a popped spec says of where it ran.
+    async fn item_that_ran(&self, entity: &Entity, spec: &Map<String, Value>, run: &str) -> Result<Option<Item>> {
+        let text = |key: &str| spec.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
+        let Some(project) = text("project") else { return Ok(None) };
+        let home = self.store.entity_by_name(text("entity").unwrap_or(&entity.name)).await?;
+        let Some(home) = home else { return Ok(None) };
+        let Some(project) = self.store.project_by_name(&home.id, project).await? else { return Ok(None) };
+        let found = self.store.run_by_name(&project.id, run).await?;
+        let Some(id) = found.and_then(|run| run.trace_id?.parse().ok()) else { return Ok(None) };
+        Ok(self.store.item_by_id(&id).await?.filter(|item| item.planned_run == run && !item.deleted))
+    }
+
+    /// Whether a stock agent of the caller was handed this attempt of an item.
+    async fn held_by_stock_agent_of(&self, actor: &Actor, item: &Item, attempt: u64) -> Result<bool> {
+        let held = self.store.attempt_list(&item.id).await?.into_iter().find(|a| u64::from(a.number) == attempt);
+        let agent = match held.and_then(|a| a.agent_id).and_then(|id| id.parse().ok()) {
+            Some(id) => self.store.agent_by_id(&id).await?,
+            None => None,
+        };
+        Ok(agent.is_some_and(|a| a.stock && a.created_by == actor.username))
+    }
+
+    /// The launch of an item once more, by its author, who may have lost the right to it since; in the item's run, which
+    /// has come back `count` times.
+    async fn item_anew(&self, item: &Item, count: u64) -> Result<ComeBack> {
+        let Some(author) = self.store.user_by_id(&item.author_id).await? else { return Ok(ComeBack::No) };
+        let author = Actor {
+            user_id: author.id,
+            username: author.username,
+            // The launch was let in without, or it would not be repeated.
+            admin: false,
+            service: author.service,
+            read_only: false,
+            job: None,
+        };
+        let mut spec = spec_again(item);
+        spec.insert("run_id".into(), Value::from(item.planned_run.as_str()));
+        spec.insert("_resume_count".into(), Value::from(count));
+        Ok(ComeBack::Anew(Box::new(author), Value::Object(spec)))
     }
 
     async fn item_preempted(&self, item: Item) -> Result<Item> {

@@ -1,7 +1,12 @@
 //! What the end of an item means for its runs, in the transaction that ends it: clients that wait for an item's run
 //! would wait for ever if a server died between the two.
 
-use lanza_model::{clock::Time, id::ProjectId, item::StateName, run::State};
+use lanza_model::{
+    clock::Time,
+    id::{ItemId, ProjectId},
+    item::StateName,
+    run::State,
+};
 use serde_json::json;
 
 use super::{Item, transitions::json as text_of};
@@ -41,14 +46,14 @@ pub(crate) async fn end_in_tx(tx: &mut Tx, mut item: Item, at: Time, now: Time) 
         // A project that was deleted meanwhile, and its runs with it, stays so.
         if let Some(project) = project_find_in_tx(tx, &new_project.entity_id, &new_project.name).await? {
             for name in &item.runs {
-                end_run_in_tx(tx, &project.id, name, state, (at, now)).await?;
+                end_run_in_tx(tx, &project.id, name, &item.id, state, (at, now)).await?;
             }
         }
         return Ok(item);
     }
     let (project, _) = project_ensure_in_tx(tx, &new_project).await?;
     let name = item.planned_run.clone();
-    if !end_run_in_tx(tx, &project.id, &name, state, (at, now)).await? {
+    if !end_run_in_tx(tx, &project.id, &name, &item.id, state, (at, now)).await? {
         let record = RunUpsert {
             project: new_project,
             name: name.clone(),
@@ -98,11 +103,12 @@ fn record_of(item: &Item) -> RunFields {
     }
 }
 
-/// Ends a run that has not ended yet. Returns whether there is one of this name.
+/// Ends a run that has not ended yet, unless another item's attempt has it. Returns whether there is one of this name.
 async fn end_run_in_tx(
     tx: &mut Tx,
     project: &ProjectId,
     name: &str,
+    own: &ItemId,
     state: State,
     (at, now): (Time, Time),
 ) -> Result<bool> {
@@ -114,12 +120,13 @@ async fn end_run_in_tx(
     let Some(row) = found else { return Ok(false) };
     sqlx::query(
         "UPDATE runs SET state = $2, ended_at = $3, updated_at = $4, heartbeat_at = $4, changed_at = $4 \
-         WHERE id = $1 AND state IN ('pending', 'running', 'preempting')",
+         WHERE id = $1 AND state IN ('pending', 'running', 'preempting') AND COALESCE(trace_id, $5) = $5",
     )
     .bind(row.text("id")?)
     .bind(state.as_str())
     .bind(at.0)
     .bind(now.0)
+    .bind(own.as_str())
     .execute(tx.connection())
     .await?;
     Ok(true)

@@ -17,7 +17,8 @@ use crate::{Error, Result, Store, lookups::Area, row::Columns};
 
 impl Store {
     /// Lists running items of stock agents whose run has ended or is gone, with its state and exit code. What changed
-    /// after `settled` may still be on its way to its item and is left out.
+    /// after `settled` may still be on its way to its item and is left out, and so is a run that no more than an earlier
+    /// attempt has begun: its end was that attempt's.
     pub async fn items_with_stock_agents(&self, settled: Time) -> Result<Vec<(Item, Option<(State, Option<i32>)>)>> {
         let rows = sqlx::query(
             // By way of the agents, so that what others run is not looked at: this is asked every second.
@@ -25,7 +26,8 @@ impl Store {
              JOIN items i ON i.state = 'running' AND i.agent_id = a.id \
              LEFT JOIN runs r ON r.trace_id = i.id AND r.name = i.run \
              WHERE a.stock = 1 AND i.stock = 1 AND i.run IS NOT NULL AND (r.id IS NULL \
-             OR (r.state NOT IN ('pending', 'running', 'preempting') AND r.changed_at <= $1))",
+             OR (r.state NOT IN ('pending', 'running', 'preempting') AND r.changed_at <= $1 \
+             AND COALESCE(r.attempt, i.attempt) >= i.attempt))",
         )
         .bind(settled.0)
         .fetch_all(self.read_pool())
@@ -39,10 +41,10 @@ impl Store {
             .collect()
     }
 
-    /// Finds the latest item of a queue that was handed out with this run's id and has not ended.
+    /// Finds the latest item of a queue with this run's id that has not ended.
     pub async fn item_of_planned_run(&self, queue: &QueueId, run: &str) -> Result<Option<Item>> {
         let row = sqlx::query(
-            "SELECT * FROM items WHERE queue_id = $1 AND state IN ('queued', 'leased', 'running') AND attempt > 0 \
+            "SELECT * FROM items WHERE queue_id = $1 AND state IN ('queued', 'leased', 'running') \
              AND planned_run = $2 ORDER BY id DESC LIMIT 1",
         )
         .bind(queue.as_str())
