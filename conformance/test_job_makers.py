@@ -100,16 +100,37 @@ def test_an_image_is_enough(account, project, script, makes_jobs):
     assert sorted(found["job-host.example_team_tool"]["aliases"]) == ["dev", "latest"]
 
 
+@pytest.mark.parametrize("first", ["client", "server"])
 @pytest.mark.parametrize("kind", ["image", "code"])
 def test_the_same_once_more_is_no_new_version_whoever_makes_the_job(
-    account, project, script, environment, makes_jobs, kind
+    account, project, script, environment, makes_jobs, kind, first
 ):
     """The client's maker, and the server for a run whose client makes none, say the same in different words."""
+    one, other = (makes_jobs, environment) if first == "client" else (environment, makes_jobs)
     extra = {"WANDB_DISABLE_GIT": "true", **({"WANDB_DOCKER": "host.example/team/tool:dev"} if kind == "image" else {})}
     text = source(project, body='run.log_code(".", name="mycode")' if kind == "code" else "").replace('id="maker", ', "")
-    script(text, env={**makes_jobs, **extra})
+    script(text, env={**one, **extra})
     (name,) = made(account, project)
-    script(text, env={**environment, **extra, "WANDB_RUN_ID": "again"})
+    script(text, env={**other, **extra, "WANDB_RUN_ID": "again"})
+    reference = wait_until("the second run's job", lambda: account.run(project, "again")["job"], 30)
+    assert reference == f"{account.name}/{project}/{name}:v0"
+    versions = account.rest.items(f"/entities/{account.name}/projects/{project}/jobs/{name}/versions")
+    assert [v["version"] for v in versions] == ["v0"], [v["source"] for v in versions]
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_a_commit_is_one_version_whoever_makes_the_job(account, project, environment, makes_jobs, tmp_path, first):
+    one, other = (makes_jobs, environment) if first == "client" else (environment, makes_jobs)
+    (tmp_path / "train.py").write_text(textwrap.dedent(source(project).replace('id="maker", ', "")))
+    repository(tmp_path, "https://git.example.com/acme/ml.git")
+
+    def train(env) -> None:
+        command = [sys.executable, "train.py"]
+        subprocess.run(command, check=True, cwd=tmp_path, env=env, capture_output=True, timeout=120)
+
+    train(one)
+    (name,) = made(account, project)
+    train({**other, "WANDB_RUN_ID": "again"})
     reference = wait_until("the second run's job", lambda: account.run(project, "again")["job"], 30)
     assert reference == f"{account.name}/{project}/{name}:v0"
     versions = account.rest.items(f"/entities/{account.name}/projects/{project}/jobs/{name}/versions")

@@ -401,7 +401,8 @@ impl Service {
         Ok(Received { blob: kept?, size_bytes: size as i64, md5: STANDARD.encode(md5) })
     }
 
-    /// Commits a version: it gets its number, its aliases and `latest`, and is visible from then on. Again is fine.
+    /// Commits a version: it gets its number, its aliases and `latest`, and is visible from then on. Again is fine. A job
+    /// that says what a version of it says, in whatever words, is that version: its id leads there from then on.
     ///
     /// # Errors
     /// [`code::ARTIFACT_INCOMPLETE`] naming the file whose bytes are not there; [`Error::Invalid`] for a manifest that
@@ -423,6 +424,20 @@ impl Service {
         let bytes = bytes.ok_or_else(|| incomplete(format!("the manifest of `{name}` is gone")))?;
         let entries = manifest::parse(&bytes)?;
         let files = self.commit_files(&artifact, entries).await?;
+        if let Some(equal) = self.job_said_before(&artifact, &files).await? {
+            let metadata = match &artifact.metadata {
+                Some(text) => {
+                    let of = &artifact.collection;
+                    Some(self.job_metadata_kept(&of.project_id, (&of.name, &equal.digest), text).await?)
+                }
+                None => None,
+            };
+            match self.store.artifact_merge(&artifact.id, &equal.id, metadata, self.now()).await {
+                // It was deleted in this moment.
+                Err(lanza_store::Error::Moved) => {}
+                merged => return Ok(merged?),
+            }
+        }
         Ok(self.store.artifact_commit(&artifact.id, files, self.now()).await?)
     }
 

@@ -1,8 +1,11 @@
 //! Versions that mean the same: the client and the server write one job in different words, and digests see the words.
+//!
+//! Compared are the source, the entry point, the Python version (an image brings its own), the Dockerfile, build context
+//! and base image, the services, the types of inputs and outputs, the frozen requirements in any order, and the patch.
 
 use bytes::Bytes;
-use lanza_model::job::{DIFF_FILE, FROZEN_REQUIREMENTS, JOB_FILE, JobFile, Source};
-use lanza_store::artifacts::{Artifact, Collection, State};
+use lanza_model::job::{ARTIFACT_TYPE, DIFF_FILE, FROZEN_REQUIREMENTS, JOB_FILE, JobFile, Source};
+use lanza_store::artifacts::{Artifact, Collection, FileEntry, State};
 use serde_json::Value;
 
 use super::FILE_LIMIT;
@@ -10,6 +13,8 @@ use crate::{Result, Service};
 
 /// How many of the newest versions are looked at.
 const VERSIONS: i64 = 20;
+/// The files of a job.
+const PARTS: [&str; 3] = [JOB_FILE, FROZEN_REQUIREMENTS, DIFF_FILE];
 
 /// What a version says, in one spelling.
 #[derive(Debug, PartialEq)]
@@ -41,6 +46,23 @@ impl Content {
 }
 
 impl Service {
+    /// Finds a version of a job, among its newest, that says the same as the files of one that is about to be committed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn job_said_before(&self, pending: &Artifact, files: &[FileEntry]) -> Result<Option<Artifact>> {
+        if pending.collection.type_name != ARTIFACT_TYPE || files.iter().any(|f| !PARTS.contains(&f.path.as_str())) {
+            return Ok(None);
+        }
+        let mut read = Vec::with_capacity(files.len());
+        for file in files {
+            let Some(blob) = file.blob.as_ref().filter(|_| file.size_bytes <= FILE_LIMIT) else { return Ok(None) };
+            let Some(bytes) = self.store.blobs().get(blob).await? else { return Ok(None) };
+            read.push((file.path.clone(), bytes));
+        }
+        self.job_equal(&pending.collection, &read).await
+    }
+
     /// Finds a version of a job, among its newest, that says the same as these files.
     ///
     /// # Errors
@@ -55,8 +77,9 @@ impl Service {
         let Some(wanted) = wanted else { return Ok(None) };
         for member in self.store.membership_list(&collection.id, None, VERSIONS).await? {
             let artifact = member.artifact;
-            // Linked from elsewhere, or on its way.
-            if artifact.collection.id != collection.id || artifact.state != State::Committed {
+            // Linked from elsewhere, on its way, or with files that are not compared.
+            let compared = artifact.file_count <= PARTS.len() as i64;
+            if artifact.collection.id != collection.id || artifact.state != State::Committed || !compared {
                 continue;
             }
             let read = |name: &'static str| self.artifact_file_read(&artifact, name, FILE_LIMIT);

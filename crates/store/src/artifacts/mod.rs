@@ -9,6 +9,7 @@ mod commit;
 mod content;
 mod create;
 mod lineage;
+mod merge;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -52,13 +52,20 @@ impl Store {
         row.map(|r| r.text("id")).transpose()
     }
 
-    /// Finds a version by id, in whatever state.
+    /// Finds a version by id, in whatever state; by the id of one that was merged into it, too.
     pub async fn artifact_by_id(&self, id: &ArtifactId) -> Result<Option<Artifact>> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(artifact_select("WHERE a.id = $1")))
-            .bind(id.as_str())
-            .fetch_optional(self.read_pool())
-            .await?;
-        row.as_ref().map(artifact).transpose()
+        const MERGED: &str = "WHERE a.id = (SELECT m.artifact_id FROM artifact_client_ids m \
+                              WHERE m.client_id = $1 AND m.collection_id IS NOT NULL)";
+        for found in ["WHERE a.id = $1", MERGED] {
+            let row = sqlx::query(sqlx::AssertSqlSafe(artifact_select(found)))
+                .bind(id.as_str())
+                .fetch_optional(self.read_pool())
+                .await?;
+            if let Some(row) = row {
+                return artifact(&row).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Finds the version or the collection that a client's own id belongs to.

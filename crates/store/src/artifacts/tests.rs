@@ -109,6 +109,36 @@ async fn equal_content_is_one_version_also_while_it_is_pending() {
 }
 
 #[tokio::test]
+async fn a_pending_version_that_says_nothing_new_leads_to_the_one_that_said_it() {
+    for (_guard, store) in testing::stores().await {
+        let (_, project) = project(&store).await;
+        let (first, ..) = begin(&store, new(&project, "job-x", "aa", &["one"])).await;
+        store.artifact_commit(&first.id, vec![file("a", 3)], NOW).await.expect("committed");
+        let mut again = new(&project, "job-x", "bb", &["two"]);
+        (again.run, again.tags) = (Some("another-run".into()), vec!["t".into()]);
+        let (pending, ..) = begin(&store, again).await;
+        let merge = || store.artifact_merge(&pending.id, &first.id, Some("{}".into()), NOW);
+        let merged = merge().await.expect("merged");
+        assert_eq!((&merged.id, merged.version, merged.metadata.as_deref()), (&first.id, Some(0), Some("{}")));
+        let found = store.artifact_by_id(&pending.id).await.expect("read").expect("the other");
+        assert_eq!((found.id, found.state), (first.id.clone(), State::Committed), "on {:?}", store.engine());
+        assert_eq!(store.artifact_client_id("job-x-bb").await.expect("read").0, Some(first.id.clone()));
+        let mut all = aliases(&store, &first.id).await;
+        all.sort();
+        assert_eq!(all, ["latest", "one", "two"]);
+        assert_eq!(store.tags_of(&[&first.id]).await.expect("tags")[first.id.as_str()], ["t"]);
+        assert_eq!(store.lineage_runs(&first.id, Relation::Output).await.expect("runs").len(), 2);
+        assert!(matches!(merge().await, Err(Error::Moved)), "there is nothing pending any more");
+
+        let (next, ..) = begin(&store, new(&project, "job-x", "cc", &[])).await;
+        let done = store.artifact_commit(&next.id, vec![file("a", 4)], NOW).await.expect("committed");
+        assert_eq!(done.version, Some(1), "no number is left out");
+        let (elsewhere, ..) = begin(&store, new(&project, "job-y", "dd", &[])).await;
+        assert!(matches!(store.artifact_merge(&elsewhere.id, &first.id, None, NOW).await, Err(Error::Moved)));
+    }
+}
+
+#[tokio::test]
 async fn versions_are_numbered_and_aliases_move() {
     for (_guard, store) in testing::stores().await {
         let (_, project) = project(&store).await;
