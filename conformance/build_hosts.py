@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -227,6 +228,76 @@ class Registry(PlainRegistry):
 
     def close(self) -> None:
         super().close()
+        shutil.rmtree(self._trust, ignore_errors=True)
+
+
+class Gate:
+    """A way to a registry that can be slow and can break. What goes through it stays unread, for it is encrypted.
+
+    `rate` is how many bytes a second a connection passes in each direction, none for as many as come; `passed` counts
+    them all.
+    """
+
+    def __init__(self, registry: Registry):
+        self._to = registry.place.split(":")
+        self.rate: int | None = None
+        self.passed = 0
+        self._open = True
+        self._ends: set[socket.socket] = set()
+        self._listener = socket.socket()
+        # What the system holds for a slow reader would count as passed.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        self._listener.bind((self._to[0], 0))
+        self._listener.listen()
+        self.place = f"{self._to[0]}:{self._listener.getsockname()[1]}"
+        self._trust = Path("/etc/docker/certs.d") / self.place
+        self._trust.mkdir(parents=True, exist_ok=True)
+        shutil.copy(registry.folder / "ca.crt", self._trust / "ca.crt")
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                here, _ = self._listener.accept()
+            except OSError:
+                return
+            if not self._open:
+                here.close()
+                continue
+            there = socket.create_connection((self._to[0], int(self._to[1])))
+            self._ends |= {here, there}
+            for source, target in ((here, there), (there, here)):
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(16 << 10):
+                if self.rate:
+                    time.sleep(len(data) / self.rate)
+                target.sendall(data)
+                self.passed += len(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Breaks all connections, and takes no new ones."""
+        self._open = False
+        for end in list(self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def mend(self) -> None:
+        """Lets everything through, at once."""
+        self.rate, self._open = None, True
+
+    def close(self) -> None:
+        self.cut()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         shutil.rmtree(self._trust, ignore_errors=True)
 
 

@@ -2,16 +2,14 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from needs import left_out
 from lanza_server import wait_until
+from second_engine import second_engine
 from test_builds import PRINT, agent_state, config, good, index, installer, log, phases, push
 from test_image_builds import BASE, PASSWORD, USER, bridge, image_id, registry
 from test_image_builds import index as bridge_index
@@ -132,62 +130,8 @@ def test_two_agents_make_one_image(
 
 @pytest.fixture
 def other_engine(docker, bridge, tmp_path_factory):
-    """A second Docker engine, as on another machine, that has the base image and nothing else.
-
-    It has a network namespace of its own (an engine takes away the bridge of another one), with a line to the bridge
-    on which registries listen.
-    """
-    if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("ip") is None:
-        left_out("docker", "an engine of one's own takes root, `dockerd` and `ip`")
-    # The path of a socket has to be short.
-    folder = tmp_path_factory.mktemp("other")
-    host, space = f"unix://{folder}/docker.sock", f"lanza{os.getpid()}"
-    address = bridge.rsplit(".", 1)[0] + ".250/16"
-
-    def ip(*words, inside=False):
-        done = subprocess.run(["ip", *(("-n", space) if inside else ()), *words], capture_output=True, text=True)
-        assert done.returncode == 0, (words, done.stderr)
-
-    ip("netns", "add", space)
-    try:
-        ip("link", "add", f"{space}a", "type", "veth", "peer", "name", "eth0", "netns", space)
-        ip("link", "set", f"{space}a", "master", "docker0", "up")
-        ip("address", "add", address, "dev", "eth0", inside=True)
-        ip("link", "set", "eth0", "up", inside=True)
-        ip("link", "set", "lo", "up", inside=True)
-        command = [
-            "nsenter",
-            f"--net=/run/netns/{space}",
-            "dockerd",
-            "--host",
-            host,
-            "--bridge=none",
-            "--iptables=false",
-        ]
-        for name in ("data-root", "exec-root", "pidfile"):
-            command += [f"--{name}", str(folder / name)]
-        with (folder / "log").open("ab") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        there = {**os.environ, "DOCKER_HOST": host}
-
-        def call(*words):
-            return subprocess.run([docker, *words], env=there, capture_output=True, text=True)
-
-        wait_until("the engine", lambda: call("info").returncode == 0)
-        try:
-            saved = subprocess.Popen([docker, "save", BASE], stdout=subprocess.PIPE)
-            subprocess.run([docker, "load"], env=there, stdin=saved.stdout, capture_output=True, check=True)
-            assert saved.wait() == 0
-            yield host
-        finally:
-            call("rm", "-f", *call("ps", "-aq").stdout.split())
-            process.terminate()
-            process.wait(60)
-    finally:
-        ip("netns", "delete", space)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((m for m in mounts if m.startswith(str(folder))), reverse=True):
-            subprocess.run(["umount", "-l", mount])
+    with second_engine(docker, bridge, BASE, tmp_path_factory.mktemp("other")) as host:
+        yield host
 
 
 def test_two_machines_make_one_image_and_one_pulls_it(
