@@ -22,3 +22,10 @@ export function putPlace(params: URLSearchParams, place: Partial<ItemPlace>) {
   if (place.attempt !== undefined) put(params, "attempt", place.attempt === null ? null : String(place.attempt));
   if (place.phase !== undefined) put(params, "phase", place.phase);
 }
+
+/** The address of an item on its queue's page, with what is looked at in it. */
+export function itemLink(item: { id: string; entity: string; queue: string }, place: ItemPlace): string {
+  const params = new URLSearchParams({ item: item.id });
+  putPlace(params, place);
+  return `/launch/${item.entity}/${item.queue}/items?${params}`;
+}

@@ -16,7 +16,7 @@ import { Tree } from "../../components/tree";
 import { duration, exact, shellWord } from "../../format/text";
 import { launchCommand } from "../launch/inputs";
 import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
-import { placeOf, putPlace } from "./item-address";
+import { itemLink, placeOf, putPlace } from "./item-address";
 import { jobAddress } from "./item-columns";
 import { phaseBars } from "./phases";
 
@@ -328,7 +328,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
         {stop.isError && <Failure error={stop.error} />}
         {retry.isError && <Failure error={retry.error} />}
       </div>
-      <Copy text={`${location.origin}/launch/${item.entity}/${item.queue}/items?item=${item.id}`} what="Copy link" label="Link" />
+      <Copy text={`${location.origin}${itemLink(item, placeOf(search))}`} what="Copy link" label="Link" />
       {may && (
         <button type="button" className="button" onClick={() => setClone(CLONED)}>
           Clone…
