@@ -70,6 +70,21 @@ describe("a link shows what one saw", () => {
     await page.getByRole("combobox", { name: "Entity" }).selectOption("All entities");
   });
 
+  test("the filter of a queue's items, which the server does", async () => {
+    await page.goto(`${w.url}/launch/team-a/gpu/items`);
+    const items = page.getByRole("table", { name: "Items" });
+    await visible(items.getByRole("row").nth(1));
+    const column = (await items.getByRole("columnheader").allTextContents()).indexOf("By");
+    const filter = page.getByRole("combobox", { name: "Add filter" });
+    await filter.fill("author:user-1");
+    await filter.press("Enter");
+    await visible(page.getByRole("button", { name: "Remove the filter author = user-1" }));
+    const authors = async (other: Page) => [...new Set(await other.getByRole("table", { name: "Items" }).locator(`tbody tr td:nth-child(${column + 1})`).allTextContents())];
+    await expect.poll(async () => authors(page), { timeout: PATIENCE }).toEqual(["user-1"]);
+    expect(place(page)).toBe("/launch/team-a/gpu/items?author=user-1");
+    await sent(async (other) => expect.poll(async () => authors(other), { timeout: PATIENCE }).toEqual(["user-1"]));
+  });
+
   test("a line of the log of a phase", async () => {
     await page.goto(`${w.url}/launch/dev/default/items?item=${item}`);
     const drawer = page.getByRole("dialog", { name: `Item ${item}` });
