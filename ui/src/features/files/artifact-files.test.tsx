@@ -2,19 +2,10 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
 import { createBrowserRouter, RouterProvider } from "react-router";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import type { ArtifactFile } from "../../api/types";
 import { ArtifactFiles, fileTextQuery } from "./artifact-files";
 
-beforeAll(() => {
-  // jsdom has no modal dialogs.
-  HTMLDialogElement.prototype.showModal = function () {
-    this.open = true;
-  };
-  HTMLDialogElement.prototype.close = function () {
-    this.open = false;
-  };
-});
 afterEach(cleanup);
 
 const file = (path: string, change: Partial<ArtifactFile> = {}): ArtifactFile => ({ path, digest: `digest of ${path}`, size_bytes: 20, url: `http://elsewhere:8080/storage/a/${path}?token=t`, reference: null, ...change });

@@ -16,6 +16,7 @@ import { Tree } from "../../components/tree";
 import { duration, exact, shellWord } from "../../format/text";
 import { launchCommand } from "../launch/inputs";
 import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
+import { Cause } from "./cause";
 import { itemLink, placeOf, putPlace } from "./item-address";
 import { jobAddress } from "./item-columns";
 import { phaseBars } from "./phases";
@@ -71,16 +72,7 @@ function Body({ item }: { item: Item }) {
           {warning}
         </div>
       ))}
-      {reason && (
-        <div className="banner" data-tone={item.state === "stopped" ? "amber" : "red"} role="status" aria-label="Cause">
-          <div>
-            <strong>
-              <a href={`/errors/${reason.help}`}>{reason.help}</a> {reason.message}
-            </strong>
-            {reason.hint && <p>→ {reason.hint}</p>}
-          </div>
-        </div>
-      )}
+      {reason && <Cause reason={reason} state={item.state} />}
       {!reason && item.why && live && (
         <div className="banner" data-tone={item.why.rule === "no_agent" || item.why.rule === "stale_agent" ? "red" : "blue"} role="status" aria-label="Why it waits">
           <div>

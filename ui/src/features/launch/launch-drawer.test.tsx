@@ -2,19 +2,10 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { cleanup, fireEvent, render, screen, within } from "@testing-library/react";
 import { MemoryRouter } from "react-router";
-import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { itemsQuery, jobQuery, jobsQuery, jobVersionQuery, jobVersionsQuery, meQuery, projectsQuery, queuesQuery, queueStatsQuery } from "../../api/queries";
 import { LaunchDrawer, type LaunchProps, versionedJob } from "./launch-drawer";
 
-beforeAll(() => {
-  // jsdom has no modal dialogs.
-  HTMLDialogElement.prototype.showModal = function () {
-    this.open = true;
-  };
-  HTMLDialogElement.prototype.close = function () {
-    this.open = false;
-  };
-});
 afterEach(cleanup);
 
 const schema = (keys: object) => ({ type: "object", properties: keys });

@@ -2,22 +2,13 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { cleanup, render, screen, within } from "@testing-library/react";
 import { MemoryRouter } from "react-router";
-import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { itemQuery, meQuery, runJobQuery, runQuery } from "../../api/queries";
 import { RunDrawer } from "./run-drawer";
 
 // Its course is drawn from the history, which has tests of its own.
 vi.mock("../../components/sparkline", () => ({ Sparkline: () => null }));
 
-beforeAll(() => {
-  // jsdom has no modal dialogs.
-  HTMLDialogElement.prototype.showModal = function () {
-    this.open = true;
-  };
-  HTMLDialogElement.prototype.close = function () {
-    this.open = false;
-  };
-});
 afterEach(cleanup);
 
 test("a run that failed says how it went, with which numbers, and why", async () => {

@@ -3,16 +3,17 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { itemQuery, runQuery } from "../../api/queries";
 import type { Reason, Run } from "../../api/types";
-import { Ago, Id, Lasted } from "../../components/parts";
+import { Id } from "../../components/parts";
 import { RowDrawer } from "../../components/row-drawer";
 import { Sparkline } from "../../components/sparkline";
-import { State } from "../../components/state";
 import { Failure, Loading } from "../../components/view";
 import { metric, shortJson } from "../../format/text";
+import { Cause } from "../item/cause";
 import { jobAddress } from "../item/item-columns";
 import { leaves } from "../launch/inputs";
 import { byWeight, metricKeys } from "../project/run-keys";
 import { RunActions } from "./run-actions";
+import { RunFacts } from "./run-facts";
 
 /** Numbers and settings that are shown; the page has all. */
 const SHOWN = 12;
@@ -51,18 +52,9 @@ function Body({ run }: { run: Run }) {
   const page = runPage({ entity: run.entity, project: run.project, run: run.id });
   return (
     <>
-      <Cause run={run} />
+      <CauseOfItem run={run} />
       <dl className="facts">
-        <dt>State</dt>
-        <dd className="row wrap">
-          <State state={run.state} note={run.exit_code ? `exit ${run.exit_code}` : null} />
-          <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />
-        </dd>
-        <dt>Began</dt>
-        <dd>
-          <Ago time={run.created_at} /> by {run.author}
-          {run.host ? ` on ${run.host}` : ""}
-        </dd>
+        <RunFacts run={run} />
         <dt>Id</dt>
         <dd>
           <Id id={run.id} length={24} />
@@ -152,20 +144,14 @@ function Body({ run }: { run: Run }) {
   );
 }
 
-/** Why the item that launched the run failed, or waits. */
-function Cause({ run }: { run: Run }) {
+/** Why the item that launched the run failed, or was stopped. */
+function CauseOfItem({ run }: { run: Run }) {
   const item = useQuery({ ...itemQuery(run.item ?? ""), enabled: Boolean(run.item) });
   const reason = (item.data?.reason ?? null) as Reason | null;
   if (!item.data || !reason) return null;
   return (
-    <div className="banner" data-tone={item.data.state === "stopped" ? "amber" : "red"} role="status" aria-label="Cause">
-      <div>
-        <strong>
-          <a href={`/errors/${reason.help}`}>{reason.help}</a> {reason.message}
-        </strong>
-        {reason.hint && <p>→ {reason.hint}</p>}
-      </div>
+    <Cause reason={reason} state={item.data.state}>
       <Link to={`/launch/${item.data.entity}/${item.data.queue}/items?item=${item.data.id}`}>Its item</Link>
-    </div>
+    </Cause>
   );
 }

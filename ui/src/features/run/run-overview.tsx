@@ -7,7 +7,7 @@ import type { Attempt, Run } from "../../api/types";
 import { useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
 import { Markdown } from "../../components/markdown-view";
-import { Ago, Copy, Field, Id, Lasted } from "../../components/parts";
+import { Ago, Copy, Field, Id } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { State } from "../../components/state";
 import { Tree } from "../../components/tree";
@@ -17,6 +17,7 @@ import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { jobAddress } from "../item/item-columns";
 import { commandLine, metadataQuery } from "./metadata";
+import { RunFacts } from "./run-facts";
 
 /** What a run is: who, when, where, with what, from which job and item. */
 export function Overview({ run }: { run: Run }) {
@@ -36,19 +37,7 @@ export function Overview({ run }: { run: Run }) {
         <dd>
           <Id id={run.id} length={12} />
         </dd>
-        <dt>State</dt>
-        <dd>
-          <State state={run.state} note={run.exit_code ? `exit ${run.exit_code}` : null} />
-        </dd>
-        <dt>Began</dt>
-        <dd>
-          <Ago time={run.created_at} /> by {run.author}
-          {run.host ? ` on ${run.host}` : ""}
-        </dd>
-        <dt>Lasted</dt>
-        <dd>
-          <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />
-        </dd>
+        <RunFacts run={run} />
         {git && (git.commit || git.remote) && (
           <>
             <dt>Git</dt>

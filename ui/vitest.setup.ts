@@ -1,0 +1,9 @@
+/** What jsdom has not: modal dialogs. Tests without a document have none to mend. */
+if (typeof HTMLDialogElement !== "undefined") {
+  HTMLDialogElement.prototype.showModal = function () {
+    this.open = true;
+  };
+  HTMLDialogElement.prototype.close = function () {
+    this.open = false;
+  };
+}
