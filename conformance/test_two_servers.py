@@ -1,12 +1,14 @@
-"""Two servers on one Postgres: a push at one wakes an agent at the other, and killing either loses nothing.
+"""Two servers on one Postgres: a push at one wakes an agent at the other, and killing either, or the database, loses nothing.
 
 LANZA_TEST_POSTGRES_URL names a database; LANZA_REQUIRE with `postgres` makes a missing one an error.
 """
 
+import contextlib
 import datetime
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from types import SimpleNamespace
 
@@ -61,6 +63,18 @@ def place(tmp_path_factory):
     (code / "train.py").write_text(JOB)
     (code / "requirements.txt").write_text("wandb==0.31.0\n")
     place = SimpleNamespace(folder=folder, options=options, servers=servers, user=user, environment=environment)
+
+    @contextlib.contextmanager
+    def away():
+        """Nobody is let into the database, and who was in it is thrown out."""
+        out = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        subprocess.run([psql, url, "-qc", f"ALTER DATABASE {database} ALLOW_CONNECTIONS false", "-c", out], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([psql, url, "-qc", f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"], check=True)
+
+    place.away = away
     created = Process(
         [binary(), "job", "create", "code", code, "-p", "p", "-e", user.name, "-n", "steps", "-E", "python train.py"],
         folder / "create.log", environment, folder,
@@ -147,3 +161,26 @@ def test_killing_either_server_loses_nothing(place, killed):
         assert steps_of(place, number, done)[0] > 10
     if killed == 1:
         assert at_server(place, 0).ended(waiting)["state"] == "finished"
+
+
+def test_a_database_that_is_away_for_a_while_loses_nothing(place):
+    id = push(place, 0, 6)
+    in_run(place, 0, id)
+    path = f"/entities/{place.user.name}/queues/q/items"
+    body = {"job": f"{place.user.name}/p/steps:latest", "project": "p", "overrides": {"args": ["0"]}}
+    with place.away():
+        for server in place.servers:
+            rest = server.rest(place.user.key)
+            assert rest.refused("POST", path, 503, json=body)["code"] == "unavailable"
+            assert server.rest(None).session.get(f"{server.url}/ready", timeout=60).status_code == 503
+        # The job ends in this time, with nobody who could write that down.
+        time.sleep(12)
+    wait_until("both servers", lambda: all(s.rest(None).session.get(f"{s.url}/ready").ok for s in place.servers), 30)
+    done = at_server(place, 1).ended(id, 90)
+    assert (done["state"], done["exit_code"], done["attempt"]) == ("finished", 0, 1), done
+    wait_until("all steps", lambda: len(set(steps_of(place, 0, done))) == 1, 60)
+    assert steps_of(place, 0, done)[0] > 10
+    # What was refused is not there, and what is pushed now runs.
+    items = at_server(place, 0).rest.items("/items", entity=place.user.name, queue="q")
+    assert all(item["state"] == "finished" for item in items), items
+    assert at_server(place, 0).ended(push(place, 0, 0))["state"] == "finished"
