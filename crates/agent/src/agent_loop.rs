@@ -517,4 +517,6 @@ fn refused_lost(error: &ClientError) -> bool {
 }
 
 #[cfg(test)]
+mod takeover_tests;
+#[cfg(test)]
 mod tests;

@@ -407,7 +407,7 @@ pub(crate) mod tests {
     }
 
     /// A journal as the agent of version 0.1.0 wrote it, kept as it is: every later agent has to take it over.
-    const OF_0_1_0: &str = include_str!("journal/0.1.0.jsonl");
+    pub(crate) const OF_0_1_0: &str = include_str!("journal/0.1.0.jsonl");
 
     #[tokio::test]
     async fn the_journal_of_an_older_agent_is_taken_over() {

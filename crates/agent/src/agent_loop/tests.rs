@@ -59,7 +59,7 @@ impl Running {
     }
 
     /// Ends the agent between two instants, as SIGKILL would.
-    async fn kill(mut self) {
+    pub(super) async fn kill(mut self) {
         self.task.shutdown().await;
         // Its tasks are dropped a moment later, and with the last of them the lock.
         for _ in 0..1000 {
