@@ -147,17 +147,17 @@ impl Service {
         Ok(actor)
     }
 
-    /// Signs in with a name and password, or a key; returns the secret of a new browser session. That of a key for reading
-    /// changes nothing either.
+    /// Signs in with a name and password, or a key; returns the secret of a new browser session. That of a key may do what
+    /// the key may, and ends with it.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] when they are wrong.
     pub async fn sign_in(&self, username: Option<&str>, password: Option<&str>, key: Option<&str>) -> Result<String> {
         let wrong = || Error::Unauthenticated("the user name and password, or the key, are wrong".into());
-        let (user_id, read_only) = if let Some(key) = key {
+        let user_id = if let Some(key) = key {
             let actor = self.authenticate(key).await?;
             actor.require_person().map_err(|_| wrong())?;
-            (actor.user_id.clone(), actor.read_only)
+            actor.user_id.clone()
         } else {
             let (Some(username), Some(password)) = (username, password) else {
                 return Err(Error::invalid("username", "is missing; give username and password, or api_key"));
@@ -174,12 +174,12 @@ impl Service {
             })
             .await
             .map_err(|e| Error::Internal(Box::new(e)))?;
-            (user.filter(|u| good && u.password_hash.is_some()).ok_or_else(wrong)?.id, false)
+            user.filter(|u| good && u.password_hash.is_some()).ok_or_else(wrong)?.id
         };
         let secret = name::new_secret();
         let now = self.now();
         let until = now.plus_ms(SESSION_MS);
-        self.store.session_insert(&user_id, secret_hash(&secret), read_only, now, until).await?;
+        self.store.session_insert(&user_id, secret_hash(&secret), key.map(secret_hash), now, until).await?;
         Ok(secret)
     }
 

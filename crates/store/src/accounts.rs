@@ -422,29 +422,29 @@ impl Store {
         .await
     }
 
-    /// Adds a browser session, one that changes nothing if `read_only`.
+    /// Adds a browser session, which was opened with the key of hash `key` unless with a password.
     pub async fn session_insert(
         &self,
         user: &UserId,
         hash: String,
-        read_only: bool,
+        key: Option<String>,
         now: Time,
         expires_at: Time,
     ) -> Result<()> {
         let user = user.clone();
         self.write(move |tx| {
-            let (user, hash) = (user.clone(), hash.clone());
+            let (user, hash, key) = (user.clone(), hash.clone(), key.clone());
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT INTO sessions (id, user_id, hash, created_at, expires_at, read_only) \
-                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    "INSERT INTO sessions (id, user_id, hash, created_at, expires_at, key_id) \
+                     VALUES ($1, $2, $3, $4, $5, (SELECT id FROM api_keys WHERE hash = $6))",
                 )
                 .bind(SessionId::new().as_str())
                 .bind(user.as_str())
                 .bind(hash)
                 .bind(now.0)
                 .bind(expires_at.0)
-                .bind(i16::from(read_only))
+                .bind(key)
                 .execute(tx.connection())
                 .await?;
                 Ok(())
@@ -453,11 +453,15 @@ impl Store {
         .await
     }
 
-    /// Finds the user of a browser session, and whether the session changes nothing.
+    /// Finds the user of a browser session, and whether the session changes nothing. With the key that opened it ends
+    /// the session, too.
     pub async fn session_user(&self, hash: &str, now: Time) -> Result<Option<(User, bool)>> {
         let row = sqlx::query(
-            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at, s.read_only \
-             FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.hash = $1 AND s.expires_at > $2",
+            "SELECT u.id, u.username, u.password_hash, u.admin, u.service, u.created_at, \
+             COALESCE(k.read_only, 0) AS read_only \
+             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN api_keys k ON k.id = s.key_id \
+             WHERE s.hash = $1 AND s.expires_at > $2 \
+             AND (s.key_id IS NULL OR (k.id IS NOT NULL AND (k.expires_at IS NULL OR k.expires_at > $2)))",
         )
         .bind(hash)
         .bind(now.0)
@@ -557,4 +561,57 @@ pub(crate) async fn keys_insert_in_tx(tx: &mut Tx, keys: &[NewKey]) -> Result<()
         query.execute(tx.connection()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn a_session_may_do_what_its_key_may_and_ends_with_it() {
+        for (_guard, store) in testing::stores().await {
+            let user = User {
+                id: UserId::new(),
+                username: "ana".into(),
+                password_hash: None,
+                admin: false,
+                service: false,
+                created_at: Time(1),
+            };
+            let key = |hash: &str, read_only, expires_at| NewKey {
+                id: KeyId::new(),
+                user_id: user.id.clone(),
+                hash: hash.into(),
+                prefix: "abcd".into(),
+                description: String::new(),
+                scope: None,
+                read_only,
+                created_at: Time(1),
+                expires_at,
+            };
+            let deleted = key("full", false, None);
+            store.user_insert(user.clone(), None, deleted.clone()).await.expect("a user");
+            store.key_insert(key("read", true, Some(Time(50)))).await.expect("a key");
+            for opened_by in [Some("full"), Some("read"), None] {
+                let hash = format!("session of {opened_by:?}");
+                let by = opened_by.map(str::to_owned);
+                store.session_insert(&user.id, hash, by, Time(1), Time(90)).await.expect("a session");
+            }
+            let open = async |now| {
+                let mut all = Vec::new();
+                for opened_by in [Some("full"), Some("read"), None] {
+                    let found =
+                        store.session_user(&format!("session of {opened_by:?}"), Time(now)).await.expect("read");
+                    all.push(found.map(|(_, read_only)| read_only));
+                }
+                all
+            };
+            assert_eq!(open(2).await, [Some(false), Some(true), Some(false)]);
+            assert_eq!(open(50).await, [Some(false), None, Some(false)], "its key has run out");
+            assert!(store.key_delete(&user.id, &deleted.id).await.expect("deleted"));
+            assert_eq!(open(2).await, [None, Some(true), Some(false)]);
+            assert_eq!(open(90).await, [None; 3]);
+        }
+    }
 }

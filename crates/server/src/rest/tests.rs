@@ -530,4 +530,23 @@ async fn a_session_signs_in_by_cookie_and_only_from_this_site() {
     };
     assert_eq!(house.router.clone().oneshot(make("same-origin")).await.expect("an answer").status(), 201);
     assert_eq!(house.router.clone().oneshot(make("cross-site")).await.expect("an answer").status(), 403);
+
+    // With the key that opened it the session ends, too.
+    let ask = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header(header::COOKIE, &pair);
+        let request = request.header("sec-fetch-site", "same-origin").body(Body::empty()).expect("a request");
+        let response = house.router.clone().oneshot(request).await.expect("an answer");
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("bytes");
+        (status, serde_json::from_slice::<Value>(&bytes).unwrap_or(Value::Null))
+    };
+    let (_, keys) = ask("GET", "/api/v1/me/keys").await;
+    let opened_by = keys["items"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .find(|k| house.keys[0].starts_with(k["prefix"].as_str().expect("letters")));
+    let id = opened_by.expect("the key")["id"].as_str().expect("an id");
+    assert_eq!(ask("DELETE", &format!("/api/v1/me/keys/{id}")).await.0, 204);
+    assert_eq!(ask("GET", "/api/v1/me").await.0, 401);
 }
