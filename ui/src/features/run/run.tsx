@@ -18,7 +18,7 @@ import { RunActions } from "./run-actions";
 import { logPath } from "./run-data";
 import { RunFiles } from "./run-files";
 import { Overview } from "./run-overview";
-import { systemKeysQuery } from "./system";
+import { streamKeysQuery } from "./stream-keys";
 
 /** A run: its charts, what it is, its log, machine, files and artifacts. */
 export function Component() {
@@ -71,12 +71,15 @@ function useLine(run: Run): ChartRun[] {
 
 function Charts({ run }: { run: Run }) {
   const lines = useLine(run);
-  return <ChartWall keys={metricKeys([run])} runs={lines} />;
+  const told = metricKeys([run]);
+  // The client sends the first summary half a minute after the first rows, and one that crashed before sends none.
+  const logged = useQuery({ ...streamKeysQuery(run, "history"), enabled: told.length === 0 });
+  return <ChartWall keys={told.length > 0 ? told : (logged.data ?? told)} runs={lines} />;
 }
 
 function System({ run }: { run: Run }) {
   const lines = useLine(run);
-  const keys = useQuery(systemKeysQuery(run));
+  const keys = useQuery(streamKeysQuery(run, "system"));
   return (
     <View query={keys} height={240}>
       {(names) => <ChartWall keys={names} runs={lines} stream="system" />}
