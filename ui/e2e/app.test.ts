@@ -11,6 +11,8 @@ import wandb
 with wandb.init(config={"lr": 0.1, "epochs": 3, "model": {"width": 8}}) as run:
     for step in range(int(run.config["epochs"]) * 10):
         run.log({"train/loss": 1 / (1 + step * run.config["lr"]), "accuracy": step / 100})
+        # One that is there to be watched takes its time, as a real one does.
+        time.sleep(0.02 if run.config["epochs"] > 100 else 0)
     print("\\x1b[32mgreen words\\x1b[0m and plain ones")
     print("width", run.config["model"]["width"])
     if run.config["lr"] > 0.5:
