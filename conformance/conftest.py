@@ -7,6 +7,7 @@ settings from there. LANZA_REQUIRE names what must be there: `docker,registry` m
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,9 @@ from lanza_server import REPOSITORY, Account, Process, Server, binary
 from needs import left_out
 
 CLIENT_FOLDER = Path(sys.executable).parent
+
+# A shell in the background lets its programs ignore interrupts, theirs do, too, and the client stops a script by one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
