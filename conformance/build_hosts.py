@@ -154,6 +154,18 @@ class Index:
         self._http.server_close()
 
 
+def free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def bridge_address(docker: str) -> str:
+    """The address of this machine that containers reach."""
+    command = [docker, "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "172.17.0.1"
+
+
 class PlainRegistry:
     """Debian's `docker-registry` on plain http, which Docker speaks with the loopback. It writes down every request."""
 

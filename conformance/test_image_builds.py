@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import struct
 import subprocess
 import tarfile
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from build_hosts import Index, Registry, Tokens, broken_source, wheel
+from build_hosts import Index, Registry, Tokens, bridge_address, broken_source, free_port, wheel
 from needs import left_out, required
 from lanza_server import wait_until
 from test_builds import PRINT, config, good, log, phases, push
@@ -28,13 +27,7 @@ USER, PASSWORD = "ann", "s3cret-word"
 
 @pytest.fixture(scope="module")
 def bridge(docker) -> str:
-    """The address of this machine that containers reach."""
-    shown = subprocess.run(
-        [docker, "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    address = shown.stdout.strip()
-    return address or "172.17.0.1"
+    return bridge_address(docker)
 
 
 @pytest.fixture(scope="module")
@@ -363,12 +356,6 @@ def test_a_launch_chooses_its_build_among_what_its_agent_allows(account, project
     )  # fmt: skip
     assert refused["code"] == "builder_refused" and "launch-config.yaml" in refused["message"], refused
     assert images(docker) == made
-
-
-def free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ import os
 import random
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import jobs
-from build_hosts import PlainRegistry
+from build_hosts import PlainRegistry, free_port
 from needs import required
 
 BASE = "python:3.11-slim"
@@ -28,10 +27,7 @@ class Images:
     """A registry, and images of the kill job in it that this machine's Docker does not have."""
 
     def __init__(self, folder: Path, count: int, chance: random.Random):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.registry = PlainRegistry(folder / "registry", "127.0.0.1", port)
+        self.registry = PlainRegistry(folder / "registry", "127.0.0.1", free_port("127.0.0.1"))
         mark = secrets.token_hex(4)
         # Where agents push the environments that they build.
         self.destination = f"{self.registry.place}/kill/{mark}"

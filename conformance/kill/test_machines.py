@@ -11,17 +11,12 @@ import pytest
 from ground import Ground, docker_missing
 from test_away import in_run, last_entry
 
+from build_hosts import bridge_address
 from lanza_server import Process, binary, wait_until
 from second_engine import second_engine
 
 BASE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 QUEUE = "machines"
-
-
-def bridge() -> str:
-    """The address of this machine that containers reach."""
-    command = ["docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or "172.17.0.1"
 
 
 @pytest.fixture
@@ -60,15 +55,14 @@ def test_what_a_machine_that_was_away_still_runs_changes_nothing_and_ends(ground
     script = "if [ $LANZA_ATTEMPT = 1 ]; then exec python work.py --silent --seconds 600; fi; exec python work.py"
     body = {"job": f"{ground.user.name}/{ground.project}/plain:latest", "project": ground.project}
     body["overrides"] = {"entry_point": ["sh", "-c", script + " --seconds 5"]}
-    with second_engine("docker", bridge(), BASE, tmp_path_factory.mktemp("away")) as engine:
+    with second_engine("docker", bridge_address("docker"), BASE, tmp_path_factory.mktemp("away")) as engine:
 
         def there() -> list:
             command = ["docker", "--host", engine, "ps", "-q", "--no-trunc"]
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
         first = start(engine)
-        path = f"/api/v1/entities/{ground.user.name}/queues/{QUEUE}/items"
-        item = ground.user.rest.call("POST", path, expect=201, json=body).json()["item"]["id"]
+        item = ground.push_body(QUEUE, body)
         wait_until("the first attempt", lambda: ground.witness(item, "ready"), 60)
         in_run(ground, item)
         (container,) = there()
