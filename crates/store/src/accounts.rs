@@ -571,28 +571,16 @@ mod tests {
     #[tokio::test]
     async fn a_session_may_do_what_its_key_may_and_ends_with_it() {
         for (_guard, store) in testing::stores().await {
-            let user = User {
-                id: UserId::new(),
-                username: "ana".into(),
-                password_hash: None,
-                admin: false,
-                service: false,
-                created_at: Time(1),
-            };
-            let key = |hash: &str, read_only, expires_at| NewKey {
+            let (user, full) = testing::user("full", Time(1));
+            let read = NewKey {
                 id: KeyId::new(),
-                user_id: user.id.clone(),
-                hash: hash.into(),
-                prefix: "abcd".into(),
-                description: String::new(),
-                scope: None,
-                read_only,
-                created_at: Time(1),
-                expires_at,
+                hash: "read".into(),
+                read_only: true,
+                expires_at: Some(Time(50)),
+                ..full.clone()
             };
-            let deleted = key("full", false, None);
-            store.user_insert(user.clone(), None, deleted.clone()).await.expect("a user");
-            store.key_insert(key("read", true, Some(Time(50)))).await.expect("a key");
+            store.user_insert(user.clone(), None, full.clone()).await.expect("a user");
+            store.key_insert(read).await.expect("a key");
             for opened_by in [Some("full"), Some("read"), None] {
                 let hash = format!("session of {opened_by:?}");
                 let by = opened_by.map(str::to_owned);
@@ -609,7 +597,7 @@ mod tests {
             };
             assert_eq!(open(2).await, [Some(false), Some(true), Some(false)]);
             assert_eq!(open(50).await, [Some(false), None, Some(false)], "its key has run out");
-            assert!(store.key_delete(&user.id, &deleted.id).await.expect("deleted"));
+            assert!(store.key_delete(&user.id, &full.id).await.expect("deleted"));
             assert_eq!(open(2).await, [None, Some(true), Some(false)]);
             assert_eq!(open(90).await, [None; 3]);
         }

@@ -137,41 +137,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use lanza_model::{
-        Role,
-        clock::Time,
-        id::{KeyId, UserId},
-    };
+    use lanza_model::{Role, clock::Time};
 
-    use crate::{
-        accounts::{NewKey, User},
-        testing,
-    };
-
-    fn person(id: &UserId, round: i64) -> User {
-        User {
-            id: id.clone(),
-            username: format!("user{round}"),
-            password_hash: None,
-            admin: false,
-            service: false,
-            created_at: Time(0),
-        }
-    }
-
-    fn key(user: &UserId, round: i64) -> NewKey {
-        NewKey {
-            id: KeyId::new(),
-            user_id: user.clone(),
-            hash: format!("hash{round}"),
-            prefix: "abcd".into(),
-            description: String::new(),
-            scope: None,
-            read_only: false,
-            created_at: Time(0),
-            expires_at: None,
-        }
-    }
+    use crate::testing;
 
     #[tokio::test]
     async fn a_lookup_after_a_write_sees_the_write() {
@@ -181,9 +149,10 @@ mod tests {
                 assert!(store.entity_by_name(&name).await.unwrap().is_none());
                 let id = store.team_insert(&name, Time(round)).await.unwrap();
                 assert_eq!(store.entity_by_name(&name).await.unwrap().unwrap().id, id);
-                let user = UserId::new();
+                let (person, key) = testing::user(&format!("user{round}"), Time(0));
+                let user = person.id.clone();
                 assert_eq!(store.member_role(&id, &user).await.unwrap(), None);
-                store.user_insert(person(&user, round), None, key(&user, round)).await.unwrap();
+                store.user_insert(person, None, key).await.unwrap();
                 for role in [Role::Viewer, Role::Admin] {
                     store.member_put(&id, &user, role).await.unwrap();
                     assert_eq!(store.member_role(&id, &user).await.unwrap(), Some(role));

@@ -101,13 +101,10 @@ pub(crate) async fn stop_waiting_in_tx(
 
 #[cfg(test)]
 mod tests {
-    use lanza_model::{Reason, Role, code, id::KeyId};
+    use lanza_model::{Reason, Role, code};
 
     use super::*;
-    use crate::{
-        accounts::{NewKey, User},
-        testing,
-    };
+    use crate::testing;
 
     #[tokio::test]
     async fn two_admins_who_demote_or_remove_each_other_leave_one() {
@@ -117,25 +114,7 @@ mod tests {
             store.team_insert("audio", Time(1)).await.expect("a team");
             let mut users = Vec::new();
             for (name, role) in [("ana", Role::Admin), ("ben", Role::Admin), ("vera", Role::Viewer)] {
-                let user = User {
-                    id: UserId::new(),
-                    username: name.into(),
-                    password_hash: None,
-                    admin: false,
-                    service: false,
-                    created_at: Time(1),
-                };
-                let key = NewKey {
-                    id: KeyId::new(),
-                    user_id: user.id.clone(),
-                    hash: name.into(),
-                    prefix: "abcd".into(),
-                    description: String::new(),
-                    scope: None,
-                    read_only: false,
-                    created_at: Time(1),
-                    expires_at: None,
-                };
+                let (user, key) = testing::user(name, Time(1));
                 let id = user.id.clone();
                 store.user_insert(user, None, key).await.expect("a user");
                 store.member_put(&team, &id, role).await.expect("a member");

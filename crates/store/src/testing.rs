@@ -4,7 +4,15 @@
 //! reason, unless `LANZA_REQUIRE` names `postgres`.
 #![allow(clippy::print_stderr, clippy::disallowed_methods, clippy::expect_used, clippy::missing_panics_doc)]
 
-use crate::{Options, Store};
+use lanza_model::{
+    clock::Time,
+    id::{KeyId, UserId},
+};
+
+use crate::{
+    Options, Store,
+    accounts::{NewKey, User},
+};
 
 /// Keeps the store's folder until the test ends, and knows how to open it again.
 #[derive(Debug)]
@@ -18,6 +26,30 @@ impl Guard {
     pub fn options(&self) -> Options {
         Options { database_url: self.database_url.clone(), ..Options::folder(self.folder.path().to_owned()) }
     }
+}
+
+/// Returns a person and a first key of theirs, whose hash is the name.
+pub fn user(username: &str, created_at: Time) -> (User, NewKey) {
+    let user = User {
+        id: UserId::new(),
+        username: username.into(),
+        password_hash: None,
+        admin: false,
+        service: false,
+        created_at,
+    };
+    let key = NewKey {
+        id: KeyId::new(),
+        user_id: user.id.clone(),
+        hash: username.into(),
+        prefix: "abcd".into(),
+        description: String::new(),
+        scope: None,
+        read_only: false,
+        created_at,
+        expires_at: None,
+    };
+    (user, key)
 }
 
 /// Returns a fresh store on SQLite.

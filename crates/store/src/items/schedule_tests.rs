@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lanza_model::{
     Priority,
-    id::{KeyId, QueueId, UserId},
+    id::{QueueId, UserId},
     resources::{Capacity, Request},
     schedule::{Round, Verdict},
 };
@@ -15,10 +15,7 @@ use super::{
     OpenQueue,
     tests::{NOW, Place},
 };
-use crate::{
-    accounts::{NewKey, User},
-    queues::Queue,
-};
+use crate::queues::Queue;
 
 /// One waiting item: author, priority, GPUs that it asks for, and whether it may go yet.
 type Waiting = (usize, usize, u32, bool);
@@ -28,26 +25,8 @@ fn gpus(n: u32) -> Capacity {
 }
 
 async fn second_user(place: &Place) -> UserId {
-    let id = UserId::new();
-    let user = User {
-        id: id.clone(),
-        username: "bob".into(),
-        password_hash: None,
-        admin: false,
-        service: false,
-        created_at: NOW,
-    };
-    let key = NewKey {
-        id: KeyId::new(),
-        user_id: id.clone(),
-        hash: "bob".into(),
-        prefix: "abcd".into(),
-        description: String::new(),
-        scope: None,
-        read_only: false,
-        created_at: NOW,
-        expires_at: None,
-    };
+    let (user, key) = crate::testing::user("bob", NOW);
+    let id = user.id.clone();
     place.store.user_insert(user, None, key).await.expect("a user");
     id
 }

@@ -14,14 +14,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
 use super::{Claimer, Due, Ended, Item, ItemFilter, Learned, NewToken, OpenQueue, Stopping, Wanted};
-use crate::{
-    Error, Store,
-    accounts::{NewKey, User},
-    agents::Agent,
-    queues::Queue,
-    row::Columns,
-    testing,
-};
+use crate::{Error, Store, agents::Agent, queues::Queue, row::Columns, testing};
 
 pub(crate) const NOW: Time = Time(1_800_000_000_000);
 
@@ -45,25 +38,7 @@ impl Place {
     }
 
     async fn furnish(guard: testing::Guard, store: Store) -> Self {
-        let user = User {
-            id: UserId::new(),
-            username: "ana".into(),
-            password_hash: None,
-            admin: false,
-            service: false,
-            created_at: NOW,
-        };
-        let key = NewKey {
-            id: KeyId::new(),
-            user_id: user.id.clone(),
-            hash: "h".into(),
-            prefix: "abcd".into(),
-            description: String::new(),
-            scope: None,
-            read_only: false,
-            created_at: NOW,
-            expires_at: None,
-        };
+        let (user, key) = testing::user("ana", NOW);
         let user_id = user.id.clone();
         store.user_insert(user, None, key).await.expect("a user");
         let entity = store.entity_by_name("ANA").await.expect("read").expect("the personal entity").id;

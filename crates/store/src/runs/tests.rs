@@ -2,13 +2,12 @@ use std::sync::Arc;
 
 use lanza_model::{
     clock::Time,
-    id::{RunFileId, UserId},
+    id::RunFileId,
     run::{Event, State},
 };
 
 use super::*;
 use crate::{
-    accounts::{NewKey, User},
     chunks::overlay,
     files::RunFile,
     testing::{self, Guard},
@@ -18,25 +17,7 @@ use crate::{
 async fn homes() -> Vec<(Guard, Store, NewProject)> {
     let mut homes = Vec::new();
     for (guard, store) in testing::stores().await {
-        let user = User {
-            id: UserId::new(),
-            username: "ada".into(),
-            password_hash: None,
-            admin: false,
-            service: false,
-            created_at: Time(1),
-        };
-        let key = NewKey {
-            id: lanza_model::id::KeyId::new(),
-            user_id: user.id.clone(),
-            hash: "h".into(),
-            prefix: "p".into(),
-            description: String::new(),
-            scope: None,
-            read_only: false,
-            created_at: Time(1),
-            expires_at: None,
-        };
+        let (user, key) = testing::user("ada", Time(1));
         store.user_insert(user, None, key).await.expect("a user");
         let entity = store.entity_by_name("ada").await.expect("read").expect("an entity");
         let project = NewProject {
