@@ -49,6 +49,39 @@ test("the table orders by a metric as the client does", async () => {
   expect.soft(await axe(page)).toEqual([]);
 });
 
+test("columns are widened, moved and pinned by hand, and a link shows them so", async () => {
+  await page.goto(`${w.url}/dev/many?view=table&columns=state,summary.train/loss,summary.val/accuracy,config.lr,created`);
+  await table().getByRole("link").first().waitFor();
+  const heads = async (of: Page) => (await of.getByRole("columnheader").allTextContents()).map((text) => text.trim()).slice(2);
+  const head = (name: string) => page.getByRole("columnheader", { name, exact: true });
+  const before = (await head("train/loss").boundingBox())!;
+  await page.mouse.move(before.x + before.width - 1, before.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(before.x + before.width + 79, before.y + 10, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/widths=/);
+  expect((await head("train/loss").boundingBox())!.width).toBeCloseTo(before.width + 80, 0);
+  await head("lr").dragTo(head("State"));
+  await expect.poll(async () => heads(page)).toEqual(["Name", "lr", "State", "train/loss", "val/accuracy", "Created ↓"]);
+  await head("val/accuracy").click({ button: "right" });
+  await page.getByRole("menuitem", { name: "Pin to the left" }).click();
+  await expect.poll(async () => heads(page)).toEqual(["Name", "val/accuracy", "lr", "State", "train/loss", "Created ↓"]);
+  await page.setViewportSize({ width: 900, height: 860 });
+  // What is pinned stays where it is, what is not goes below it.
+  const at = async (name: string) => (await head(name).boundingBox())!.x;
+  const places = [await at("val/accuracy"), await at("Created ↓")];
+  await page.locator(".runs-box").evaluate((box) => (box.scrollLeft = 60));
+  expect([await at("val/accuracy"), (await at("Created ↓")) + 60]).toEqual(places);
+  await shot(page, "runs-columns");
+  expect.soft(await axe(page)).toEqual([]);
+  await page.setViewportSize({ width: 1360, height: 860 });
+  const other = await w.newPage();
+  await other.goto(page.url());
+  await other.getByRole("table", { name: "Runs" }).getByRole("link").first().waitFor();
+  expect(await heads(other)).toEqual(await heads(page));
+  await other.context().close();
+});
+
 test("rows are there wherever one scrolls", async () => {
   await page.goto(`${w.url}/dev/many?view=table`);
   await table().getByRole("link").first().waitFor();

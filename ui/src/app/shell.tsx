@@ -40,6 +40,7 @@ const shortcuts: [string, string][] = [
   ["j k ↓ ↑", "Next and previous row; in the drawer of a row, its neighbours"],
   ["Enter", "Open the row; in the search of a log, the next hit (Shift-Enter: the one before)"],
   ["x", "Select the row"],
+  ["Shift click", "On the box of a run: select all runs up to it"],
   ["h", "Hide or show a run's line"],
   ["← →", "Close and open a branch of a tree; move the border between table and charts"],
   ["Ctrl Enter", "Launch, in the launch drawer"],

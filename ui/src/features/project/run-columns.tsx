@@ -1,11 +1,10 @@
 import { useMemo, useState } from "react";
 import type { Run } from "../../api/types";
+import { Icon } from "../../components/icons";
 import { Dialog } from "../../components/parts";
 import { leaves } from "../launch/inputs";
 import type { ProjectKeys } from "./run-keys";
-
-/** Columns of the run itself. */
-export const ownColumns = ["state", "author", "created", "duration", "tags", "job", "group", "job_type", "host", "notes", "id"];
+import { ownColumns, type RunLayout, stepped } from "./run-layout";
 
 /** Settings that differ between runs say more than those that do not: they come first. */
 export function tellingKeys(runs: Pick<Run, "config">[]): string[] {
@@ -26,31 +25,34 @@ export function defaultColumns(runs: Run[], keys: ProjectKeys): string[] {
 }
 
 /** The column picker; with a thousand keys it needs its search. Chosen columns stand first, in their order. */
-export function ColumnPicker({ keys, chosen, onChoose, onReset }: { keys: string[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null }) {
+export function ColumnPicker(props: PickerProps) {
   const [open, setOpen] = useState(false);
   return (
     <>
       <button type="button" className="button" onClick={() => setOpen(true)}>
         Columns
       </button>
-      {open && <Picker keys={keys} chosen={chosen} onChoose={onChoose} onReset={onReset} onClose={() => setOpen(false)} />}
+      {open && <Picker {...props} onClose={() => setOpen(false)} />}
     </>
   );
 }
 
-function Picker({ keys, chosen, onChoose, onReset, onClose }: { keys: string[]; chosen: string[]; onChoose: (keys: string[]) => void; onReset: (() => void) | null; onClose: () => void }) {
+interface PickerProps {
+  /** All that the runs have. */
+  keys: string[];
+  chosen: string[];
+  pinned: string[];
+  onLayout: (change: Partial<RunLayout>) => void;
+  /** Null where nothing differs from the default. */
+  onReset: (() => void) | null;
+}
+
+function Picker({ keys, chosen, pinned, onLayout, onReset, onClose }: PickerProps & { onClose: () => void }) {
   const [text, setText] = useState("");
   const all = useMemo(() => [...ownColumns, ...keys], [keys]);
   const fits = (key: string) => key.toLowerCase().includes(text.toLowerCase());
   const rest = all.filter((key) => !chosen.includes(key) && fits(key));
-  const move = (key: string, step: number) => {
-    const next = [...chosen];
-    const from = next.indexOf(key);
-    const to = from + step;
-    if (to < 0 || to >= next.length) return;
-    [next[from], next[to]] = [next[to]!, next[from]!];
-    onChoose(next);
-  };
+  const move = (key: string, step: 1 | -1) => onLayout({ columns: stepped(chosen, pinned, key, step) });
   return (
     <Dialog
       title="Columns"
@@ -69,9 +71,12 @@ function Picker({ keys, chosen, onChoose, onReset, onClose }: { keys: string[]; 
         {chosen.filter(fits).map((key) => (
           <div key={key} className="row">
             <label className="row grow">
-              <input type="checkbox" checked onChange={() => onChoose(chosen.filter((one) => one !== key))} />
+              <input type="checkbox" checked onChange={() => onLayout({ columns: chosen.filter((one) => one !== key) })} />
               <span className="cut">{key}</span>
             </label>
+            <button type="button" className="copy pin" aria-pressed={pinned.includes(key)} aria-label={`Keep ${key} at the left`} title="Keep at the left while one scrolls" onClick={() => onLayout({ pinned: pinned.includes(key) ? pinned.filter((one) => one !== key) : [...pinned, key] })}>
+              <Icon name="pin" />
+            </button>
             <button type="button" className="copy" aria-label={`Move ${key} to the left`} onClick={() => move(key, -1)}>
               ↑
             </button>
@@ -82,7 +87,7 @@ function Picker({ keys, chosen, onChoose, onReset, onClose }: { keys: string[]; 
         ))}
         {rest.slice(0, 200).map((key) => (
           <label key={key} className="row">
-            <input type="checkbox" checked={false} onChange={() => onChoose([...chosen, key])} />
+            <input type="checkbox" checked={false} onChange={() => onLayout({ columns: [...chosen, key] })} />
             <span className="cut">{key}</span>
           </label>
         ))}

@@ -5,6 +5,7 @@ import { pointsFor, seriesQuery } from "../../api/series";
 import { lookOf } from "../../components/look";
 import { grouped, keysThatFit } from "../../components/plot";
 import { chipsFrom, filterOf } from "./run-filter";
+import { layoutOf } from "./run-layout";
 import { keysToAsk, metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
 
 /** Runs whose lines are drawn at most. */
@@ -32,15 +33,12 @@ export function whichOf(params: URLSearchParams): { order: string; filter?: stri
   return { order: params.get("order") ?? "-created_at", ...(filter ? { filter } : {}) };
 }
 
-/** The columns that somebody chose. */
-export const columnsOf = (params: URLSearchParams): string[] | null => params.get("columns")?.split(",").filter(Boolean) ?? null;
-
 /** What the rows of a table are asked for. Without the project's keys: what the columns in the address need, or what was asked
     for at the last visit; null when neither is there. */
 export function asksOf(name: string, params: URLSearchParams, keys: ProjectKeys | null): string[] | null {
   const scatter = scatterOf(params);
   const more = scatter ? [scatter.x, scatter.y] : [];
-  const columns = columnsOf(params);
+  const { columns } = layoutOf(params);
   if (columns || keys) return keysToAsk(columns, keys ?? NONE, more);
   const last = lastAsked(name);
   return last && keysToAsk(last, NONE, more);

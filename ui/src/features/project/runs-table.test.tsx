@@ -4,7 +4,8 @@ import { MemoryRouter } from "react-router";
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { Run } from "../../api/types";
 import { setDensity } from "../../app/density";
-import { columnOf, RunsTable } from "./runs-table";
+import type { RunLayout } from "./run-layout";
+import { RunsTable } from "./runs-table";
 
 const HEIGHT = 320;
 
@@ -45,17 +46,20 @@ const runs = Array.from({ length: 1_000 }, (_, index) => ({
   notes: "",
 })) as unknown as Run[];
 
+const plain: RunLayout = { columns: null, widths: {}, pinned: [] };
+
 function draw(change: Partial<Parameters<typeof RunsTable>[0]> = {}) {
-  const said = { onOrder: vi.fn(), onHide: vi.fn(), onOpen: vi.fn(), onChoose: vi.fn(), onAll: vi.fn(), onTag: vi.fn() };
+  const said = { onOrder: vi.fn(), onHide: vi.fn(), onOpen: vi.fn(), onPick: vi.fn(), onLayout: vi.fn<(change: Partial<RunLayout>) => void>(), onTag: vi.fn() };
   render(
     <MemoryRouter>
       <RunsTable
         project="dev/p"
         runs={runs}
-        columns={["state", "summary.loss", "tags", "duration"].map(columnOf)}
+        keys={["state", "summary.loss", "tags", "duration"]}
+        layout={plain}
         order="-created_at"
         hidden={new Set(["id-1"])}
-        chosen={new Set(["id-2"])}
+        picked={new Set(["id-2", "far"])}
         open={null}
         more={null}
         busy={false}
@@ -87,7 +91,7 @@ test("a click on a row opens it; links, boxes and buttons in it do what they say
   fireEvent.click(within(row(0)).getByRole("checkbox", { name: "Select run-0" }));
   fireEvent.click(within(row(0)).getByRole("button", { name: "baseline" }));
   fireEvent.click(within(row(0)).getByRole("button", { name: "Hide run-0 in the charts" }));
-  expect([said.onChoose.mock.calls, said.onTag.mock.calls, said.onHide.mock.calls]).toEqual([[["id-0"]], [["baseline"]], [["id-0"]]]);
+  expect([said.onPick.mock.calls, said.onTag.mock.calls, said.onHide.mock.calls]).toEqual([[[new Set(["id-2", "far", "id-0"])]], [["baseline"]], [["id-0"]]]);
   expect(said.onOpen).toHaveBeenCalledTimes(1);
 });
 
@@ -95,7 +99,7 @@ test("keys select, hide and open the row that has the focus", () => {
   const { row, ...said } = draw();
   row(4).focus();
   for (const key of ["x", "h", "Enter"]) fireEvent.keyDown(row(4), { key });
-  expect([said.onChoose, said.onHide, said.onOpen].map((heard) => heard.mock.calls)).toEqual([[["id-4"]], [["id-4"]], [["id-4"]]]);
+  expect([said.onPick, said.onHide, said.onOpen].map((heard) => heard.mock.calls)).toEqual([[[new Set(["id-2", "far", "id-4"])]], [["id-4"]], [["id-4"]]]);
 });
 
 test("a column is ordered one way, then the other", () => {
@@ -104,7 +108,61 @@ test("a column is ordered one way, then the other", () => {
   expect(column.getAttribute("aria-sort")).toBe("descending");
   fireEvent.click(within(column).getByRole("button"));
   fireEvent.click(within(screen.getByRole("columnheader", { name: "State" })).getByRole("button"));
-  expect(onOrder.mock.calls).toEqual([["+summary_metrics.loss"], ["-state"]]);
+  fireEvent.click(within(screen.getByRole("columnheader", { name: "Name" })).getByRole("button"));
+  expect(onOrder.mock.calls).toEqual([["+summary_metrics.loss"], ["-state"], ["-display_name"]]);
+  expect(within(screen.getByRole("columnheader", { name: "Tags" })).queryByRole("button")).toBeNull();
+});
+
+test("Shift selects all runs between two, and the head all that are loaded", () => {
+  const picks: Set<string>[] = [];
+  const { row } = draw({ onPick: (ids) => picks.push(ids) });
+  fireEvent.click(within(row(3)).getByRole("checkbox"));
+  fireEvent.click(within(row(6)).getByRole("checkbox"), { shiftKey: true });
+  expect([...picks.at(-1)!].sort()).toEqual(["far", "id-2", "id-3", "id-4", "id-5", "id-6"]);
+  fireEvent.click(screen.getByRole("checkbox", { name: "Select all loaded runs" }));
+  expect(picks.at(-1)!.size).toBe(1_001);
+});
+
+test("an edge that is dragged makes a column wider at once, and says so when the hand lets go", () => {
+  const { onLayout } = draw({ layout: { ...plain, widths: { tags: 300 } } });
+  const width = () => document.querySelectorAll<HTMLElement>("col")[4]!.style.width;
+  expect([width(), document.querySelectorAll<HTMLElement>("col")[5]!.style.width]).toEqual(["110px", "300px"]);
+  const edge = screen.getByRole("columnheader", { name: /loss/ }).querySelector(".widener")!;
+  fireEvent.mouseDown(edge, { clientX: 500 });
+  fireEvent.mouseMove(document, { clientX: 540 });
+  expect([width(), onLayout.mock.calls.length]).toEqual(["150px", 0]);
+  fireEvent.mouseUp(document, { clientX: 545 });
+  expect(onLayout.mock.calls).toEqual([[{ widths: { tags: 300, "summary.loss": 155 } }]]);
+  fireEvent.doubleClick(screen.getByRole("columnheader", { name: "Tags" }).querySelector(".widener")!);
+  expect(onLayout.mock.calls[1]).toEqual([{ widths: {} }]);
+});
+
+test("pinned columns stand at the left, each where the one before it ends", () => {
+  draw({ layout: { ...plain, widths: { name: 200 }, pinned: ["tags"] } });
+  expect(screen.getAllByRole("columnheader").map((head) => [head.textContent.trim(), head.style.left])).toEqual([
+    ["", "0px"],
+    ["Line in the charts", "36px"],
+    ["Name", "96px"],
+    ["Tags", "296px"],
+    ["State", ""],
+    ["loss", ""],
+    ["Ran", ""],
+  ]);
+});
+
+test("a right click on a column says what can be done with it", async () => {
+  const { onLayout, onOrder } = draw({ layout: { ...plain, pinned: ["state"] } });
+  const choose = async (column: string | RegExp, item: string) => {
+    fireEvent.contextMenu(screen.getByRole("columnheader", { name: column }));
+    fireEvent.click(await screen.findByRole("menuitem", { name: item }));
+  };
+  await choose("State", "Unpin");
+  await choose("Tags", "Pin to the left");
+  await choose(/loss/, "Move to the right");
+  await choose("Ran", "Hide");
+  await choose("Ran", "Least first");
+  expect(onLayout.mock.calls.map(([change]) => change)).toEqual([{ pinned: [] }, { pinned: ["state", "tags"] }, { columns: ["state", "tags", "summary.loss", "duration"] }, { columns: ["state", "summary.loss", "tags"] }]);
+  expect(onOrder.mock.calls).toEqual([["+duration"]]);
 });
 
 test("compact rows leave room for more of them", () => {

@@ -1,86 +1,53 @@
+import { columnOrderingFeature, columnPinningFeature, columnResizingFeature, type columnResizingState, columnSizingFeature, columnVisibilityFeature, functionalUpdate, rowSelectionFeature, rowSortingFeature, tableFeatures, type Updater, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, type MouseEvent, useEffect, useRef } from "react";
+import { type CSSProperties, type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "react-router";
 import type { Run } from "../../api/types";
 import { rowHeight, useDensity } from "../../app/density";
 import { Icon } from "../../components/icons";
-import { Ago, Lasted } from "../../components/parts";
 import { colourOf } from "../../components/plot";
-import { State } from "../../components/state";
-import { metric, shortJson } from "../../format/text";
-import { jobAddress } from "../item/item-columns";
-import { atPath } from "../launch/inputs";
+import { RunCell } from "./run-cells";
+import { columnOf, dropped, fitting, LEAST_WIDTH, MOST_WIDTH, type RunLayout, stepped } from "./run-layout";
+import { Order, RunsHead, sortOf, Widener } from "./runs-head";
 
-/** A column: one of the run's own, `config.KEY` or `summary.KEY`. */
-export interface RunColumn {
-  key: string;
-  name: string;
-  /** The key that the server orders by; none: it does not. */
-  order: string | null;
-  width: number;
-}
+/** What we use of the library: the state of columns and rows. Order and filter are questions to the server, which has more runs than a
+    browser should hold. */
+export const features = tableFeatures({ columnVisibilityFeature, columnOrderingFeature, columnPinningFeature, columnSizingFeature, columnResizingFeature, rowSelectionFeature, rowSortingFeature });
 
-export function columnOf(key: string): RunColumn {
-  const own: Record<string, Omit<RunColumn, "key">> = {
-    state: { name: "State", order: "state", width: 104 },
-    author: { name: "By", order: "username", width: 96 },
-    created: { name: "Created", order: "created_at", width: 100 },
-    duration: { name: "Ran", order: "duration", width: 84 },
-    tags: { name: "Tags", order: null, width: 140 },
-    job: { name: "Job", order: null, width: 160 },
-    group: { name: "Group", order: "group", width: 120 },
-    job_type: { name: "Job type", order: "job_type", width: 100 },
-    host: { name: "Host", order: "host", width: 120 },
-    notes: { name: "Notes", order: null, width: 180 },
-    id: { name: "Id", order: "name", width: 100 },
+/** Columns that every table has, at its left. */
+const fixed = ["select", "line", "name"];
+const fixedColumns = [
+  { id: "select", size: 36, enableResizing: false, enableSorting: false },
+  { id: "line", size: 60, enableResizing: false, enableSorting: false },
+  { id: "name", size: 170, enableSorting: true },
+];
+
+/** What the server calls the order of a column. */
+const orderOf = (id: string) => (id === "name" ? "display_name" : columnOf(id).order);
+
+const resting: columnResizingState = { startOffset: null, startSize: null, deltaOffset: null, deltaPercentage: null, isResizingColumn: false, columnSizingStart: [] };
+
+/** A width under way: the address hears of it when the hand lets go. */
+function useResizing() {
+  const [resizing, setResizing] = useState(resting);
+  const now = useRef(resting);
+  // The library reads what its change worked out right after it: it cannot wait for the next drawing.
+  const change = (updater: Updater<columnResizingState>) => {
+    now.current = functionalUpdate(updater, now.current);
+    setResizing(now.current);
   };
-  const found = own[key];
-  if (found) return { key, ...found };
-  if (key.startsWith("config.")) return { key, name: key.slice(7), order: key, width: 110 };
-  return { key, name: key.slice(8), order: `summary_metrics.${key.slice(8)}`, width: 110 };
-}
-
-function cell(run: Run, key: string, onTag: (tag: string) => void) {
-  switch (key) {
-    case "state":
-      return <State state={run.state} />;
-    case "author":
-      return run.author;
-    case "created":
-      return <Ago time={run.created_at} />;
-    case "duration":
-      return <Lasted from={run.created_at} to={run.ended_at ?? (run.state === "running" ? null : run.heartbeat_at)} />;
-    case "tags":
-      return run.tags.map((tag) => (
-        <button key={tag} type="button" className="chip" title={`Filter by ${tag}`} style={{ marginRight: 4 }} onClick={() => onTag(tag)}>
-          {tag}
-        </button>
-      ));
-    case "job": {
-      const to = run.job ? jobAddress(run.job) : null;
-      return to ? <Link to={to}>{run.job?.split("/").at(-1)}</Link> : "";
-    }
-    case "group":
-      return run.group;
-    case "job_type":
-      return run.job_type;
-    case "host":
-      return run.host;
-    case "notes":
-      return run.notes.split("\n", 1)[0];
-    case "id":
-      return <code>{run.id}</code>;
-    default: {
-      const value = key.startsWith("config.") ? atPath(run.config, key.slice(7)) : atPath(run.summary, key.slice(8));
-      return typeof value === "number" ? metric(value) : value === undefined ? "" : shortJson(value);
-    }
-  }
+  const id = resizing.isResizingColumn;
+  const moving: Record<string, number> = id === false ? {} : { [id]: fitting((resizing.startSize ?? 0) + (resizing.deltaOffset ?? 0)) };
+  return { resizing, change, moving };
 }
 
 interface Props {
   project: string;
   runs: Run[];
-  columns: RunColumn[];
+  /** The keys of the columns that are shown, in their order. */
+  keys: string[];
+  layout: RunLayout;
+  onLayout: (change: Partial<RunLayout>) => void;
   order: string;
   onOrder: (order: string) => void;
   hidden: Set<string>;
@@ -88,9 +55,9 @@ interface Props {
   /** The run whose drawer is open. */
   open: string | null;
   onOpen: (id: string) => void;
-  chosen: Set<string>;
-  onChoose: (id: string) => void;
-  onAll: () => void;
+  /** Selected runs, also such that are not loaded. */
+  picked: Set<string>;
+  onPick: (ids: Set<string>) => void;
   onTag: (tag: string) => void;
   more: (() => void) | null;
   /** The next page is on its way. */
@@ -98,34 +65,69 @@ interface Props {
 }
 
 /** The runs table: only the rows in view exist, so ten thousand scroll like ten. */
-export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHide, open, onOpen, chosen, onChoose, onAll, onTag, more, busy }: Props) {
+export function RunsTable({ project, runs, keys, layout, onLayout, order, onOrder, hidden, onHide, open, onOpen, picked, onPick, onTag, more, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const height = rowHeight(useDensity());
+  const { resizing, change, moving } = useResizing();
+
+  const names = keys.join("\n");
+  const definitions = useMemo(
+    () => [...fixedColumns, ...keys.map(columnOf).map(({ key, width, order }) => ({ id: key, size: width, enableSorting: order !== null }))].map((column) => ({ ...column, accessorFn: (run: Run) => run, minSize: Math.min(LEAST_WIDTH, column.size), maxSize: MOST_WIDTH })),
+    // Cells read the run themselves; without an accessor the library orders by no column.
+    // The list is a new one at each drawing; the names are what is in it.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [names],
+  );
+  const pinning = { start: [...fixed, ...keys.filter((key) => layout.pinned.includes(key))], end: [] };
+  const sorting = ["name", ...keys].filter((key) => orderOf(key) === order.slice(1)).map((id) => ({ id, desc: order.startsWith("-") }));
+  const selection = useMemo(() => Object.fromEntries([...picked].map((id) => [id, true as const])), [picked]);
+  const table = useTable({
+    features,
+    data: runs,
+    columns: definitions,
+    getRowId: (run) => run.id,
+    state: { columnOrder: [...fixed, ...keys], columnPinning: pinning, columnSizing: { ...layout.widths, ...moving }, columnResizing: resizing, rowSelection: selection, sorting },
+    columnResizeMode: "onEnd",
+    onColumnResizingChange: change,
+    onColumnSizingChange: (updater) => onLayout({ widths: functionalUpdate(updater, layout.widths) }),
+    onColumnPinningChange: (updater) => onLayout({ pinned: functionalUpdate(updater, pinning).start.filter((key) => !fixed.includes(key)) }),
+    onRowSelectionChange: (updater) => onPick(new Set(Object.entries(functionalUpdate(updater, selection)).flatMap(([id, on]) => (on ? [id] : [])))),
+    manualSorting: true,
+    enableMultiSort: false,
+    onSortingChange: (updater) => {
+      const [first] = functionalUpdate(updater, sorting);
+      const by = first && orderOf(first.id);
+      if (by) onOrder(`${first.desc ? "-" : "+"}${by}`);
+    },
+  });
+  const rows = table.getRowModel().rows;
+  const headers = table.getFlatHeaders();
+  const shown = headers.map((header) => header.column);
+
   // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({ count: runs.length, getScrollElement: () => box.current, estimateSize: () => height, overscan: 20 });
+  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => height, overscan: 20 });
   const items = virtual.getVirtualItems();
   const last = virtual.range?.endIndex ?? 0;
   const scrolled = (virtual.scrollOffset ?? 0) > 0;
   useEffect(() => {
     // Who scrolls has the next page before the end of this one; who only looks asks for no more than is seen.
-    if (more && (last >= runs.length - 1 || (scrolled && last > runs.length - 100))) more();
-  }, [more, last, scrolled, runs.length]);
+    if (more && (last >= rows.length - 1 || (scrolled && last > rows.length - 100))) more();
+  }, [more, last, scrolled, rows.length]);
 
   useEffect(() => virtual.measure(), [virtual, height]);
 
-  const sort = (column: RunColumn) => column.order && onOrder(order === `-${column.order}` ? `+${column.order}` : `-${column.order}`);
-  const ordered = (column: RunColumn) => (order === `+${column.order}` ? "ascending" : order === `-${column.order}` ? "descending" : undefined);
-  const onKey = (event: KeyboardEvent<HTMLTableRowElement>, index: number, run: Run) => {
-    if (event.target !== event.currentTarget) return;
+  const onKey = (event: KeyboardEvent<HTMLTableRowElement>, index: number) => {
+    const row = rows[index];
+    if (event.target !== event.currentTarget || !row) return;
     const go = (to: number) => {
       virtual.scrollToIndex(to);
       requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
     };
-    if (event.key === "ArrowDown" || event.key === "j") go(Math.min(index + 1, runs.length - 1));
+    if (event.key === "ArrowDown" || event.key === "j") go(Math.min(index + 1, rows.length - 1));
     else if (event.key === "ArrowUp" || event.key === "k") go(Math.max(index - 1, 0));
-    else if (event.key === "x") onChoose(run.id);
-    else if (event.key === "h") onHide(run.id);
-    else if (event.key === "Enter") onOpen(run.id);
+    else if (event.key === "x") row.toggleSelected();
+    else if (event.key === "h") onHide(row.id);
+    else if (event.key === "Enter") onOpen(row.id);
     else return;
     event.preventDefault();
   };
@@ -136,82 +138,113 @@ export function RunsTable({ project, runs, columns, order, onOrder, hidden, onHi
   };
   const before = items[0]?.start ?? 0;
   const after = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+  const lastPinned = pinning.start.at(-1);
+  // Cells that stay at the left know how far from it.
+  const place: Record<string, { className: string; style: CSSProperties }> = Object.fromEntries(
+    shown.map((column) => [column.id, column.getIsPinned() ? { className: column.id === lastPinned ? "pinned edge" : "pinned", style: { left: column.getStart("start") } } : { className: "", style: {} }]),
+  );
+  const gap = (size: number) =>
+    size > 0 && (
+      <tr aria-hidden="true">
+        <td style={{ height: size, padding: 0 }} colSpan={shown.length} />
+      </tr>
+    );
 
   return (
     <div className="table-box runs-box" ref={box} aria-busy={busy}>
-      <table className="table" aria-label="Runs" aria-rowcount={runs.length + 1} style={{ tableLayout: "fixed", width: Math.max(0, 96 + 170 + columns.reduce((sum, column) => sum + column.width, 0)) }}>
+      <table className="table" aria-label="Runs" aria-rowcount={rows.length + 1} style={{ tableLayout: "fixed", width: table.getTotalSize() }}>
         <colgroup>
-          <col style={{ width: 36 }} />
-          <col style={{ width: 60 }} />
-          <col style={{ width: 170 }} />
-          {columns.map((column) => (
-            <col key={column.key} style={{ width: column.width }} />
+          {shown.map((column) => (
+            <col key={column.id} style={{ width: column.getSize() }} />
           ))}
         </colgroup>
         <thead>
           <tr>
-            <th style={{ paddingRight: 0 }}>
-              <input type="checkbox" aria-label="Select all loaded runs" checked={runs.length > 0 && chosen.size === runs.length} onChange={onAll} />
-            </th>
-            <th>
-              <span className="hidden-text">Line in the charts</span>
-            </th>
-            <th>Name</th>
-            {columns.map((column) => (
-              <th key={column.key} aria-sort={ordered(column)} title={column.key} className="cut">
-                {column.order ? (
-                  <button type="button" onClick={() => sort(column)}>
-                    {column.name} {ordered(column) === "ascending" ? "↑" : ordered(column) === "descending" ? "↓" : ""}
-                  </button>
-                ) : (
-                  column.name
-                )}
-              </th>
-            ))}
+            {headers.map((header) => {
+              const key = header.column.id;
+              const { className, style } = place[key] ?? { className: "", style: {} };
+              if (key === "select")
+                return (
+                  <th key={key} className={className} style={{ ...style, paddingRight: 0 }}>
+                    <input type="checkbox" aria-label="Select all loaded runs" checked={rows.length > 0 && table.getIsAllRowsSelected()} onChange={() => table.toggleAllRowsSelected()} />
+                  </th>
+                );
+              if (key === "line")
+                return (
+                  <th key={key} className={className} style={style}>
+                    <span className="hidden-text">Line in the charts</span>
+                  </th>
+                );
+              if (key === "name")
+                return (
+                  <th key={key} aria-sort={sortOf(header)} className={className} style={style}>
+                    <Order header={header} name="Name" />
+                    <Widener header={header} />
+                  </th>
+                );
+              return (
+                <RunsHead
+                  key={key}
+                  header={header}
+                  name={columnOf(key).name}
+                  className={className}
+                  style={style}
+                  onDrop={(other) => onLayout(dropped(keys, layout.pinned, other, key))}
+                  onMove={(step) => onLayout({ columns: stepped(keys, layout.pinned, key, step) })}
+                  onWidth={(width) => onLayout({ widths: { ...layout.widths, [key]: fitting(width) } })}
+                  onHide={() => onLayout({ columns: keys.filter((one) => one !== key) })}
+                />
+              );
+            })}
           </tr>
         </thead>
         <tbody>
-          {before > 0 && (
-            <tr aria-hidden="true">
-              <td style={{ height: before, padding: 0 }} colSpan={columns.length + 3} />
-            </tr>
-          )}
+          {gap(before)}
           {items.map((item) => {
-            const run = runs[item.index];
-            if (!run) return null;
-            const { colour } = colourOf(project, run.id);
+            const row = rows[item.index];
+            if (!row) return null;
+            const run = row.original;
             const off = hidden.has(run.id);
             return (
-              <tr key={run.id} data-index={item.index} aria-rowindex={item.index + 2} tabIndex={0} className={open === run.id ? "can-open current" : "can-open"} aria-selected={chosen.has(run.id)} onClick={(event) => onClick(event, run)} onKeyDown={(event) => onKey(event, item.index, run)}>
-                <td style={{ paddingRight: 0 }}>
-                  <input type="checkbox" aria-label={`Select ${run.name}`} checked={chosen.has(run.id)} onChange={() => onChoose(run.id)} />
-                </td>
-                <td>
-                  <button type="button" className="copy" aria-pressed={!off} aria-label={`${off ? "Show" : "Hide"} ${run.name} in the charts`} onClick={() => onHide(run.id)}>
-                    <span className="row" style={{ gap: 4 }}>
-                      <Icon name={off ? "eyeOff" : "eye"} />
-                      <span className="dot" style={{ background: off ? "var(--n6)" : colour }} />
-                    </span>
-                  </button>
-                </td>
-                <td className="cut">
-                  <Link to={`/${run.entity}/${run.project}/runs/${run.id}`} title={run.name}>
-                    {run.name}
-                  </Link>
-                </td>
-                {columns.map((column) => (
-                  <td key={column.key} className="cut" style={{ fontVariantNumeric: "tabular-nums" }}>
-                    {cell(run, column.key, onTag)}
-                  </td>
-                ))}
+              <tr key={run.id} data-index={item.index} aria-rowindex={item.index + 2} tabIndex={0} className={open === run.id ? "can-open current" : "can-open"} aria-selected={row.getIsSelected()} onClick={(event) => onClick(event, run)} onKeyDown={(event) => onKey(event, item.index)}>
+                {shown.map(({ id }) => {
+                  const { className, style } = place[id] ?? { className: "", style: {} };
+                  if (id === "select")
+                    return (
+                      <td key={id} className={className} style={{ ...style, paddingRight: 0 }}>
+                        {/* With Shift all between this one and the last one. */}
+                        <input type="checkbox" aria-label={`Select ${run.name}`} checked={row.getIsSelected()} onChange={(event) => row.getToggleSelectedHandler()(event)} />
+                      </td>
+                    );
+                  if (id === "line")
+                    return (
+                      <td key={id} className={className} style={style}>
+                        <button type="button" className="copy" aria-pressed={!off} aria-label={`${off ? "Show" : "Hide"} ${run.name} in the charts`} onClick={() => onHide(run.id)}>
+                          <span className="row" style={{ gap: 4 }}>
+                            <Icon name={off ? "eyeOff" : "eye"} />
+                            <span className="dot" style={{ background: off ? "var(--n6)" : colourOf(project, run.id).colour }} />
+                          </span>
+                        </button>
+                      </td>
+                    );
+                  if (id === "name")
+                    return (
+                      <td key={id} className={`cut ${className}`} style={style}>
+                        <Link to={`/${run.entity}/${run.project}/runs/${run.id}`} title={run.name}>
+                          {run.name}
+                        </Link>
+                      </td>
+                    );
+                  return (
+                    <td key={id} className={`cut ${className}`} style={{ ...style, fontVariantNumeric: "tabular-nums" }}>
+                      <RunCell run={run} column={id} onTag={onTag} />
+                    </td>
+                  );
+                })}
               </tr>
             );
           })}
-          {after > 0 && (
-            <tr aria-hidden="true">
-              <td style={{ height: after, padding: 0 }} colSpan={columns.length + 3} />
-            </tr>
-          )}
+          {gap(after)}
         </tbody>
       </table>
     </div>

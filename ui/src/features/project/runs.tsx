@@ -19,9 +19,10 @@ import { Bulk } from "./run-bulk";
 import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, ownKeys } from "./run-filter";
 import { Groups } from "./run-groups";
+import { layoutOf, type RunLayout, writeLayout } from "./run-layout";
 import { metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
-import { asksOf, columnsOf, DRAWN, rememberAsked, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
-import { columnOf, RunsTable } from "./runs-table";
+import { asksOf, DRAWN, rememberAsked, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
+import { RunsTable } from "./runs-table";
 import { Scatter } from "./scatter";
 
 /** Selected runs outside of the loaded rows that are read. */
@@ -61,7 +62,8 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
   useRunChanges(entity, project);
   const chips = chipsFrom(search.getAll("f"));
   const which = whichOf(search);
-  const chosenColumns = columnsOf(search);
+  const layout = layoutOf(search);
+  const setLayout = (change: Partial<RunLayout>) => set((params) => writeLayout(params, change), { replace: true });
   const keyList = useQuery(runKeysQuery(entity, project));
   const keys = useMemo(() => projectKeys(keyList.data ?? []), [keyList.data]);
   // After its start a server reads every document for the keys: rows come without metrics until then.
@@ -89,7 +91,7 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
       next.forEach((chip) => params.append("f", chipKey(chip)));
     });
   const chosen = useMemo(() => new Set(runs.filter((run) => picked.ids.has(run.id)).map((run) => run.id)), [runs, picked.ids]);
-  const columnKeys = chosenColumns ?? defaultColumns(runs, keys);
+  const columnKeys = layout.columns ?? defaultColumns(runs, keys);
   const hints = useMemo(() => suggested(runs, keys), [runs, keys]);
   // A link may select runs that are further down than what is loaded.
   const missing = useMemo(() => {
@@ -137,16 +139,17 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         <RunsTable
           project={`${entity}/${project}`}
           runs={runs}
-          columns={columnKeys.map(columnOf)}
+          keys={columnKeys}
+          layout={layout}
+          onLayout={setLayout}
           order={which.order}
           onOrder={(next) => set((params) => params.set("order", next))}
           hidden={hidden.ids}
           onHide={hidden.toggle}
           open={open}
           onOpen={showRun}
-          chosen={chosen}
-          onChoose={picked.toggle}
-          onAll={() => picked.change(chosen.size === runs.length ? new Set() : new Set(runs.map((run) => run.id)))}
+          picked={picked.ids}
+          onPick={picked.change}
           onTag={(tag) => setChips([...chips.filter((chip) => chipKey(chip) !== `tags=${tag}`), { key: "tags", operator: "=", value: tag }])}
           more={more}
           busy={query.isFetchingNextPage}
@@ -156,6 +159,11 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         {count(runs.length, "run")}
         {query.hasNextPage ? ", more when you scroll" : ""}
         {selected.length > 0 ? ` · ${selected.length} selected` : ""}
+        {picked.ids.size > 0 && (
+          <button type="button" className="link" onClick={() => picked.change(new Set())}>
+            select none
+          </button>
+        )}
         {picked.linked < picked.ids.size ? `, a link holds the first ${picked.linked}` : ""}
         {hidden.ids.size > 0 && (
           <button type="button" className="link" onClick={() => hidden.change(new Set())}>
@@ -176,8 +184,9 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
         <ColumnPicker
           keys={keys.all}
           chosen={columnKeys}
-          onChoose={(next) => set((params) => params.set("columns", next.join(",")), { replace: true })}
-          onReset={search.has("columns") ? () => set((params) => params.delete("columns")) : null}
+          pinned={layout.pinned}
+          onLayout={setLayout}
+          onReset={["columns", "widths", "pinned"].some((key) => search.has(key)) ? () => setLayout({ columns: null, widths: {}, pinned: [] }) : null}
         />
         <button type="button" className="button" aria-pressed={charts} onClick={() => set((params) => put(params, "view", charts ? "table" : null))}>
           Charts
