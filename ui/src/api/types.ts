@@ -46,5 +46,8 @@ export interface Reason {
   hint?: string | null;
 }
 
+/** A number as runs log it; JSON has words for those that are none. */
+export type Measured = number | "NaN" | "Infinity" | "-Infinity";
+
 /** A series: `[step, value, min, max]` a point. */
-export type Series = [number, number, number, number][];
+export type Series = [step: number, value: Measured, min: Measured, max: Measured][];

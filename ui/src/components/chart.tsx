@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { pointsFor, type Range, type RunName, seriesQuery, type Stream } from "../api/series";
 import { isEnded } from "../api/queries";
 import type { Series } from "../api/types";
-import { exact, metric, duration } from "../format/text";
+import { count, exact, metric, duration } from "../format/text";
 import type { ChartLook } from "./look";
 import { Dialog } from "./parts";
 import { columns, type Columns, type Line, stepAt, type XAxis } from "./plot";
@@ -73,6 +73,7 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
     [runs, stamp, clock],
   );
   const data = useMemo(() => columns(lines, axis, look.smoothing), [lines, axis, look.smoothing]);
+  const odd = data.lines.reduce((sum, line) => sum + line.odd.size, 0);
   const xText = useMemo(() => xTextOf(axis, stream), [axis, stream]);
 
   return (
@@ -81,6 +82,11 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
         <span className="title" title={name}>
           {name}
         </span>
+        {odd > 0 && (
+          <span className="quiet small nowrap" title={`Not drawn: ${count(odd, "point")} of ${[...new Set(data.lines.flatMap((line) => [...line.odd.values()]))].join(", ")}`}>
+            {count(odd, "point")} not finite
+          </span>
+        )}
         {look.zoom && (
           <button type="button" className="link small" onClick={() => onZoom(null)}>
             Whole range
@@ -130,8 +136,8 @@ function DataTable({ name, data, lines, onClose, axis, stream }: { name: string;
               <tr key={value}>
                 <td className="num">{axis === "clock" ? exact(new Date(value * 1000).toISOString()) : metric(value)}</td>
                 {data.lines.map((column, line) => (
-                  <td key={lines[line]?.label ?? line} className="num" title={String(column.raw[index] ?? "")}>
-                    {column.raw[index] === null ? "" : metric(column.raw[index])}
+                  <td key={lines[line]?.label ?? line} className="num" title={String(column.odd.get(index) ?? column.raw[index] ?? "")}>
+                    {column.odd.get(index) ?? (column.raw[index] === null ? "" : metric(column.raw[index]))}
                   </td>
                 ))}
               </tr>

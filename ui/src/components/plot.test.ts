@@ -21,6 +21,15 @@ describe("what is drawn", () => {
     expect(drawn.lines[0]!.min).toEqual([0, null, 2]);
   });
 
+  test("what is no finite number is not drawn, and is told apart from what is not there", () => {
+    const drawn = columns([{ ...line([]), points: [[0, 1, 1, 1], [1, "NaN", 0.5, 4], [2, "Infinity", "Infinity", "Infinity"], [3, 2, 2, 2]] }, line([[4, 1]])], "step", 0.5);
+    expect(drawn.lines[0]!.raw).toEqual([1, null, null, 2, null]);
+    expect(drawn.lines[0]!.value).toEqual([1, null, null, expect.closeTo(5 / 3), null]);
+    expect([drawn.lines[0]!.min[1], drawn.lines[0]!.max[1], drawn.lines[0]!.max[2]]).toEqual([0.5, 4, null]);
+    expect([...drawn.lines[0]!.odd]).toEqual([[1, "NaN"], [2, "Infinity"]]);
+    expect(drawn.lines[1]!.odd.size).toBe(0);
+  });
+
   test("between its own points a line has its nearest value", () => {
     expect(valueNear([1, null, null, 4], 1)).toBe(1);
     expect(valueNear([null, null, null, 4], 1)).toBe(4);

@@ -1,5 +1,5 @@
 /** Series to what is drawn: smoothing, axes, one table of columns. Pure. */
-import type { Series } from "../api/types";
+import type { Measured, Series } from "../api/types";
 import { byName } from "../format/text";
 
 /** Steps, seconds since the run began, or the clock on the wall. */
@@ -18,6 +18,9 @@ export function smooth(values: (number | null)[], weight: number): (number | nul
   });
 }
 
+/** What has a place on an axis. */
+export const finite = (value: Measured): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
+
 export interface Line {
   /** What the legend says. */
   label: string;
@@ -33,22 +36,27 @@ export function timeAt(times: Series, step: number): number | null {
   if (times.length === 0) return null;
   let low = 0;
   let high = times.length - 1;
-  if (step <= times[0]![0]) return times[0]![1];
-  if (step >= times[high]![0]) return times[high]![1];
+  if (step <= times[0]![0]) return finite(times[0]![1]);
+  if (step >= times[high]![0]) return finite(times[high]![1]);
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (times[middle]![0] <= step) low = middle;
     else high = middle;
   }
   const [from, to] = [times[low]!, times[high]!];
+  const [begin, end] = [finite(from[1]), finite(to[1])];
+  if (begin === null || end === null) return begin ?? end;
   const share = to[0] === from[0] ? 0 : (step - from[0]) / (to[0] - from[0]);
-  return from[1] + share * (to[1] - from[1]);
+  return begin + share * (end - begin);
 }
 
 /** The step at a moment: `timeAt` the other way round. Times rise with steps, as clocks do. */
 export function stepAt(times: Series, seconds: number): number | null {
   return timeAt(
-    times.map(([step, value]) => [value, step, step, step]),
+    times.flatMap(([step, value]) => {
+      const at = finite(value);
+      return at === null ? [] : [[at, step, step, step] as Series[number]];
+    }),
     seconds,
   );
 }
@@ -56,7 +64,14 @@ export function stepAt(times: Series, seconds: number): number | null {
 export interface Columns {
   x: number[];
   /** Per line: smoothed value, raw value, least, most; all over `x`. */
-  lines: { value: (number | null)[]; raw: (number | null)[]; min: (number | null)[]; max: (number | null)[] }[];
+  lines: {
+    value: (number | null)[];
+    raw: (number | null)[];
+    min: (number | null)[];
+    max: (number | null)[];
+    /** Values that have no place on an axis, by their place in `x`. */
+    odd: Map<number, Measured>;
+  }[];
 }
 
 /** Puts lines with their own steps over one axis; a line has null where it has no point. */
@@ -64,7 +79,7 @@ export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
   const own = lines.map((line) =>
     line.points
       .map(([step, value, min, max]) => ({ x: axis !== "step" && line.times ? timeAt(line.times, step) : step, value, min, max }))
-      .filter((point): point is { x: number; value: number; min: number; max: number } => point.x !== null),
+      .filter((point): point is typeof point & { x: number } => point.x !== null),
   );
   const x = [...new Set(own.flatMap((points) => points.map((point) => point.x)))].sort((a, b) => a - b);
   const place = new Map(x.map((value, index) => [value, index]));
@@ -72,14 +87,16 @@ export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
     x,
     lines: own.map((points) => {
       const empty = () => new Array<number | null>(x.length).fill(null);
-      const columns = { value: empty(), raw: empty(), min: empty(), max: empty() };
-      const smoothed = smooth(points.map((point) => point.value), weight);
+      const columns = { value: empty(), raw: empty(), min: empty(), max: empty(), odd: new Map<number, Measured>() };
+      const values = points.map((point) => finite(point.value));
+      const smoothed = smooth(values, weight);
       points.forEach((point, index) => {
         const at = place.get(point.x)!;
         columns.value[at] = smoothed[index]!;
-        columns.raw[at] = point.value;
-        columns.min[at] = point.min;
-        columns.max[at] = point.max;
+        columns.raw[at] = values[index]!;
+        columns.min[at] = finite(point.min);
+        columns.max[at] = finite(point.max);
+        if (values[index] === null) columns.odd.set(at, point.value);
       });
       return columns;
     }),

@@ -1,19 +1,20 @@
 import { useQuery } from "@tanstack/react-query";
 import { type RunName, seriesQuery } from "../api/series";
+import { finite } from "./plot";
 
 const WIDTH = 64;
 const HEIGHT = 20;
 
 /** Points as the path of a small line; what is not a number leaves a gap. Pure. */
 export function sparkPath(values: (number | null)[], width = WIDTH, height = HEIGHT): string {
-  const there = values.filter((value): value is number => value !== null && Number.isFinite(value));
+  const there = values.filter((value) => value !== null);
   if (there.length < 2) return "";
   const low = Math.min(...there);
   const span = Math.max(...there) - low || 1;
   let path = "";
   let open = false;
   values.forEach((value, index) => {
-    if (value === null || !Number.isFinite(value)) {
+    if (value === null) {
       open = false;
       return;
     }
@@ -28,7 +29,7 @@ export function sparkPath(values: (number | null)[], width = WIDTH, height = HEI
 /** The course of one metric of a run, without axes. */
 export function Sparkline({ run, name }: { run: RunName; name: string }) {
   const { data } = useQuery(seriesQuery(run, "history", name, 48));
-  const path = sparkPath((data ?? []).map(([, value]) => value));
+  const path = sparkPath((data ?? []).map(([, value]) => finite(value)));
   return (
     <svg className="sparkline" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} aria-hidden="true">
       {path && <path d={path} />}

@@ -10,7 +10,7 @@ import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
 import { metric } from "../../format/text";
 import { runPage } from "../run/run-drawer";
-import { metricKeys, mostTelling } from "./run-keys";
+import { metricKeys, mostTelling, resultOf } from "./run-keys";
 
 /** Runs and jobs that are shown; the page has all. */
 const NEWEST = 8;
@@ -91,7 +91,7 @@ function Result({ run }: { run: Run }) {
   const key = mostTelling(metricKeys([run]));
   return key ? (
     <span title={key}>
-      <span className="quiet">{key.split("/").at(-1)}</span> {metric(run.summary[key])}
+      <span className="quiet">{key.split("/").at(-1)}</span> {metric(resultOf(run, key))}
     </span>
   ) : null;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../api/types";
 import { defaultColumns, tellingKeys } from "./run-columns";
-import { byWeight, keysToAsk, mostTelling, projectKeys } from "./run-keys";
+import { byWeight, keysToAsk, metricKeys, mostTelling, projectKeys, resultOf } from "./run-keys";
 
 const keys = projectKeys([
   { key: "summary.grad/norm", kinds: ["number"] },
@@ -19,6 +19,14 @@ test("results on held-back data come first", () => {
   expect(mostTelling([])).toBeUndefined();
   expect(keys.metrics).toEqual(["summary.val/accuracy", "summary.val/loss", "summary.grad/norm"]);
   expect(keys.all).not.toContain("summary._step");
+});
+
+test("metrics in dictionaries have their dotted names; media are none, and what is kept of a metric is that metric", () => {
+  const run = {
+    summary: { _step: 3, loss: 0.1, bad: "-Infinity", note: "x", train: { loss: 1, deep: { acc: "NaN", _n: 2 } }, best: { min: 0.5, max: 2 }, plot: { _type: "image-file", width: 3 }, list: [1], empty: {} },
+  };
+  expect(metricKeys([run])).toEqual(["loss", "bad", "train.loss", "train.deep.acc", "train.deep._n", "best"]);
+  expect(["loss", "train.deep.acc", "best"].map((key) => resultOf(run, key))).toEqual([0.1, "NaN", 0.5]);
 });
 
 test("settings that differ say more than those that do not", () => {

@@ -1,12 +1,39 @@
 /** The keys that runs have: which are metrics, which tell most, which a table asks for. Pure. */
 import type { Run, RunKey } from "../../api/types";
 import { byName } from "../../format/text";
+import { atPath } from "../launch/inputs";
 
-/** The numbers that runs logged, as their summaries name them. */
+/** What `define_metric` may keep of a metric in place of its last value. */
+const kept = new Set(["min", "max", "mean", "last", "first", "best"]);
+
+const isMeasured = (value: unknown) => typeof value === "number" || value === "NaN" || value === "Infinity" || value === "-Infinity";
+
+function addKeys(values: object, above: string, keys: Set<string>) {
+  for (const [name, value] of Object.entries(values) as [string, unknown][]) {
+    if (above === "" && name.startsWith("_")) continue;
+    const key = above + name;
+    if (isMeasured(value)) keys.add(key);
+    // Media say what they are.
+    else if (typeof value === "object" && value !== null && !Array.isArray(value) && !("_type" in value)) {
+      const inner = Object.entries(value);
+      if (inner.length > 0 && inner.every(([one, number]) => kept.has(one) && isMeasured(number))) keys.add(key);
+      else addKeys(value, `${key}.`, keys);
+    }
+  }
+}
+
+/** The numbers that runs logged, as their summaries name them: `loss`, and `train.loss` for one in a dictionary. */
 export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
   const keys = new Set<string>();
-  for (const run of runs) for (const [key, value] of Object.entries(run.summary)) if (!key.startsWith("_") && (typeof value === "number" || value === "NaN" || value === "Infinity")) keys.add(key);
+  for (const run of runs) addKeys(run.summary, "", keys);
   return [...keys];
+}
+
+/** What a summary says of a metric: its last value, or what is kept in its place. */
+export function resultOf(run: Pick<Run, "summary">, key: string): unknown {
+  const value = atPath(run.summary, key);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.entries(value).find(([name]) => kept.has(name))?.[1];
 }
 
 /** How much a metric says about a run at first sight: results on data that was held back, then losses and rates of success. */

@@ -11,7 +11,7 @@ import { metric, shortJson } from "../../format/text";
 import { Cause } from "../item/cause";
 import { jobAddress } from "../item/item-columns";
 import { leaves } from "../launch/inputs";
-import { byWeight, metricKeys } from "../project/run-keys";
+import { byWeight, metricKeys, resultOf } from "../project/run-keys";
 import { RunActions } from "./run-actions";
 import { RunFacts } from "./run-facts";
 
@@ -101,7 +101,7 @@ function Body({ run }: { run: Run }) {
                 <dt>{key}</dt>
                 <dd className="row">
                   <span className="num" style={{ minWidth: 64, textAlign: "left" }}>
-                    {metric(run.summary[key])}
+                    {metric(resultOf(run, key))}
                   </span>
                   {index < 4 && <Sparkline run={run} name={key} />}
                 </dd>
