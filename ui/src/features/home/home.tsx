@@ -18,7 +18,7 @@ import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 import { useWhys } from "../item/whys";
 import { itemColumns } from "../item/item-columns";
-import { metricKeys, mostTelling } from "../project/run-keys";
+import { metricKeys, mostTelling, resultOf } from "../project/run-keys";
 import { QueueDrawer } from "../queue/queue-drawer";
 import { isLive, queueState } from "../queue/queue-state";
 import { RunDrawer, type RunName } from "../run/run-drawer";
@@ -157,7 +157,7 @@ function RecentRuns({ name, runs, open, onOpen }: { name: string; runs: Run[]; o
       onOpen={(run) => onOpen(runId(run))}
       columns={[
         { name: "State", cell: (run) => <State state={run.state} /> },
-        { name: "Run", cell: (run) => <Link className="nowrap" to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
+        { name: "Run", grow: true, cell: (run) => <Link className="nowrap" title={run.name} to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
         { name: "Project", cell: (run) => <Link to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
         { name: "Result", num: true, wide: true, cell: (run) => <MainMetric run={run} /> },
         { name: "Began", wide: true, cell: (run) => <Ago time={run.created_at} /> },
@@ -175,7 +175,7 @@ function MainMetric({ run }: { run: Run }) {
       <span className="quiet cut">{name.split("/").at(-1)}</span>
       <Sparkline run={run} name={name} />
       <span className="num" style={{ minWidth: 52 }}>
-        {metric(run.summary[name])}
+        {metric(resultOf(run, name))}
       </span>
     </span>
   );
