@@ -30,11 +30,18 @@ describe("a form from a schema", () => {
 
   test("only what differs from the job's own is sent", () => {
     const typed = { lr: "0.5", seed: "", "model.width": "8", "model.act": "tanh", tags: '["a"]' };
-    expect(configOf(fields, typed)).toEqual({ config: { lr: 0.5, model: { act: "tanh" } }, errors: {} });
+    expect(configOf(fields, typed, false)).toEqual({ config: { lr: 0.5, model: { act: "tanh" } }, errors: {} });
+    expect(configOf(fields, { ...typed, "model.width": "" }, false).errors).toEqual({});
+  });
+
+  test("of a schema everything is sent that the form shows: the script may have other values of its own", () => {
+    const typed = { lr: "0.5", seed: "", "model.width": "8", "model.act": "tanh", tags: '["a"]' };
+    expect(configOf(fields, typed, true)).toEqual({ config: { lr: 0.5, model: { width: 8, act: "tanh" }, tags: ["a"] }, errors: {} });
+    expect(configOf(fields, { ...typed, "model.width": "" }, true).errors).toEqual({ "model.width": "is required" });
   });
 
   test("what is wrong is said by field", () => {
-    const { errors } = configOf(fields, { lr: "", "model.width": "1.5", tags: "[" });
+    const { errors } = configOf(fields, { lr: "", "model.width": "1.5", tags: "[" }, false);
     expect(errors).toEqual({ lr: "is required", "model.width": "must be a whole number", tags: "must be JSON: text needs quotes" });
     expect(readField(fields[3]!, "gelu").error).toBe("must be one of the choices");
   });
@@ -114,7 +121,7 @@ describe("the same inputs as form and as JSON", () => {
 
   test("the job's own values are not sent", () => {
     const { typed } = partsOf(fields, { lr: 0.5, model: { width: 8, act: "relu" }, tags: ["a"] });
-    expect(configOf(fields, typed).config).toEqual({ lr: 0.5 });
+    expect(configOf(fields, typed, false).config).toEqual({ lr: 0.5 });
   });
 });
 

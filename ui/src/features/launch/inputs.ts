@@ -133,16 +133,17 @@ export function leaves(value: unknown, prefix = ""): [string, Json][] {
   return prefix === "" ? [] : [[prefix, value as Json]];
 }
 
-/** The values that were typed, where they differ from the job's own, and what is wrong with them. */
-export function configOf(fields: InputField[], typed: Record<string, string>): { config: JsonObject; errors: Record<string, string> } {
+/** The values that were typed, and what is wrong with them. Where the job knows its own values those are left out, and an empty
+    field leaves them; `all` is for a schema, whose defaults only it knows. */
+export function configOf(fields: InputField[], typed: Record<string, string>, all: boolean): { config: JsonObject; errors: Record<string, string> } {
   let config: JsonObject = {};
   const errors: Record<string, string> = {};
   for (const field of fields) {
     const text = typed[field.path] ?? "";
     const { value, error } = readField(field, text);
     if (error) errors[field.path] = error;
-    else if (value !== undefined && JSON.stringify(value) !== JSON.stringify(field.default)) config = withPath(config, field.path, value);
-    else if (value === undefined && field.required && field.default === undefined) errors[field.path] = "is required";
+    else if (value === undefined && field.required && (all || field.default === undefined)) errors[field.path] = "is required";
+    else if (value !== undefined && (all || JSON.stringify(value) !== JSON.stringify(field.default))) config = withPath(config, field.path, value);
   }
   return { config, errors };
 }

@@ -92,6 +92,59 @@ test("another version keeps what was typed, and is told to the address", async (
   expect([onVersion.mock.calls, onJob.mock.calls]).toEqual([[["v2"]], [["dev/digits/train:v2"]]]);
 });
 
+test("another version keeps the queue, the name and the rest, and what was typed as JSON", async () => {
+  open();
+  const type = (name: string | RegExp, value: string) => fireEvent.change(screen.getByLabelText(name), { target: { value } });
+  await screen.findByRole("textbox", { name: "lr" });
+  type("Run name", "try 1");
+  type("Priority", "high");
+  type("Project", "other");
+  type("Arguments", "--fast");
+  fireEvent.click(screen.getByRole("button", { name: "JSON" }));
+  type("All inputs", '{"lr": 0.3, "more": 1}');
+  type("Version", "v2");
+  await expect.poll(() => screen.getByRole<HTMLSelectElement>("combobox", { name: "Version" }).value).toBe("v2");
+  expect(["Run name", "Priority", "Project", "Arguments", "All inputs"].map((name) => screen.getByLabelText<HTMLInputElement>(name).value)).toEqual(["try 1", "high", "other", "--fast", '{"lr": 0.3, "more": 1}']);
+  fireEvent.click(screen.getByRole("button", { name: "Form" }));
+  expect(screen.getByRole<HTMLInputElement>("textbox", { name: "lr" }).value).toBe("0.3");
+});
+
+test("a launch whose answer was lost is sent again as the same one; a changed one is another", async () => {
+  const bodies: { idempotency_key: string; overrides: object }[] = [];
+  const asked = vi.spyOn(globalThis, "fetch").mockImplementation(async (request) => {
+    bodies.push(JSON.parse(await (request as Request).text()) as (typeof bodies)[number]);
+    throw new TypeError("Failed to fetch");
+  });
+  open();
+  const lr = await screen.findByRole("textbox", { name: "lr" });
+  fireEvent.click(screen.getByRole("button", { name: /^Launch/ }));
+  fireEvent.click(await screen.findByRole("button", { name: "Retry" }));
+  await expect.poll(() => bodies.length).toBe(2);
+  await screen.findByRole("alert");
+  fireEvent.change(lr, { target: { value: "0.7" } });
+  fireEvent.click(screen.getByRole("button", { name: /^Launch/ }));
+  await expect.poll(() => bodies.length).toBe(3);
+  const [first, again, other] = bodies.map((body) => body.idempotency_key);
+  expect(first).toMatch(/^[0-9a-f]{32}$/);
+  expect(again).toBe(first);
+  expect(other).not.toBe(first);
+  // The schema's own values are sent: the script need not know them.
+  expect(bodies[2]!.overrides).toEqual({ run_config: { lr: 0.7, epochs: 3 } });
+  asked.mockRestore();
+});
+
+test("a form with something in it is not closed by a slip", async () => {
+  const { onClose } = open();
+  const lr = await screen.findByRole("textbox", { name: "lr" });
+  fireEvent.click(screen.getByRole("button", { name: "Close" }));
+  expect(onClose).toHaveBeenCalledTimes(1);
+  fireEvent.change(lr, { target: { value: "0.7" } });
+  fireEvent.click(screen.getByRole("button", { name: "Close" }));
+  expect(onClose).toHaveBeenCalledTimes(1);
+  fireEvent.click(screen.getByRole("button", { name: "Leave", hidden: true }));
+  expect(onClose).toHaveBeenCalledTimes(2);
+});
+
 test("without a job one chooses it, which is told to the address", async () => {
   const { onJob } = open({ job: null, queue: { entity: "dev", name: "default" } });
   fireEvent.click(await screen.findByRole("button", { name: /train/ }));
