@@ -72,9 +72,12 @@ function useLine(run: Run): ChartRun[] {
 function Charts({ run }: { run: Run }) {
   const lines = useLine(run);
   const told = metricKeys([run]);
-  // The client sends the first summary half a minute after the first rows, and one that crashed before sends none.
-  const logged = useQuery({ ...streamKeysQuery(run, "history"), enabled: told.length === 0 });
-  return <ChartWall keys={told.length > 0 ? told : (logged.data ?? told)} runs={lines} />;
+  // The client sends the first summary half a minute after the first rows, one that crashed before sends none, and some metrics
+  // are kept out of it on purpose. What the summary tells is there at once.
+  const logged = useQuery({ ...streamKeysQuery(run, "history"), ...(told.length > 0 ? { refetchInterval: false, staleTime: 60_000 } : {}) });
+  const names = [...new Set([...told, ...(logged.data ?? [])])].join("\n");
+  const keys = useMemo(() => names.split("\n").filter(Boolean), [names]);
+  return <ChartWall keys={keys} runs={lines} />;
 }
 
 function System({ run }: { run: Run }) {
