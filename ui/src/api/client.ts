@@ -35,7 +35,7 @@ export class Problem extends Error {
 /** Makes a `Problem` of whatever was thrown. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof TypeError) return new Problem(0, { message: "The server cannot be reached.", hint: "It is tried again when you press Retry." });
+  if (error instanceof TypeError) return new Problem(0, { message: "The server cannot be reached.", hint: "See whether it runs and the network is there, then try again." });
   return new Problem(0, { code: "page_error", message: error instanceof Error ? error.message : String(error) });
 }
 
@@ -58,7 +58,13 @@ const refuse: Middleware = {
 /** Says that the app asks: a refusal then comes without the challenge for which a browser shows a prompt of its own. */
 const fromApp = { "x-lanza-app": "1" };
 
-const client = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "http://localhost", credentials: "same-origin", headers: fromApp });
+const client = createClient<paths>({
+  baseUrl: globalThis.location?.origin ?? "http://localhost",
+  credentials: "same-origin",
+  headers: fromApp,
+  // Found at each call, as every other global is; the library would keep the one of now.
+  fetch: async (request) => globalThis.fetch(request),
+});
 client.use(refuse);
 
 /** Typed requests: `api.GET("/api/v1/me")`. The cookie proves the session; the browser's `Sec-Fetch-Site` and `Origin`

@@ -19,14 +19,25 @@ export function Loading({ height = 160, what = "Loading" }: { height?: number; w
   );
 }
 
-/** A refusal: what happened, its code with a link to its page, what to do, and a way to try again. */
+/** A refusal: what happened, its code with a link to its page, what to do, and a way to try again. Who is signed out signs in
+    beside the page, which keeps what it holds. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const problem = problemOf(error);
+  const signedOut = problem.status === 401;
   return (
     <div className="banner" data-tone="red" role="alert">
       <div>
         <strong>{problem.message}</strong>
-        {problem.hint && <p>{problem.hint}</p>}
+        {signedOut ? (
+          <p>
+            <a href="/login" target="_blank" rel="noreferrer">
+              Sign in in another tab
+            </a>
+            , then try again here. Nothing on this page is lost.
+          </p>
+        ) : (
+          problem.hint && <p>{problem.hint}</p>
+        )}
         <p className="small quiet">
           {problem.help ? <a href={`/errors/${problem.help}`}>{problem.help}</a> : null} <code>{problem.code}</code>
           {problem.requestId && (

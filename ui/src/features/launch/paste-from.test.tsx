@@ -4,7 +4,7 @@ import { cleanup, fireEvent, render, screen, within } from "@testing-library/rea
 import { afterEach, expect, test, vi } from "vitest";
 import { launchFits, pastable, PasteFrom, runsThatFit } from "./paste-from";
 
-/** What the server was asked. The client keeps the `fetch` that there is when it is loaded. */
+/** What the server was asked. */
 const { asked, server } = vi.hoisted(() => {
   const found = { asked: [] as URL[], server: { answer: (_url: URL): unknown => null } };
   globalThis.fetch = async (request) => {

@@ -6,7 +6,7 @@ import { MemoryRouter, Route, Routes } from "react-router";
 import { afterEach, expect, test, vi } from "vitest";
 import { Component } from "./settings";
 
-/** The server, as far as this page asks it. The client keeps the `fetch` that there is when it is loaded. */
+/** The server, as far as this page asks it. */
 const { sent, keys } = vi.hoisted(() => {
   const key = (id: string, scope: string) => ({ id, description: `for ${id}`, prefix: "abcd", scope, created_at: "2026-01-01T00:00:00Z", expires_at: null });
   const found = { sent: [] as unknown[], keys: [key("one", "full")] };
