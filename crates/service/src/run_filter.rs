@@ -238,12 +238,17 @@ fn passes(value: &Value, test: &Test) -> bool {
     }
 }
 
+/// A moment as a filter names it: a time, or a day, which begins at midnight UTC.
+fn moment(text: &str) -> Option<i64> {
+    Time::parse(text).or_else(|| Time::parse(&format!("{text}T00:00:00"))).map(|t| t.0)
+}
+
 /// Compares values of one kind; a time may be compared with its text.
 fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => x.as_f64()?.partial_cmp(&y.as_f64()?),
         (Value::String(x), Value::String(y)) => Some(x.cmp(y)),
-        (Value::Number(x), Value::String(y)) => x.as_f64()?.partial_cmp(&(Time::parse(y)?.0 as f64)),
+        (Value::Number(x), Value::String(y)) => x.as_f64()?.partial_cmp(&(moment(y)? as f64)),
         (Value::Bool(x), Value::Bool(y)) => Some(x.cmp(y)),
         _ => (a == b).then_some(Ordering::Equal),
     }
@@ -258,7 +263,7 @@ fn condition(key: &Key, test: &Test) -> Option<Condition> {
         }
         Test::Order(wanted, operand) if time => {
             let ms = match operand {
-                Value::String(text) => Time::parse(text)?.0,
+                Value::String(text) => moment(text)?,
                 _ => return None,
             };
             match wanted {

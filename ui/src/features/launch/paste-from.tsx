@@ -59,7 +59,7 @@ export const pastable = (config: JsonObject): JsonObject => Object.fromEntries(O
 
 /** A filter over the runs' names that matches what was typed as it is, if it is no filter of the runs table. */
 export function runsThatFit(text: string): string | undefined {
-  return filterOf(chipsFrom([text]).map((chip) => (chip.key === "display_name" && chip.operator === "~" ? { ...chip, value: `(?i)${chip.value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}` } : chip)));
+  return filterOf(chipsFrom([text]));
 }
 
 function Choose({ job, entity, project, onPaste, onClose }: PasteProps & { onClose: () => void }) {

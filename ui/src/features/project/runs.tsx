@@ -17,7 +17,7 @@ import { RunDrawer } from "../run/run-drawer";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
 import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
-import { type Chip, chipKey, chipsFrom, ownKeys } from "./run-filter";
+import { type Chip, chipKey, chipsFrom, ownKeys, quotedValue } from "./run-filter";
 import { Groups } from "./run-groups";
 import { layoutOf, type RunLayout, writeLayout } from "./run-layout";
 import { metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
@@ -150,7 +150,10 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           onOpen={showRun}
           picked={picked.ids}
           onPick={picked.change}
-          onTag={(tag) => setChips([...chips.filter((chip) => chipKey(chip) !== `tags=${tag}`), { key: "tags", operator: "=", value: tag }])}
+          onTag={(tag) => {
+            const chip: Chip = { key: "tags", operator: "=", value: quotedValue(tag) };
+            setChips([...chips.filter((one) => chipKey(one) !== chipKey(chip)), chip]);
+          }}
           more={more}
           busy={query.isFetchingNextPage}
         />
