@@ -82,6 +82,21 @@ test("columns are widened, moved and pinned by hand, and a link shows them so", 
   await other.context().close();
 });
 
+test("words find names as they are written, and a row has the focus again when its drawer closes", async () => {
+  await page.goto(`${w.url}/dev/many?view=table`);
+  await table().getByRole("link").first().waitFor();
+  const field = page.getByRole("combobox", { name: "Filter" });
+  await field.fill("RUN-12");
+  await field.press("Enter");
+  await expect.poll(async () => (await table().getByRole("link").allTextContents()).every((name) => name.includes("run-12")), { timeout: PATIENCE }).toBe(true);
+  const row = table().getByRole("row").nth(2);
+  await row.getByText("finished").click();
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  expect(await row.evaluate((element) => element === document.activeElement)).toBe(true);
+});
+
 test("rows are there wherever one scrolls", async () => {
   await page.goto(`${w.url}/dev/many?view=table`);
   await table().getByRole("link").first().waitFor();

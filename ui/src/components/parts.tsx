@@ -1,6 +1,6 @@
 /** Small parts that many screens share. */
 import { Tabs as Radix } from "radix-ui";
-import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { ago, between, exact } from "../format/text";
 import { Icon, type IconName } from "./icons";
 
@@ -177,7 +177,8 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
   onKeyDown?: (event: KeyboardEvent) => void;
 }) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // It is closed while it is still in the page: only then does the browser give the focus back to what had it.
+  useLayoutEffect(() => {
     const dialog = box.current;
     if (dialog && !dialog.open) dialog.showModal?.();
     return () => dialog?.close?.();
