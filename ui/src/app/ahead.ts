@@ -5,13 +5,16 @@ import { cache } from "../api/cache";
 import { meQuery } from "../api/queries";
 import { screens } from "./screens";
 
+/** First parts of addresses that the server answers itself: files, help pages. They look like those of projects. */
+const served = new Set(["api", "storage", "files", "errors", "artifacts", "artifactsV2", "graphql", "metrics", "assets"]);
+
 /** What is pointed at for so long, in milliseconds, will probably be opened. */
 const INTENT = 70;
 
 export function ahead(address: string) {
   const url = new URL(address, location.origin);
   // Who is not signed in would be refused everything.
-  if (url.origin !== location.origin || url.pathname === "/login") return;
+  if (url.origin !== location.origin || url.pathname === "/login" || served.has(url.pathname.split("/")[1] ?? "")) return;
   const found = matchRoutes(screens, url.pathname)?.at(-1);
   if (!found) return;
   void cache.prefetchQuery(meQuery);
