@@ -26,6 +26,7 @@ beforeAll(async () => {
   await create("image", "--dockerfile", "Dockerfile");
   item = await w.lanza("launch", "-q", "default", "-j", "sources/plain");
   await manyRuns(seeder(w), "many", 80, 4);
+  for (const lr of [0.1, 0.2, 0.3]) await upsert(seeder(w), { name: `tried-${lr * 10}`, project: "swept", sweep: "12345678", title: `rate ${lr}`, config: { lr, batch: 8 }, summary: { "val/accuracy": 1 - lr } });
   await signIn(w);
 }, 300_000);
 
@@ -192,6 +193,30 @@ describe("a list, a drawer, a page", () => {
     await page.waitForURL(`${w.url}/team-a/digits`);
   });
 
+  test("of artifacts and sweeps", async () => {
+    await page.goto(`${w.url}/dev/sources/artifacts`);
+    const rows = page.getByRole("table", { name: "Artifacts" }).getByRole("row");
+    await rows.filter({ has: page.getByRole("link", { name: "plain", exact: true }) }).getByText("v1", { exact: true }).click();
+    const artifact = page.getByRole("dialog", { name: "Artifact plain:v1" });
+    await visible(artifact.getByRole("table", { name: "Newest versions" }).getByRole("link", { name: "v0" }));
+    await shot(page, "artifact-drawer");
+    await sent(async (other) => visible(other.getByRole("dialog", { name: "Artifact plain:v1" })));
+    await artifact.getByRole("link", { name: "plain", exact: true }).click();
+    await page.waitForURL(`${w.url}/dev/sources/artifacts/job/plain/v1`);
+
+    await page.goto(`${w.url}/dev/swept/sweeps`);
+    await page.getByRole("table", { name: "Sweeps" }).getByRole("cell", { name: "3", exact: true }).click();
+    const sweep = page.getByRole("dialog", { name: "Sweep 12345678" });
+    await visible(sweep.getByRole("region", { name: "Parameters" }).getByText("0.1, 0.2, 0.3"));
+    await visible(sweep.locator("dd").filter({ hasText: "0.9" }).getByRole("link", { name: "rate 0.1" }));
+    await visible(sweep.locator("dd").filter({ hasText: "0.7" }).getByRole("link", { name: "rate 0.3" }));
+    await shot(page, "sweep-drawer");
+    await sent(async (other) => visible(other.getByRole("dialog", { name: "Sweep 12345678" })));
+    await sweep.getByRole("link", { name: "12345678", exact: true }).click();
+    // A name that reads as a number is a name.
+    await expect.poll(async () => page.getByRole("table", { name: "Runs" }).getAttribute("aria-rowcount"), { timeout: PATIENCE }).toBe("4");
+  });
+
   test("of files, with their text in the app", async () => {
     await page.goto(`${w.url}/dev/sources/jobs/image?tab=files`);
     await visible(page.getByRole("region", { name: "Text of Dockerfile" }).getByText("FROM python:3.11-slim"));
@@ -252,6 +277,8 @@ test("drawers in every look, without a complaint of axe", async () => {
     ["drawer-item", `/launch/dev/default/items?item=${item}&phase=run`],
     ["drawer-queue", "/launch?queue=team-a/gpu"],
     ["drawer-agent", `/agents?agent=${agents.items[0]!.id}`],
+    ["drawer-artifact", `/dev/sources/artifacts?artifact=${encodeURIComponent("dev/sources/job/plain:v1")}`],
+    ["drawer-sweep", "/dev/swept/sweeps?sweep=12345678"],
     ["drawer-file", "/dev/sources/jobs/plain?tab=files&file=train.py"],
     ["drawer-launch", "/dev/sources/jobs/plain?launch=v1"],
     ["job-dockerfile", "/dev/sources/jobs/image?tab=files"],

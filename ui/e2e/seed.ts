@@ -25,10 +25,10 @@ export function numbers(seed: number): () => number {
   };
 }
 
-const UPSERT = `mutation UpsertBucket($name: String, $project: String, $entity: String, $config: JSONString, $tags: [String!], $displayName: String, $summaryMetrics: JSONString) {
-  upsertBucket(input: {name: $name, modelName: $project, entityName: $entity, config: $config, tags: $tags, displayName: $displayName, summaryMetrics: $summaryMetrics}) { bucket { id } } }`;
+const UPSERT = `mutation UpsertBucket($name: String, $project: String, $entity: String, $config: JSONString, $tags: [String!], $displayName: String, $summaryMetrics: JSONString, $sweep: String) {
+  upsertBucket(input: {name: $name, modelName: $project, entityName: $entity, config: $config, tags: $tags, displayName: $displayName, summaryMetrics: $summaryMetrics, sweep: $sweep}) { bucket { id } } }`;
 
-export async function upsert(seed: Seed, run: { name: string; project: string; config: object; summary?: object; tags?: string[]; title?: string }) {
+export async function upsert(seed: Seed, run: { name: string; project: string; config: object; summary?: object; tags?: string[]; title?: string; sweep?: string }) {
   const wrapped = Object.fromEntries(Object.entries(run.config).map(([key, value]) => [key, { value: value as unknown }]));
   const variables = {
     name: run.name,
@@ -37,6 +37,7 @@ export async function upsert(seed: Seed, run: { name: string; project: string; c
     displayName: run.title ?? run.name,
     tags: run.tags ?? [],
     config: JSON.stringify(wrapped),
+    ...(run.sweep ? { sweep: run.sweep } : {}),
     ...(run.summary ? { summaryMetrics: JSON.stringify(run.summary) } : {}),
   };
   await seed.post("/graphql", { query: UPSERT, variables });

@@ -3,7 +3,7 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got, readJson } from "./client";
 import { pollEvery } from "./live";
 import { allOf, allPages } from "./pages";
-import type { Agent, Item, Project, Queue, Run, Usage } from "./types";
+import type { Agent, Artifact, Item, Project, Queue, Run, Usage } from "./types";
 
 const ended = new Set(["finished", "failed", "stopped", "crashed", "killed"]);
 
@@ -331,6 +331,13 @@ export const artifactsQuery = (entity: string, project: string) =>
   queryOptions({
     queryKey: ["artifacts", entity, project],
     queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects/{project}/artifacts", { params: { ...projectPath(entity, project), query } }))),
+  });
+
+/** The versions of one artifact, the newest first. */
+export const artifactVersionsQuery = (path: Pick<Artifact, "entity" | "project" | "type" | "name">) =>
+  queryOptions({
+    queryKey: ["artifacts", path.entity, path.project, path.type, path.name],
+    queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}", { params: { path, query } }))),
   });
 
 /** The files of a version of an artifact. */

@@ -1,26 +1,19 @@
-import { queryOptions, useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useParams } from "react-router";
-import { api, got } from "../../api/client";
-import { allPages } from "../../api/pages";
-import { artifactFilesQuery } from "../../api/queries";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "react-router";
+import { artifactFilesQuery, artifactVersionsQuery } from "../../api/queries";
 import { PageHead } from "../../app/shell";
-import { Ago, Command, Id } from "../../components/parts";
+import { Command, Id } from "../../components/parts";
 import { Tree } from "../../components/tree";
 import { Empty, View } from "../../components/view";
-import { bytes, count } from "../../format/text";
 import { ArtifactFiles } from "../files/artifact-files";
-
-const base = "/api/v1/entities/{entity}/projects/{project}/artifacts/{type}/{name}" as const;
-
-const versionsQuery = (path: { entity: string; project: string; type: string; name: string }) =>
-  queryOptions({ queryKey: ["artifacts", path], queryFn: async () => allPages(async (query) => got(api.GET(base, { params: { path, query } }))) });
+import { ArtifactFacts, artifactPage } from "./artifact-facts";
 
 /** A version of an artifact: what it is, its files, its other versions. */
 export function Component() {
   const { entity = "", project = "", type = "", name = "", version = "" } = useParams();
   const path = { entity, project, type, name };
   const navigate = useNavigate();
-  const versions = useQuery(versionsQuery(path));
+  const versions = useQuery(artifactVersionsQuery(path));
   const artifact = versions.data?.find((one) => one.version === version || one.aliases.includes(version)) ?? versions.data?.[0];
   const files = useQuery(artifactFilesQuery(artifact?.id));
   return (
@@ -32,7 +25,7 @@ export function Component() {
             style={{ width: 160 }}
             aria-label="Version"
             value={artifact?.version}
-            onChange={(event) => void navigate(`/${entity}/${project}/artifacts/${encodeURIComponent(type)}/${encodeURIComponent(name)}/${event.target.value}`)}
+            onChange={(event) => void navigate(artifactPage({ ...path, version: event.target.value }))}
           >
             {versions.data.map((one) => (
               <option key={one.id} value={one.version}>
@@ -51,19 +44,7 @@ export function Component() {
                 <dl className="facts">
                   <dt>Type</dt>
                   <dd>{artifact.type}</dd>
-                  <dt>Made</dt>
-                  <dd>
-                    <Ago time={artifact.created_at} /> {artifact.author ? `by ${artifact.author}` : ""}{" "}
-                    {artifact.created_by_run && (
-                      <>
-                        in run <Link to={`/${entity}/${project}/runs/${artifact.created_by_run}`}>{artifact.created_by_run}</Link>
-                      </>
-                    )}
-                  </dd>
-                  <dt>Size</dt>
-                  <dd>
-                    {bytes(artifact.size_bytes)} in {count(artifact.file_count, "file")}
-                  </dd>
+                  <ArtifactFacts artifact={artifact} />
                   <dt>Digest</dt>
                   <dd>
                     <Id id={artifact.digest} length={32} />

@@ -2,33 +2,47 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { runGroupsQuery } from "../../api/queries";
 import type { RunGroup } from "../../api/types";
+import { put, useAddress } from "../../app/address";
 import { Rows } from "../../components/rows";
 import { Empty, View } from "../../components/view";
 import { GroupStates } from "./group-states";
+import { SweepDrawer, sweepOf, sweepPage } from "./sweep-drawer";
 
 /** The sweeps that runs of a project belong to. */
 export function Sweeps({ entity, project }: { entity: string; project: string }) {
   const groups = useQuery(runGroupsQuery(entity, project, ["sweep"], [], '{"sweep":{"$exists":true}}'));
-  const address = (sweep: string) => `/${entity}/${project}?f=${encodeURIComponent(`sweep=${sweep}`)}`;
-  const nameOf = (group: RunGroup) => String(group.values[0] ?? "");
-  const none = (
-    <Empty>
-      No run belongs to a sweep. <code>wandb sweep sweep.yaml</code> makes one, <code>wandb agent</code> works on it.
-    </Empty>
-  );
+  const sweeps = (groups.data ?? []).filter(sweepOf);
+  const [search, change] = useAddress();
+  const open = sweeps.find((sweep) => sweepOf(sweep) === search.get("sweep"));
+  const show = (name: string | null) => change((params) => put(params, "sweep", name));
   return (
-    <View query={groups} height={160} empty={(list) => (list.some((group) => group.values[0]) ? null : none)}>
-      {(list) => (
-        <Rows<RunGroup>
-          name="Sweeps"
-          rows={list.filter((group) => group.values[0])}
-          id={nameOf}
-          columns={[
-            { name: "Sweep", cell: (group) => <Link to={address(nameOf(group))}>{nameOf(group)}</Link> },
-            { name: "Runs", num: true, cell: (group) => group.runs.toLocaleString("en-US") },
-            { name: "States", cell: (group) => <GroupStates group={group} /> },
-          ]}
-        />
+    <View
+      query={groups}
+      height={160}
+      empty={() =>
+        sweeps.length === 0 ? (
+          <Empty>
+            No run belongs to a sweep. A run does when <code>WANDB_SWEEP_ID</code> is set where it starts.
+          </Empty>
+        ) : null
+      }
+    >
+      {() => (
+        <>
+          <Rows<RunGroup>
+            name="Sweeps"
+            rows={sweeps}
+            id={sweepOf}
+            onOpen={(sweep) => show(sweepOf(sweep))}
+            open={open && sweepOf(open)}
+            columns={[
+              { name: "Sweep", cell: (sweep) => <Link to={sweepPage(entity, project, sweepOf(sweep))}>{sweepOf(sweep)}</Link> },
+              { name: "Runs", num: true, cell: (sweep) => sweep.runs.toLocaleString("en-US") },
+              { name: "States", cell: (sweep) => <GroupStates group={sweep} /> },
+            ]}
+          />
+          {open && <SweepDrawer entity={entity} project={project} sweep={open} ids={sweeps.map(sweepOf)} onShow={show} />}
+        </>
       )}
     </View>
   );

@@ -12,7 +12,7 @@ import { Ago, Lasted, Tabs } from "../../components/parts";
 import { colourOf } from "../../components/plot";
 import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
-import { ArtifactRows } from "../project/project";
+import { ArtifactRows } from "../project/artifacts";
 import { metricKeys } from "../project/run-keys";
 import { RunActions } from "./run-actions";
 import { logPath } from "./run-data";
@@ -101,7 +101,7 @@ function Artifacts({ run }: { run: Run }) {
       </View>
       <h2>Used</h2>
       <View query={used} height={100} empty={(list) => (list.length === 0 ? <Empty>The run used no artifact.</Empty> : null)}>
-        {(list) => <ArtifactRows name="Used artifacts" artifacts={list} />}
+        {(list) => <ArtifactRows name="Used artifacts" at="used" artifacts={list} />}
       </View>
     </>
   );
