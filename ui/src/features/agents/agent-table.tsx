@@ -6,7 +6,8 @@ import { agentLogQuery, itemQuery } from "../../api/queries";
 import type { Agent } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
-import { Ago, Confirm, Dialog, Id, Lasted } from "../../components/parts";
+import { Ago, Confirm, Id, Lasted } from "../../components/parts";
+import { RowDrawer } from "../../components/row-drawer";
 import { Rows } from "../../components/rows";
 import { itemState, State } from "../../components/state";
 import { Empty, Failure, View } from "../../components/view";
@@ -15,10 +16,10 @@ import { jobName } from "../item/item-columns";
 import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 
-/** Agents with the words of the documentation: id and status first. */
-export function AgentTable({ agents }: { agents: Agent[] }) {
+/** Agents with the words of the documentation: id and status first. `all` is the list before it was filtered. */
+export function AgentTable({ agents, all = agents }: { agents: Agent[]; all?: Agent[] }) {
   const [search, change] = useAddress();
-  const open = agents.find((agent) => agent.id === search.get("agent"));
+  const open = all.find((agent) => agent.id === search.get("agent"));
   const item = search.get("item");
   const show = (agent: string | null, item: string | null) =>
     change((params) => {
@@ -44,7 +45,7 @@ export function AgentTable({ agents }: { agents: Agent[] }) {
           { name: "Last seen", cell: (agent) => <Ago time={agent.last_seen} /> },
         ]}
       />
-      {open && !item && <AgentDrawer agent={open} onClose={() => show(null, null)} onItem={(id) => show(open.id, id)} />}
+      {open && !item && <AgentDrawer agent={open} ids={agents.map((agent) => agent.id)} onShow={(id) => show(id, null)} onItem={(id) => show(open.id, id)} />}
       {item && <ItemDrawer id={item} {...(open ? { ids: open.items } : {})} onShow={(id) => show(open?.id ?? null, id)} />}
     </>
   );
@@ -64,7 +65,7 @@ function Slots({ agent }: { agent: Agent }) {
   );
 }
 
-function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => void; onItem: (id: string) => void }) {
+function AgentDrawer({ agent, ids, onShow, onItem }: { agent: Agent; ids: string[]; onShow: (id: string | null) => void; onItem: (id: string) => void }) {
   const queries = useQueryClient();
   const may = useMay(agent.entity, "admin");
   const [asking, setAsking] = useState<"drain" | "stop" | null>(null);
@@ -77,11 +78,13 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
   });
   const gone = agent.status === "killed";
   return (
-    <Dialog
-      kind="drawer"
+    <RowDrawer
+      what="agent"
       name={`Agent ${agent.name}`}
       title={<Link to={`/agents?agent=${encodeURIComponent(agent.id)}`}>{agent.name}</Link>}
-      onClose={onClose}
+      id={agent.id}
+      ids={ids}
+      onShow={onShow}
       foot={
         may && (
           <>
@@ -157,7 +160,7 @@ function AgentDrawer({ agent, onClose, onItem }: { agent: Agent; onClose: () => 
           <p>{asking === "drain" ? "It finishes its items, takes nothing new, and ends." : "It stops its items and ends."}</p>
         </Confirm>
       )}
-    </Dialog>
+    </RowDrawer>
   );
 }
 

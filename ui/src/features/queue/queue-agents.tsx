@@ -2,15 +2,24 @@ import { useQuery } from "@tanstack/react-query";
 import { agentsQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
 import { Empty, View } from "../../components/view";
+import { useAgentFilter } from "../agents/agent-filter";
 import { AgentTable } from "../agents/agent-table";
 
 /** The agents that serve a queue, or did. */
 export function QueueAgents({ queue }: { queue: Queue }) {
   const agents = useQuery(agentsQuery([queue.entity]));
   const ids = new Set(queue.agents.map((agent) => agent.id));
+  const all = (agents.data ?? []).filter((agent) => ids.has(agent.id) || agent.queues.includes(queue.name));
+  const filter = useAgentFilter(all);
   return (
-    <View query={agents} height={160} empty={(all) => (all.some((agent) => ids.has(agent.id) || agent.queues.includes(queue.name)) ? null : <Empty>No agent has polled this queue.</Empty>)}>
-      {(all) => <AgentTable agents={all.filter((agent) => ids.has(agent.id) || agent.queues.includes(queue.name))} />}
+    <View query={agents} height={160} empty={() => (all.length === 0 ? <Empty>No agent has polled this queue.</Empty> : null)}>
+      {() => (
+        <>
+          {filter.bar}
+          <AgentTable agents={filter.shown} all={all} />
+          {filter.none}
+        </>
+      )}
     </View>
   );
 }

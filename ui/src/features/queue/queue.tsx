@@ -57,8 +57,12 @@ export function Component() {
             <Tabs
               name="Queue"
               open={tab}
-              // The open item stays in the address when one comes back to its list.
-              onOpen={(key) => void navigate(`/launch/${entity}/${name}/${key}${key === "items" && search.size > 0 ? `?${search}` : ""}`)}
+              // The open item stays in the address when one comes back to its list, what was said of agents does not.
+              onOpen={(key) => {
+                const kept = new URLSearchParams(key === "items" ? search : "");
+                for (const ofAgents of ["agent", "f", "q"]) kept.delete(ofAgents);
+                void navigate(`/launch/${entity}/${name}/${key}${kept.size > 0 ? `?${kept}` : ""}`);
+              }}
               tabs={[
                 { key: "items", name: "Items", body: () => <QueueItems queue={data} /> },
                 { key: "agents", name: "Agents", body: () => <QueueAgents queue={data} /> },
