@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { cleanup, render, screen } from "@testing-library/react";
-import { MemoryRouter } from "react-router";
+import { cleanup, fireEvent, render, screen, within } from "@testing-library/react";
+import { createBrowserRouter, RouterProvider } from "react-router";
 import { afterEach, expect, test } from "vitest";
 import { runFilesQuery } from "../../api/queries";
 import type { Run, RunFile } from "../../api/types";
@@ -9,16 +9,17 @@ import { RunFiles } from "./run-files";
 
 afterEach(cleanup);
 
-/** The drawer of one file of a run, with that file alone. */
-function open(file: Partial<RunFile>) {
+/** The drawer of one file of a run, before others of its list. */
+function open(file: Partial<RunFile>, ...others: string[]) {
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity } } });
   const whole = { size_bytes: 5, updated_at: "2026-01-01T00:00:00Z", url: `http://elsewhere:8080/storage/x/${file.name}?token=t`, ...file };
-  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, { items: [whole], next: null } as never);
+  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, { items: [whole, ...others.map((name) => ({ ...whole, name, url: `http://elsewhere:8080/storage/x/${name}` }))], next: null } as never);
+  // A change of the address begins with what the browser's own says.
+  window.history.replaceState(null, "", `/?file=${encodeURIComponent(file.name!)}`);
+  const router = createBrowserRouter([{ path: "/", element: <RunFiles run={{ entity: "dev", project: "p", id: "r1" } as Run} /> }]);
   render(
     <QueryClientProvider client={queries}>
-      <MemoryRouter initialEntries={[`/?file=${encodeURIComponent(file.name!)}`]}>
-        <RunFiles run={{ entity: "dev", project: "p", id: "r1" } as Run} />
-      </MemoryRouter>
+      <RouterProvider router={router} />
     </QueryClientProvider>,
   );
 }
@@ -39,4 +40,11 @@ test("what could carry script is never put into the page itself", () => {
   cleanup();
   open({ name: "page.xhtml", mimetype: "application/xhtml+xml", size_bytes: 3 << 20 });
   expect(document.querySelector("iframe, .dialog-body svg, object, embed")).toBeNull();
+});
+
+test("the arrows go to the next file of the list", async () => {
+  open({ name: "a.png", mimetype: "image/png" }, "b.png");
+  fireEvent.keyDown(screen.getByRole("dialog", { name: "File a.png" }), { key: "ArrowDown" });
+  within(await screen.findByRole("dialog", { name: "File b.png" })).getByAltText("b.png");
+  expect(window.location.search).toBe("?file=b.png");
 });

@@ -2,8 +2,9 @@ import { useQuery } from "@tanstack/react-query";
 import { readText } from "../../api/client";
 import { runFilesQuery } from "../../api/queries";
 import type { Run, RunFile } from "../../api/types";
-import { useAddress } from "../../app/address";
-import { Ago, Dialog } from "../../components/parts";
+import { put, useAddress } from "../../app/address";
+import { Ago } from "../../components/parts";
+import { RowDrawer } from "../../components/row-drawer";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
 import { Empty, View } from "../../components/view";
@@ -24,6 +25,7 @@ export function RunFiles({ run }: { run: Run }) {
   const files = useQuery(runFilesQuery(run.entity, run.project, run.id));
   const [search, change] = useAddress();
   const open = files.data?.items.find((file) => file.name === search.get("file"));
+  const show = (name: string | null) => change((params) => put(params, "file", name));
   return (
     <>
       <View query={files} height={200} empty={(page) => (page.items.length === 0 ? <Empty>The run sent no files.</Empty> : null)}>
@@ -34,12 +36,12 @@ export function RunFiles({ run }: { run: Run }) {
               rows={page.items}
               id={(file) => file.name}
               open={open?.name}
-              onOpen={(file) => change((params) => params.set("file", file.name))}
+              onOpen={(file) => show(file.name)}
               columns={[
                 {
                   name: "Name",
                   cell: (file) => (
-                    <button type="button" className="link" onClick={() => change((params) => params.set("file", file.name))}>
+                    <button type="button" className="link" onClick={() => show(file.name)}>
                       {file.name}
                     </button>
                   ),
@@ -55,9 +57,22 @@ export function RunFiles({ run }: { run: Run }) {
         )}
       </View>
       {open && (
-        <Dialog kind="drawer" className="wide" name={`File ${open.name}`} title={<a href={local(open.url)}>{open.name}</a>} onClose={() => change((params) => params.delete("file"))} foot={<a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>Download</a>}>
+        <RowDrawer
+          wide
+          what="file"
+          name={`File ${open.name}`}
+          title={<a href={local(open.url)}>{open.name}</a>}
+          id={open.name}
+          ids={(files.data?.items ?? []).map((file) => file.name)}
+          onShow={show}
+          foot={
+            <a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>
+              Download
+            </a>
+          }
+        >
           <Preview file={open} />
-        </Dialog>
+        </RowDrawer>
       )}
     </>
   );
