@@ -289,6 +289,26 @@ test("drawers in every look, without a complaint of axe", async () => {
   expect(await everyLook(w, screens)).toEqual([]);
 }, 15 * PATIENCE);
 
+test("the menu of a phone leads on, and closes when it did or by Esc", async () => {
+  const phone = await w.newPage({ phone: true });
+  await phone.goto(`${w.url}/projects`);
+  const menu = phone.getByRole("button", { name: "Menu", exact: true });
+  const queues = phone.getByRole("navigation", { name: "Main" }).getByRole("link", { name: /^Queues/ });
+  await menu.click();
+  await visible(queues);
+  await phone.waitForFunction(() => document.querySelector(".side")!.getBoundingClientRect().left === 0);
+  await shot(phone, "phone-menu");
+  expect.soft(await axe(phone)).toEqual([]);
+  await phone.keyboard.press("Escape");
+  await queues.waitFor({ state: "hidden" });
+  expect(await menu.getAttribute("aria-expanded")).toBe("false");
+  await menu.click();
+  await queues.click();
+  await phone.waitForURL(`${w.url}/launch`);
+  await queues.waitFor({ state: "hidden" });
+  await phone.context().close();
+});
+
 test("nothing was asked of another host, and no policy was broken", () => {
   expect(w.complaints).toEqual([]);
 });

@@ -94,6 +94,8 @@ function Shell() {
         row.focus();
       } else if (event.key === "?") {
         setHelp(true);
+      } else if (event.key === "Escape") {
+        setSide(false);
       }
     };
     document.addEventListener("keydown", onKey);
@@ -110,7 +112,7 @@ function Shell() {
       <div className="main">
         <header className="top">
           <span className="menu-button">
-            <IconButton icon="menu" name="Menu" onClick={() => setSide(true)} />
+            <IconButton icon="menu" name="Menu" expanded={side} onClick={() => setSide(true)} />
           </span>
           <Crumbs />
           <button type="button" className="button bare" aria-label="Commands" aria-keyshortcuts="Control+K" onClick={() => setPalette(true)}>

@@ -94,9 +94,17 @@ export function Id({ id, length = 8 }: { id: string; length?: number }) {
   );
 }
 
-export function IconButton({ icon, name, onClick, pressed }: { icon: IconName; name: string; onClick: () => void; pressed?: boolean }) {
+export function IconButton({ icon, name, onClick, pressed, expanded }: { icon: IconName; name: string; onClick: () => void; pressed?: boolean; expanded?: boolean }) {
   return (
-    <button type="button" className="button bare icon" aria-label={name} title={name} onClick={onClick} {...(pressed === undefined ? {} : { "aria-pressed": pressed })}>
+    <button
+      type="button"
+      className="button bare icon"
+      aria-label={name}
+      title={name}
+      onClick={onClick}
+      {...(pressed === undefined ? {} : { "aria-pressed": pressed })}
+      {...(expanded === undefined ? {} : { "aria-expanded": expanded })}
+    >
       <Icon name={icon} />
     </button>
   );
