@@ -1,0 +1,50 @@
+/** A server for tests of components: it answers what a test says and keeps what was sent. Import it before what asks, since
+    the client keeps the `fetch` that there is when it is loaded. */
+
+interface Asked {
+  method: string;
+  path: string;
+  body: unknown;
+}
+type Answer = object | ((asked: Asked) => object);
+
+const answers = new Map<string, Answer>();
+
+export const server = {
+  /** What changed something, in order. */
+  sent: [] as Asked[],
+  /** Answers a route; a later answer takes the place of an earlier one. */
+  on(route: string, answer: Answer) {
+    answers.set(route, answer);
+  },
+  clear() {
+    answers.clear();
+    server.sent = [];
+  },
+};
+
+/** An answer that refuses. */
+export class Refused {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly message: string,
+  ) {}
+}
+
+const json = (body: object, status = 200) => new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+
+globalThis.fetch = async (input, init) => {
+  const request = input instanceof Request ? input : new Request(new URL(String(input), location.origin), init);
+  const asked: Asked = { method: request.method, path: new URL(request.url).pathname.replace("/api/v1", ""), body: undefined };
+  if (request.method !== "GET") {
+    const text = await request.text();
+    asked.body = text === "" ? undefined : JSON.parse(text);
+    server.sent.push(asked);
+  }
+  const known = answers.get(`${asked.method} ${asked.path}`);
+  const answer = typeof known === "function" ? (known as (asked: Asked) => object)(asked) : known;
+  if (answer === undefined) return json({ code: "not_found", message: `the test answers no ${asked.method} ${asked.path}` }, 404);
+  if (answer instanceof Refused) return json({ code: answer.code, help: "LZ0001", message: answer.message, hint: "What to do." }, answer.status);
+  return json(answer);
+};
