@@ -39,6 +39,19 @@ export function problemOf(error: unknown): Problem {
   return new Problem(0, { code: "page_error", message: error instanceof Error ? error.message : String(error) });
 }
 
+/** What a refusal says of one field of what was sent, as its description: the message of such a refusal begins with the
+    name of the field. */
+export function fieldError(error: unknown, field: string): string | null {
+  if (!(error instanceof Problem) || error.status !== 422 || !error.message.startsWith(`${field}: `)) return null;
+  return error.message.slice(field.length + 2);
+}
+
+/** What a refusal says of a name that is taken. */
+export const takenError = (error: unknown): string | null => (error instanceof Problem && error.status === 409 ? error.message : null);
+
+/** What a refusal says of a name that nothing of this kind has: `team`, `user`. */
+export const missingError = (error: unknown, kind: string): string | null => (error instanceof Problem && error.status === 404 && error.message.startsWith(`${kind} `) ? error.message : null);
+
 /** What an answer that is no success says. */
 export async function refusal(response: Response): Promise<Problem> {
   const text = await response.text();

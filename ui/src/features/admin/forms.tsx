@@ -1,11 +1,25 @@
 /** The forms of the admin page: users, teams, members, service accounts. */
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
-import { api, got } from "../../api/client";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { api, fieldError, got, missingError, takenError } from "../../api/client";
 import { Command, Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 
-function Form({ title, onClose, action, pending, error, result, onSubmit, children }: { title: string; onClose: () => void; action: string; pending: boolean; error: unknown; result: ReactNode; onSubmit: () => void; children: ReactNode }) {
+interface Making {
+  mutate: () => void;
+  reset: () => void;
+  isPending: boolean;
+  error: unknown;
+}
+
+/** A dialog with a form, and with what came of it. A refusal stands at the field that it is about, and the field has the
+    keyboard; `atField` says that a field shows it. What was typed stays. */
+function Form({ title, onClose, action, make, atField, result, children }: { title: string; onClose: () => void; action: string; make: Making; atField: boolean; result: ReactNode; children: ReactNode }) {
+  const { error } = make;
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (error) form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+  }, [error]);
   return (
     <Dialog
       title={title}
@@ -17,21 +31,24 @@ function Form({ title, onClose, action, pending, error, result, onSubmit, childr
             Done
           </button>
         ) : (
-          <button type="submit" form="admin-form" className="button primary" disabled={pending}>
+          <button type="submit" form="admin-form" className="button primary" disabled={make.isPending}>
             {action}
           </button>
         )
       }
     >
-      {Boolean(error) && <Failure error={error} />}
+      {Boolean(error) && !atField && <Failure error={error} />}
       {result || (
         <form
+          ref={form}
           id="admin-form"
           className="stack"
           onSubmit={(event) => {
             event.preventDefault();
-            onSubmit();
+            make.mutate();
           }}
+          // What was refused was said about what stood there before.
+          onInput={() => error && make.reset()}
         >
           {children}
         </form>
@@ -60,10 +77,12 @@ export function NewUser({ onClose }: { onClose: () => void }) {
     mutationFn: async () => got(api.POST("/api/v1/admin/users", { body: { username, admin, ...(password ? { password } : {}) } })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["users"] }),
   });
+  const nameError = fieldError(make.error, "username") ?? takenError(make.error);
+  const passwordError = fieldError(make.error, "password");
   return (
-    <Form title="New user" action="Make" onClose={onClose} pending={make.isPending} error={make.error} onSubmit={() => make.mutate()} result={make.data && <Made apiKey={make.data.api_key} name={make.data.username} />}>
-      <Field label="Name">{(tie) => <input {...tie} className="input" required value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>
-      <Field label="Password" note="May be left out: the key signs in as well.">
+    <Form title="New user" action="Make" onClose={onClose} make={make} atField={nameError !== null || passwordError !== null} result={make.data && <Made apiKey={make.data.api_key} name={make.data.username} />}>
+      <Field label="Name" error={nameError}>{(tie) => <input {...tie} className="input" required value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>
+      <Field label="Password" error={passwordError} note="May be left out: the key signs in as well.">
         {(tie) => <input {...tie} className="input" type="password" autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}
       </Field>
       <label className="row">
@@ -83,9 +102,10 @@ export function NewTeam({ onClose }: { onClose: () => void }) {
       await queries.invalidateQueries({ queryKey: ["teams"] });
     },
   });
+  const nameError = fieldError(make.error, "name") ?? takenError(make.error);
   return (
-    <Form title="New team" action="Make" onClose={onClose} pending={make.isPending} error={make.error} onSubmit={() => make.mutate()} result={make.data && <p>Team {make.data.name} is made. Add its members next.</p>}>
-      <Field label="Name">{(tie) => <input {...tie} className="input" required value={name} onChange={(event) => setName(event.target.value)} />}</Field>
+    <Form title="New team" action="Make" onClose={onClose} make={make} atField={nameError !== null} result={make.data && <p>Team {make.data.name} is made. Add its members next.</p>}>
+      <Field label="Name" error={nameError}>{(tie) => <input {...tie} className="input" required value={name} onChange={(event) => setName(event.target.value)} />}</Field>
     </Form>
   );
 }
@@ -104,10 +124,12 @@ export function NewMember({ onClose, team: given = "" }: { onClose: () => void; 
       await queries.invalidateQueries({ queryKey: ["teams"] });
     },
   });
+  const teamError = missingError(make.error, "team");
+  const userError = missingError(make.error, "user");
   return (
-    <Form title="Add to a team" action="Add" onClose={onClose} pending={make.isPending} error={make.error} onSubmit={() => make.mutate()} result={make.data && <p>{make.data.username} is {make.data.role} of {team}.</p>}>
-      <Field label="Team">{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
-      <Field label="User name">{(tie) => <input {...tie} className="input" required value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>
+    <Form title="Add to a team" action="Add" onClose={onClose} make={make} atField={teamError !== null || userError !== null} result={make.data && <p>{make.data.username} is {make.data.role} of {team}.</p>}>
+      <Field label="Team" error={teamError}>{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
+      <Field label="User name" error={userError}>{(tie) => <input {...tie} className="input" required value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>
       <Field label="Role" note="Viewers read; members launch and make; admins also change queues and members.">
         {(tie) => (
           <select {...tie} className="select" value={role} onChange={(event) => setRole(event.target.value)}>
@@ -134,10 +156,12 @@ export function NewService({ onClose, team: given = "" }: { onClose: () => void;
       await queries.invalidateQueries({ queryKey: ["teams"] });
     },
   });
+  const teamError = missingError(make.error, "team");
+  const nameError = fieldError(make.error, "name") ?? takenError(make.error);
   return (
-    <Form title="New service account" action="Make" onClose={onClose} pending={make.isPending} error={make.error} onSubmit={() => make.mutate()} result={make.data && <Made apiKey={make.data.api_key} name={make.data.username} />}>
-      <Field label="Team">{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
-      <Field label="Name">{(tie) => <input {...tie} className="input" required value={name} onChange={(event) => setName(event.target.value)} />}</Field>
+    <Form title="New service account" action="Make" onClose={onClose} make={make} atField={teamError !== null || nameError !== null} result={make.data && <Made apiKey={make.data.api_key} name={make.data.username} />}>
+      <Field label="Team" error={teamError}>{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
+      <Field label="Name" error={nameError}>{(tie) => <input {...tie} className="input" required value={name} onChange={(event) => setName(event.target.value)} />}</Field>
     </Form>
   );
 }
