@@ -101,6 +101,13 @@ export async function readText(path: string, signal?: AbortSignal): Promise<stri
   return response.text();
 }
 
+/** Reads a route that may answer anything. */
+export async function readBytes(path: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const response = await ask(path, signal);
+  if (!response.ok) throw await refusal(response);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 /** Adds parameters to a path that may have some. */
 export function withQuery(path: string, params: Record<string, string | number | boolean | undefined>): string {
   const words = Object.entries(params).flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${encodeURIComponent(value)}`]));

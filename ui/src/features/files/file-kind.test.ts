@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isText, kindOf } from "./file-kind";
+import { isText, kindOf, textOf } from "./file-kind";
 import { linesOf } from "./source-text";
 
 test("files are what their names say, and text where they say nothing", () => {
@@ -13,4 +13,16 @@ test("the end of the last line begins none", () => {
   expect(linesOf("a\nb\n")).toEqual(["a", "b"]);
   expect(linesOf("a\n\nb")).toEqual(["a", "", "b"]);
   expect(linesOf("")).toEqual([]);
+});
+
+test("text is told from binary by its first bytes", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  expect(textOf(bytes("naïve ✓\n"))).toBe("naïve ✓\n");
+  expect(textOf(bytes(""))).toBe("");
+  expect(textOf(bytes("PK\0\u0003"))).toBeNull();
+  expect(textOf(new Uint8Array([0x80, 0x02, 0x7d, 0x71]))).toBeNull();
+  expect(textOf(new Uint8Array([0x61, 0xc3]))).toBeNull();
+  // A letter across the border of what is looked at, and one bad byte far behind it.
+  expect(textOf(bytes(`${"x".repeat(8191)}é`))).toBe(`${"x".repeat(8191)}é`);
+  expect(textOf(new Uint8Array([...bytes("x".repeat(9000)), 0xff]))).toBe(`${"x".repeat(9000)}\ufffd`);
 });

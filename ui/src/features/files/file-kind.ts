@@ -13,3 +13,19 @@ export function kindOf(path: string): "image" | "text" | "other" {
 
 /** Whether what was read as text is text. */
 export const isText = (body: string) => !body.includes("\0");
+
+/** Bytes that tell text from what is none. */
+const LOOKED = 8 << 10;
+
+/** The text that bytes are, or null for a binary file: one with a NUL, or no UTF-8, at its beginning. */
+export function textOf(content: Uint8Array): string | null {
+  const first = content.subarray(0, LOOKED);
+  if (first.includes(0)) return null;
+  try {
+    // A letter may go on beyond what is looked at; at the end of the file none does.
+    new TextDecoder("utf-8", { fatal: true }).decode(first, { stream: content.length > LOOKED });
+  } catch {
+    return null;
+  }
+  return new TextDecoder().decode(content);
+}

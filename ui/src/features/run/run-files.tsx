@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { readText } from "../../api/client";
+import { readBytes } from "../../api/client";
 import { runFilesQuery } from "../../api/queries";
 import type { Run, RunFile } from "../../api/types";
 import { put, useAddress } from "../../app/address";
@@ -9,6 +9,7 @@ import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
 import { Empty, View } from "../../components/view";
 import { bytes } from "../../format/text";
+import { textOf } from "../files/file-kind";
 import { SourceText } from "../files/source-text";
 
 /** Bytes of a file that the page shows itself; larger ones are downloaded. */
@@ -88,11 +89,20 @@ function Preview({ file }: { file: RunFile }) {
   return <Empty>There is no preview of {kind}.</Empty>;
 }
 
+/** What a file holds as text, or null where its bytes are none. */
+export const fileTextQuery = (file: Pick<RunFile, "name" | "url">) => ({
+  queryKey: ["file", file.url],
+  queryFn: async ({ signal }: { signal: AbortSignal }) => textOf(await readBytes(local(file.url), signal)),
+  staleTime: 60_000,
+});
+
+/** Types of files say little: the client calls everything that it does not know `application/octet-stream`. */
 function TextPreview({ file }: { file: RunFile }) {
-  const text = useQuery({ queryKey: ["file", file.url], queryFn: ({ signal }) => readText(local(file.url), signal), staleTime: 60_000 });
+  const text = useQuery(fileTextQuery(file));
   return (
     <View query={text} height={240}>
       {(body) => {
+        if (body === null) return <Empty>It is binary ({bytes(file.size_bytes)}): there is no preview, only the download.</Empty>;
         const table = file.name.endsWith(".table.json") ? tableOf(body) : null;
         if (table) return <DataTable table={table} name={file.name} />;
         if (file.name.endsWith(".json")) {
