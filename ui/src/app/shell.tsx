@@ -1,7 +1,7 @@
 /** The frame around every screen: navigation, crumbs, palette, theme; and the session's boundary. */
 import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { DropdownMenu } from "radix-ui";
-import { type ReactNode, Suspense, useCallback, useEffect, useState } from "react";
+import { type ReactNode, Suspense, useCallback, useEffect, useId, useState } from "react";
 import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
 import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
@@ -10,6 +10,7 @@ import { Icon } from "../components/icons";
 import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
 import { Failure, Loading } from "../components/view";
+import { count } from "../format/text";
 import { watchLinks } from "./ahead";
 import { setDensity, useDensity } from "./density";
 import { Palette } from "./palette";
@@ -193,14 +194,7 @@ function Side({ open }: { open: boolean }) {
             </NavLink>
           ))}
         </div>
-        <NavLink to="/launch">
-          <span>Queues</span>
-          {stuck > 0 && (
-            <span className="alarm" title={`${stuck} with waiting items and no live agent`}>
-              {stuck} !
-            </span>
-          )}
-        </NavLink>
+        <QueuesLink stuck={stuck} />
         <NavLink to="/agents">Agents</NavLink>
         <NavLink to="/usage">Usage</NavLink>
         {me.admin && <NavLink to="/admin">Admin</NavLink>}
@@ -211,6 +205,26 @@ function Side({ open }: { open: boolean }) {
         {ready.isError && <span style={{ color: "var(--red)" }}> · the server does not answer</span>}
       </div>
     </div>
+  );
+}
+
+/** The link to the queues. Its name never changes; how many of them are stuck is its description. */
+export function QueuesLink({ stuck }: { stuck: number }) {
+  const id = useId();
+  if (stuck === 0) return <NavLink to="/launch">Queues</NavLink>;
+  const words = `${count(stuck, "queue")} with waiting items and no live agent`;
+  return (
+    <>
+      <NavLink to="/launch" aria-describedby={id}>
+        <span>Queues</span>
+        <span className="alarm" title={words} aria-hidden="true">
+          {stuck} !
+        </span>
+      </NavLink>
+      <span id={id} hidden>
+        {words}
+      </span>
+    </>
   );
 }
 
