@@ -12,7 +12,7 @@ export function Loading({ height = 160, what = "Loading" }: { height?: number; w
     return () => clearTimeout(timer);
   }, []);
   return (
-    <div style={{ minHeight: height }} role="status" aria-live="polite">
+    <div className="loading" style={{ minHeight: height }} role="status" aria-live="polite">
       {shown && <div className="skeleton" style={{ height }} />}
       <span className="hidden-text">{what}…</span>
     </div>

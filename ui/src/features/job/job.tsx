@@ -29,7 +29,9 @@ export function Component() {
   // The version that the drawer is open with; it may be another one than the page shows.
   const launch = search.get("launch");
   const begin = useCallback(() => change((params) => params.set("launch", params.get("version") ?? "latest")), [change]);
-  useCommands(useMemo(() => [{ name: `Launch ${name}`, hint: "Job", run: begin }], [name, begin]));
+  // Nobody launches what is not there.
+  const missing = job.isError && job.data === undefined;
+  useCommands(useMemo(() => (missing ? [] : [{ name: `Launch ${name}`, hint: "Job", run: begin }]), [missing, name, begin]));
   const set = (key: string, value: string | null) => change((params) => put(params, key, value));
   const path = { entity, project, name };
   return (
@@ -37,9 +39,11 @@ export function Component() {
       <PageHead
         title={name}
         action={
-          <button type="button" className="button primary" onClick={begin}>
-            Launch
-          </button>
+          !missing && (
+            <button type="button" className="button primary" onClick={begin}>
+              Launch
+            </button>
+          )
         }
       >
         {one.data && (
@@ -73,7 +77,7 @@ export function Component() {
           />
         )}
       </View>
-      {launch !== null && <LaunchDrawer job={versionedJob(`${entity}/${project}/${name}:latest`, launch || "latest")} onVersion={(next) => change((params) => params.set("launch", next), { replace: true })} onClose={() => set("launch", null)} />}
+      {launch !== null && !missing && <LaunchDrawer job={versionedJob(`${entity}/${project}/${name}:latest`, launch || "latest")} onVersion={(next) => change((params) => params.set("launch", next), { replace: true })} onClose={() => set("launch", null)} />}
     </>
   );
 }

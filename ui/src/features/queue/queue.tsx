@@ -26,7 +26,9 @@ export function Component() {
   const navigate = useNavigate();
   const [search] = useAddress();
   const [begin, launch] = useQueueLaunch(entity, name);
-  useCommands(useMemo(() => [{ name: `Launch on ${name}`, hint: "Queue", run: begin }], [name, begin]));
+  // Nobody launches on what is not there.
+  const missing = queue.isError && queue.data === undefined;
+  useCommands(useMemo(() => (missing ? [] : [{ name: `Launch on ${name}`, hint: "Queue", run: begin }]), [missing, name, begin]));
 
   return (
     <>
@@ -35,9 +37,11 @@ export function Component() {
         action={
           <>
             {queue.data && <PauseButton queue={queue.data} />}
-            <button type="button" className="button primary" onClick={begin}>
-              Launch
-            </button>
+            {!missing && (
+              <button type="button" className="button primary" onClick={begin}>
+                Launch
+              </button>
+            )}
           </>
         }
       >
@@ -73,7 +77,7 @@ export function Component() {
           </>
         )}
       </View>
-      {launch}
+      {!missing && launch}
     </>
   );
 }
