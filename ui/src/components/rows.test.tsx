@@ -1,7 +1,34 @@
 // @vitest-environment jsdom
-import { renderHook } from "@testing-library/react";
-import { expect, test } from "vitest";
-import { useQuietRows } from "./rows";
+import { cleanup, fireEvent, render, renderHook, screen, within } from "@testing-library/react";
+import { afterEach, expect, test } from "vitest";
+import { Rows, useQuietRows } from "./rows";
+import { Empty } from "./view";
+
+afterEach(cleanup);
+
+const columns = [{ name: "Name", cell: (row: string) => row }, { name: "Letters", num: true, cell: (row: string) => row.length }];
+
+test("a list without rows is a table with its columns, which says why", () => {
+  const { rerender } = render(<Rows name="Jobs" rows={[]} columns={columns} id={(row) => row} empty={<Empty>No job yet.</Empty>} />);
+  const table = screen.getByRole("table", { name: "Jobs" });
+  expect(within(table).getAllByRole("columnheader").map((head) => head.textContent)).toEqual(["Name", "Letters"]);
+  expect(within(table).getAllByRole("row")).toHaveLength(1);
+  within(table).getByText("No job yet.");
+  rerender(<Rows name="Jobs" rows={["train"]} columns={columns} id={(row) => row} empty={<Empty>No job yet.</Empty>} />);
+  expect([screen.getAllByRole("row").length, screen.queryByText("No job yet.")]).toEqual([2, null]);
+});
+
+test("what is cut tells the whole while one points at it", () => {
+  render(<Rows name="Jobs" rows={["short", "a long name"]} columns={columns} id={(row) => row} />);
+  const cell = (text: string, width: number) => {
+    const found = screen.getByText(text);
+    Object.defineProperty(found, "scrollWidth", { value: width });
+    Object.defineProperty(found, "clientWidth", { value: 50 });
+    fireEvent.pointerOver(found);
+    return found.title;
+  };
+  expect([cell("short", 50), cell("a long name", 90)]).toEqual(["", "a long name"]);
+});
 
 test("new rows wait while the reader is busy, but not those of another order or a further page", () => {
   const { result, rerender } = renderHook(({ rows, busy, scope }) => useQuietRows(rows, (row) => row, busy, scope), { initialProps: { rows: ["a", "b"], busy: false, scope: "new 1" } });

@@ -1,5 +1,5 @@
 /** A table of rows that open: keyboard, click, selection; new rows wait while the reader is busy. */
-import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, type ReactNode, useRef, useState } from "react";
 import { More } from "./view";
 
 export interface Column<T> {
@@ -15,12 +15,18 @@ export interface Column<T> {
 
 const classOf = (column: { num?: boolean; wide?: boolean; grow?: boolean }) => [column.num && "num", column.wide && "phone-hide", column.grow && "grows"].filter(Boolean).join(" ");
 
-
 /** Rows that are drawn before one asks for more. */
 const DRAWN = 500;
 
-/** Draws `rows`; `j`/`k`/arrows move, Enter opens, `x` selects. */
-export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
+/** The whole text of a cell that is cut, while one points at it. */
+function tellWhole(event: PointerEvent) {
+  const cell = (event.target as HTMLElement).closest("td");
+  if (!cell || cell.title || cell.querySelector("[title]")) return;
+  if (cell.scrollWidth > cell.clientWidth) cell.title = cell.textContent;
+}
+
+/** Draws `rows`; `j`/`k`/arrows move, Enter opens, `x` selects. A list without any is a table still, which says `empty`. */
+export function Rows<T>({ name, rows, columns, id, onOpen, open, selection, empty }: {
   name: string;
   rows: T[];
   columns: Column<T>[];
@@ -28,6 +34,8 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
   onOpen?: (row: T) => void;
   open?: string | null | undefined;
   selection?: { chosen: Set<string>; toggle: (id: string) => void; all: () => void };
+  /** Why there is no row, and what makes one. */
+  empty?: ReactNode;
 }) {
   const body = useRef<HTMLTableSectionElement>(null);
   const [most, setMost] = useState(DRAWN);
@@ -45,6 +53,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
   const table = (
     <div className="table-box">
       <table className="table" aria-label={name}>
+        {rows.length === 0 && empty && <caption>{empty}</caption>}
         <thead>
           <tr>
             {selection && (
@@ -59,7 +68,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection }: {
             ))}
           </tr>
         </thead>
-        <tbody ref={body}>
+        <tbody ref={body} onPointerOver={tellWhole}>
           {drawn.map((row, index) => (
             <tr
               key={id(row)}

@@ -35,25 +35,22 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
     });
   const shown = filter.keep(jobs.data ?? [], fields);
   return (
-    <View
-      query={jobs}
-      height={200}
-      empty={(list) =>
-        list.length === 0 ? (
-          <Empty>
-            No job yet. A finished run with logged code or a git commit makes one; so does <code>lanza job create code train.py -p {project}</code>.
-          </Empty>
-        ) : null
-      }
-    >
+    <View query={jobs} height={200}>
       {(list) => (
         <>
-          <div className="row wrap">{filter.bar}</div>
+          {list.length > 0 && <div className="row wrap">{filter.bar}</div>}
           <Rows<Job>
             name="Jobs"
             rows={shown}
             id={(job) => job.name}
             onOpen={(job) => show(job.name)}
+            empty={
+              list.length === 0 && (
+                <Empty>
+                  No job yet. A finished run with logged code or a git commit makes one; so does <code>lanza job create code train.py -p {project}</code>.
+                </Empty>
+              )
+            }
             open={open}
             columns={[
               { name: "Job", cell: (job) => <Link to={`/${entity}/${project}/jobs/${encodeURIComponent(job.name)}`}>{job.name}</Link> },
@@ -67,7 +64,7 @@ export function Jobs({ entity, project }: { entity: string; project: string }) {
               { name: "Changed", wide: true, cell: (job) => <Ago time={job.latest?.created_at ?? job.created_at} /> },
             ]}
           />
-          {filter.none(shown)}
+          {list.length > 0 && filter.none(shown)}
           <Cut list={list} what="jobs" />
           {open && <JobDrawer entity={entity} project={project} name={open} ids={shown.map((job) => job.name)} onShow={show} />}
         </>

@@ -83,11 +83,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
         <span className="grow" />
         <Bulk items={rows.filter((item) => selection.chosen.has(item.id))} entity={queue.entity} onDone={selection.none} />
       </div>
-      <View
-        query={items}
-        height={280}
-        empty={() => (all.length === 0 ? <Empty>{filtered ? "No item fits the filters." : "Nothing was launched on this queue yet."}</Empty> : null)}
-      >
+      <View query={items} height={280}>
         {() => (
           <div ref={list} {...area}>
             <Fresh
@@ -99,6 +95,7 @@ export function QueueItems({ queue }: { queue: Queue }) {
             />
             <Rows<Item>
               name="Items"
+              empty={<Empty>{filtered ? "No item fits the filters." : "Nothing was launched on this queue yet."}</Empty>}
               rows={rows}
               id={(item) => item.id}
               columns={[itemColumns.state, ...[position, starts].filter((column) => rows.some((item) => column.cell(item) !== "")), itemColumns.run, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.ran, itemColumns.agent, itemColumns.cause]}

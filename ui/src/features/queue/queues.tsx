@@ -54,23 +54,7 @@ export function Component() {
       </PageHead>
       <div className="page-body">
         <div className="row wrap">{filter.bar}</div>
-        <View
-          query={queues}
-          height={240}
-          empty={(list) =>
-            list.length === 0 ? (
-              <Empty
-                action={
-                  <button type="button" className="button" onClick={() => setCreating(true)}>
-                    Create the first queue
-                  </button>
-                }
-              >
-                {chosen ? `${chosen} has no queue.` : "None of your entities has a queue."} A queue holds items in order until an agent takes them.
-              </Empty>
-            ) : null
-          }
-        >
+        <View query={queues} height={240}>
           {(list) => (
             <>
               <Rows<Queue>
@@ -79,6 +63,19 @@ export function Component() {
                 id={idOf}
                 open={open && idOf(open)}
                 onOpen={(queue) => show(idOf(queue))}
+                empty={
+                  list.length === 0 && (
+                    <Empty
+                      action={
+                        <button type="button" className="button" onClick={() => setCreating(true)}>
+                          Create the first queue
+                        </button>
+                      }
+                    >
+                      {chosen ? `${chosen} has no queue.` : "None of your entities has a queue."} A queue holds items in order until an agent takes them.
+                    </Empty>
+                  )
+                }
                 columns={[
                   { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
                   { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
@@ -100,7 +97,7 @@ export function Component() {
                   },
                 ]}
               />
-              {filter.none(shown)}
+              {list.length > 0 && filter.none(shown)}
               <Cut list={list} what="queues" />
             </>
           )}
