@@ -1,4 +1,4 @@
-/** What jsdom has not: modal dialogs. Tests without a document have none to mend. */
+/** What jsdom has not: modal dialogs, and anything that scrolls. Tests without a document have none to mend. */
 if (typeof HTMLDialogElement !== "undefined") {
   HTMLDialogElement.prototype.showModal = function () {
     this.open = true;
@@ -6,4 +6,5 @@ if (typeof HTMLDialogElement !== "undefined") {
   HTMLDialogElement.prototype.close = function () {
     this.open = false;
   };
+  Element.prototype.scrollIntoView = () => undefined;
 }

@@ -69,11 +69,13 @@ export const queueQuery = (entity: string, queue: string) =>
     refetchInterval: () => pollEvery(),
   });
 
+/** What was changed about a queue, the newest first, page by page. */
 export const queueHistoryQuery = (entity: string, queue: string) =>
-  queryOptions({
+  infiniteQueryOptions({
     queryKey: ["queue", entity, queue, "history"],
-    queryFn: async () =>
-      (await got(api.GET("/api/v1/entities/{entity}/queues/{queue}/history", { params: { path: { entity, queue } } }))).items,
+    queryFn: async ({ pageParam }) => got(api.GET("/api/v1/entities/{entity}/queues/{queue}/history", { params: { path: { entity, queue }, query: { limit: 50, ...(pageParam ? { after: pageParam } : {}) } } })),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next ?? undefined,
   });
 
 export const queueStatsQuery = (entity: string, queue: string, since: string) =>
@@ -299,11 +301,7 @@ export const runFilesQuery = (entity: string, project: string, run: string) =>
   queryOptions({
     queryKey: ["run", entity, project, run, "files"],
     queryFn: async () =>
-      got(
-        api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/files", {
-          params: { ...runPath(entity, project, run), query: { limit: 1000 } },
-        }),
-      ),
+      allPages(async (query) => got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}/files", { params: { ...runPath(entity, project, run), query } }))),
   });
 
 export const runArtifactsQuery = (entity: string, project: string, run: string, relation: "output" | "input") =>

@@ -6009,7 +6009,12 @@ export interface operations {
     };
     queue_history: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Cursor: `next` of the page before. */
+                after?: string;
+                /** @description Objects on the page. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;

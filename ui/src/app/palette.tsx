@@ -8,6 +8,9 @@ import { setDensity } from "./density";
 import { useMe, useScope } from "./scope";
 import { setTheme } from "./theme";
 
+/** Commands that are drawn. */
+const DRAWN = 50;
+
 /** Everything that can be gone to or done, by typing (Ctrl-K). */
 export function Palette({ onClose, signOut }: { onClose: () => void; signOut: () => void }) {
   const navigate = useNavigate();
@@ -39,16 +42,16 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
     ];
   }, [ofScreen, me.admin, queues.data, projects.data, navigate, signOut]);
 
-  const found = useMemo(
+  const fit = useMemo(
     () =>
       commands
         .map((command) => ({ command, cost: rank(command.name, typed) }))
         .filter((entry): entry is { command: CommandEntry; cost: number } => entry.cost !== null)
         .sort((a, b) => a.cost - b.cost)
-        .slice(0, 50)
         .map((entry) => entry.command),
     [commands, typed],
   );
+  const found = useMemo(() => fit.slice(0, DRAWN), [fit]);
 
   useEffect(() => {
     const dialog = box.current;
@@ -109,6 +112,7 @@ export function Palette({ onClose, signOut }: { onClose: () => void; signOut: ()
             <span className="quiet small">{command.hint}</span>
           </div>
         ))}
+        {fit.length > DRAWN && <div className="menu-label">{(fit.length - DRAWN).toLocaleString("en-US")} more: type on to find them.</div>}
         {found.length === 0 && <div className="menu-label">Nothing is called that.</div>}
       </div>
     </dialog>

@@ -6,7 +6,7 @@ interface Asked {
   path: string;
   body: unknown;
 }
-type Answer = object | ((asked: Asked) => object);
+type Answer = object | ((asked: Asked, query: URLSearchParams) => object);
 
 const answers = new Map<string, Answer>();
 
@@ -23,6 +23,15 @@ export const server = {
   },
 };
 
+/** A list as the server answers it: so many objects a page, with the number of those before as the cursor. */
+export const listOf =
+  (all: object[]) =>
+  (_asked: unknown, query: URLSearchParams): object => {
+    const from = Number(query.get("after") ?? 0);
+    const to = from + Number(query.get("limit") ?? 100);
+    return { items: all.slice(from, to), next: to < all.length ? String(to) : null };
+  };
+
 /** An answer that refuses. */
 export class Refused {
   constructor(
@@ -36,14 +45,15 @@ const json = (body: object, status = 200) => new Response(JSON.stringify(body), 
 
 globalThis.fetch = async (input, init) => {
   const request = input instanceof Request ? input : new Request(new URL(String(input), location.origin), init);
-  const asked: Asked = { method: request.method, path: new URL(request.url).pathname.replace("/api/v1", ""), body: undefined };
+  const url = new URL(request.url);
+  const asked: Asked = { method: request.method, path: url.pathname.replace("/api/v1", ""), body: undefined };
   if (request.method !== "GET") {
     const text = await request.text();
     asked.body = text === "" ? undefined : JSON.parse(text);
     server.sent.push(asked);
   }
   const known = answers.get(`${asked.method} ${asked.path}`);
-  const answer = typeof known === "function" ? (known as (asked: Asked) => object)(asked) : known;
+  const answer = typeof known === "function" ? (known as (asked: Asked, query: URLSearchParams) => object)(asked, url.searchParams) : known;
   if (answer === undefined) return json({ code: "not_found", message: `the test answers no ${asked.method} ${asked.path}` }, 404);
   if (answer instanceof Refused) return json({ code: answer.code, help: "LZ0001", message: answer.message, hint: "What to do." }, answer.status);
   return json(answer);

@@ -110,7 +110,7 @@ async fn queue_jobs(
 
 /// Lists who changed a queue, when, and which of its values, newest first.
 #[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/history",
-    params(("entity" = String, Path), ("queue" = String, Path)),
+    params(("entity" = String, Path), ("queue" = String, Path), Page),
     responses((status = 200, body = List<QueueHistoryLine>), (status = 404)))]
 async fn queue_history(
     State(state): State<AppState>,

@@ -53,7 +53,7 @@ export function Health() {
               <div style={{ paddingTop: 8 }}>
                 <Rows<Metric>
                   name="Metrics"
-                  rows={data.metrics.slice(0, 200)}
+                  rows={data.metrics}
                   id={(row) => `${row.name}${row.labels}`}
                   columns={[
                     { name: "Metric", cell: (row) => <code>{row.name}</code> },

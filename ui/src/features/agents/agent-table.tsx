@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useLayoutEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
-import { agentLogQuery, itemQuery } from "../../api/queries";
+import { agentLogQuery, itemQuery, NEWEST_AGENTS } from "../../api/queries";
 import type { Agent } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
@@ -48,6 +48,16 @@ export function AgentTable({ agents, all = agents }: { agents: Agent[]; all?: Ag
       {open && !item && <AgentDrawer agent={open} ids={agents.map((agent) => agent.id)} onShow={(id) => show(id, null)} onItem={(id) => show(open.id, id)} />}
       {item && <ItemDrawer id={item} {...(open ? { ids: open.items } : {})} onShow={(id) => show(open?.id ?? null, id)} />}
     </>
+  );
+}
+
+/** Says that agents may be missing that ended long ago: of some entities' agents not all were read. */
+export function EndedCut({ agents }: { agents: Agent[] }) {
+  if (agents.length < NEWEST_AGENTS) return null;
+  return (
+    <p className="quiet" role="note">
+      Of the agents that ended, the newest are shown.
+    </p>
   );
 }
 

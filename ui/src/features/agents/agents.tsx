@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { agentsQuery, NEWEST_AGENTS } from "../../api/queries";
+import { agentsQuery } from "../../api/queries";
 import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Command } from "../../components/parts";
 import { Empty, View } from "../../components/view";
 import { useAgentFilter } from "./agent-filter";
-import { AgentTable } from "./agent-table";
+import { AgentTable, EndedCut } from "./agent-table";
 
 /** All agents of the chosen entity, or of all. */
 export function Component() {
@@ -26,7 +26,7 @@ export function Component() {
             <>
               <AgentTable agents={filter.shown} all={all} />
               {filter.none}
-              {all.length >= NEWEST_AGENTS && <p className="quiet">Of the agents that ended, the newest are shown.</p>}
+              <EndedCut agents={all} />
             </>
           )}
         </View>

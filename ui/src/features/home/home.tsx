@@ -12,7 +12,7 @@ import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
-import { Empty, Loading, View } from "../../components/view";
+import { Empty, Loading, More, View } from "../../components/view";
 import { metric } from "../../format/text";
 import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
@@ -102,8 +102,14 @@ export function Component() {
                 />
               )}
             </View>
+            <More shown={list.length} what="launches" more={items.hasNextPage ? () => void items.fetchNextPage() : null} loading={items.isFetchingNextPage} />
             <h2>{own.runs.length > 0 || recent.length === 0 ? "My recent runs" : "Recent runs"}</h2>
             {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recentRuns} open={search.get("run")} onOpen={showRun} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
+            {recent.length >= RECENT && (
+              <p className="quiet small" role="note">
+                The newest {RECENT} are shown; the pages of the projects have all.
+              </p>
+            )}
           </div>
           <div className="stack">
             <h2>Queues</h2>

@@ -112,12 +112,17 @@ function Overview({ version, path }: { version: JobVersion; path: JobPath }) {
           <>
             <h2>Runs</h2>
             <p className="row wrap">
-              {(version.runs ?? []).slice(0, 50).map((run) => (
+              {(version.runs ?? []).slice(0, RUNS).map((run) => (
                 <Link key={run} to={run.includes("/") ? runAddress(run) : `/${path.entity}/${path.project}/runs/${run}`}>
                   {run}
                 </Link>
               ))}
             </p>
+            {(version.runs ?? []).length > RUNS && (
+              <p className="quiet small">
+                {RUNS} of {(version.runs ?? []).length.toLocaleString("en-US")} runs; the launches have all that were launched.
+              </p>
+            )}
           </>
         )}
       </div>
@@ -182,6 +187,9 @@ function Overview({ version, path }: { version: JobVersion; path: JobPath }) {
     </div>
   );
 }
+
+/** Runs of a version that are named. */
+const RUNS = 50;
 
 const runAddress = (run: string) => {
   const [entity, project, name] = run.split("/");

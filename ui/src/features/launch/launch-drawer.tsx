@@ -67,39 +67,51 @@ export function LaunchDrawer(props: LaunchProps) {
   return <LaunchForm {...props} title={title} job={null} image={image} draft={draft} version={null} versions={[]} chosen="" onVersion={() => undefined} waiting={false} />;
 }
 
+/** Projects whose jobs are listed, and jobs that are drawn. */
+const PROJECTS = 50;
+const JOBS = 100;
+
 function ChooseJob({ onChoose, entity }: { onChoose: (job: JobName) => void; entity: string | undefined }) {
   const { one } = useScope();
   const owner = entity ?? one;
   const projects = useQuery(projectsQuery(owner));
-  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, 50).map((project) => jobsQuery(project.entity, project.name)) });
+  const jobs = useQueries({ queries: (projects.data ?? []).slice(0, PROJECTS).map((project) => jobsQuery(project.entity, project.name)) });
   const all = jobs.flatMap((query) => query.data ?? []);
   const [text, setText] = useState("");
   if (projects.isError) return <Failure error={projects.error} retry={() => void projects.refetch()} />;
   if (projects.isPending || jobs.some((query) => query.isPending)) return <Loading />;
-  if (all.length === 0)
+  if (all.length === 0 && projects.data.length <= PROJECTS)
     return (
       <div className="empty">
         {owner} has no job yet. A finished run makes one, and so does <code>lanza job create</code>.
       </div>
     );
+  const fit = all.filter((job) => `${job.project}/${job.name}`.toLowerCase().includes(text.toLowerCase()));
   return (
     <>
       <input className="input" type="search" aria-label="Filter jobs" placeholder="Filter" value={text} onChange={(event) => setText(event.target.value)} />
       <ul className="stack" style={{ gap: 4 }} aria-label="Jobs">
-        {all
-          .filter((job) => `${job.project}/${job.name}`.toLowerCase().includes(text.toLowerCase()))
-          .slice(0, 100)
-          .map((job) => (
-            <li key={`${job.project}/${job.name}`}>
-              <button type="button" className="button" style={{ width: "100%", justifyContent: "space-between" }} onClick={() => onChoose({ entity: job.entity, project: job.project, name: job.name, version: "latest" })}>
-                <span className="cut">{job.name}</span>
-                <span className="quiet">
-                  {job.project} · {job.latest?.version ?? "–"}
-                </span>
-              </button>
-            </li>
-          ))}
+        {fit.slice(0, JOBS).map((job) => (
+          <li key={`${job.project}/${job.name}`}>
+            <button type="button" className="button" style={{ width: "100%", justifyContent: "space-between" }} onClick={() => onChoose({ entity: job.entity, project: job.project, name: job.name, version: "latest" })}>
+              <span className="cut">{job.name}</span>
+              <span className="quiet">
+                {job.project} · {job.latest?.version ?? "–"}
+              </span>
+            </button>
+          </li>
+        ))}
       </ul>
+      {fit.length > JOBS && (
+        <p className="quiet small" role="note">
+          The first {JOBS} of {fit.length.toLocaleString("en-US")} jobs are listed: type a part of a name to find others.
+        </p>
+      )}
+      {projects.data.length > PROJECTS && (
+        <p className="quiet small" role="note">
+          The jobs of {PROJECTS} of {projects.data.length.toLocaleString("en-US")} projects are listed. Others are launched from their own pages.
+        </p>
+      )}
     </>
   );
 }

@@ -71,6 +71,7 @@ function Choose({ job, entity, project, onPaste, onClose }: PasteProps & { onClo
     return () => clearTimeout(timer);
   }, [text]);
   const items = useInfiniteQuery(itemsQuery({ job }));
+  const more = Boolean(items.data?.pages[0]?.next);
   const launches = (items.data?.pages[0]?.items ?? []).filter((item) => Object.keys(item.inputs).length > 0 && launchFits(item, text));
   const runs = useQuery({ ...projectRunsQuery(entity, project, runsThatFit(asked), SHOWN), placeholderData: keepPreviousData });
   // Lists leave configs out: some have thousands of keys.
@@ -94,11 +95,17 @@ function Choose({ job, entity, project, onPaste, onClose }: PasteProps & { onClo
         onChange={(event) => setText(event.target.value)}
       />
       {take.isError && <Failure error={take.error} />}
-      {launches.length > 0 && (
+      {(launches.length > 0 || more) && (
         <Choices title="Launches of the job">
           {launches.slice(0, SHOWN).map((item) => (
             <Choice key={item.id} name={item.name ?? item.run ?? item.id.slice(-6)} state={item.state} time={item.created_at} note={shortJson(item.inputs as JsonObject)} onChoose={() => onPaste(item.inputs as JsonObject)} />
           ))}
+          {(more || launches.length > SHOWN) && (
+            <p className="quiet small" role="note">
+              {launches.length > SHOWN ? `The newest ${SHOWN} are shown: type a part of a name to find others. ` : ""}
+              {more ? `They are looked for among the newest ${items.data?.pages[0]?.items.length} launches.` : ""}
+            </p>
+          )}
         </Choices>
       )}
       <Choices title={`Runs of ${entity}/${project}`}>
@@ -106,7 +113,18 @@ function Choose({ job, entity, project, onPaste, onClose }: PasteProps & { onClo
           <p className="quiet">The project is made by its first run.</p>
         ) : (
           <View query={runs} height={60} empty={(list) => (list.length === 0 ? <p className="quiet">{asked ? "No run fits." : "The project has no run."}</p> : null)}>
-            {(list) => list.map((run) => <Choice key={run.id} name={run.name} state={run.state} time={run.created_at} note={run.id} busy={take.isPending} onChoose={() => take.mutate(run)} />)}
+            {(list) => (
+              <>
+                {list.map((run) => (
+                  <Choice key={run.id} name={run.name} state={run.state} time={run.created_at} note={run.id} busy={take.isPending} onChoose={() => take.mutate(run)} />
+                ))}
+                {list.length >= SHOWN && (
+                  <p className="quiet small" role="note">
+                    The newest {SHOWN} are shown: type a part of a name, or a filter, to find others.
+                  </p>
+                )}
+              </>
+            )}
           </View>
         )}
       </Choices>

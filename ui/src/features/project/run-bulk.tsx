@@ -11,6 +11,9 @@ import { Confirm, Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 import { count } from "../../format/text";
 
+/** Tags that the menu offers to remove. */
+const TAGS = 12;
+
 type Verb = "stop" | "delete" | "tag" | "untag";
 
 /** What can be done with the selected runs, after saying how many it hits. */
@@ -41,7 +44,7 @@ export function Bulk({ runs, entity, onDone }: { runs: Run[]; entity: string; on
   if (!may || runs.length === 0) return null;
   const live = runs.filter((run) => !isEnded(run.state)).length;
   const names = count(runs.length, "run");
-  const tags = [...new Set(runs.flatMap((run) => run.tags))].slice(0, 12);
+  const tags = [...new Set(runs.flatMap((run) => run.tags))];
   return (
     <>
       <DropdownMenu.Root modal={false}>
@@ -60,11 +63,12 @@ export function Bulk({ runs, entity, onDone }: { runs: Run[]; entity: string; on
             >
               Add a tag…
             </DropdownMenu.Item>
-            {tags.map((one) => (
+            {tags.slice(0, TAGS).map((one) => (
               <DropdownMenu.Item key={one} onSelect={() => act.mutate({ verb: "untag", tag: one })}>
                 Remove the tag {one}
               </DropdownMenu.Item>
             ))}
+            {tags.length > TAGS && <div className="menu-label">{count(tags.length - TAGS, "more tag")}: select fewer runs</div>}
             <DropdownMenu.Item disabled={live === 0} onSelect={() => setAsking("stop")}>
               Stop {count(live, "running run")}…
             </DropdownMenu.Item>

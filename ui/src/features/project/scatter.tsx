@@ -11,6 +11,8 @@ import { axisOf, type ScatterAxis } from "./scatter-axis";
 
 const WIDTH = 640;
 const HEIGHT = 260;
+/** Rows of the table of its data. */
+const ROWS = 500;
 const PAD = { left: 56, right: 12, top: 10, bottom: 26 };
 
 /** A run's value under `config.KEY` or `summary.KEY`. */
@@ -119,7 +121,7 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose, partial
                 </tr>
               </thead>
               <tbody>
-                {dots.slice(0, 500).map(({ run }) => (
+                {dots.slice(0, ROWS).map(({ run }) => (
                   <tr key={run.id}>
                     <td>
                       <a href={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</a>
@@ -131,6 +133,11 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose, partial
               </tbody>
             </table>
           </div>
+          {dots.length > ROWS && (
+            <p className="quiet small">
+              The first {ROWS} of {dots.length.toLocaleString("en-US")} runs are listed.
+            </p>
+          )}
         </Dialog>
       )}
     </figure>

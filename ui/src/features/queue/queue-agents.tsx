@@ -3,7 +3,7 @@ import { agentsQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
 import { Empty, View } from "../../components/view";
 import { useAgentFilter } from "../agents/agent-filter";
-import { AgentTable } from "../agents/agent-table";
+import { AgentTable, EndedCut } from "../agents/agent-table";
 
 /** The agents that serve a queue, or did. */
 export function QueueAgents({ queue }: { queue: Queue }) {
@@ -18,6 +18,7 @@ export function QueueAgents({ queue }: { queue: Queue }) {
           {filter.bar}
           <AgentTable agents={filter.shown} all={all} />
           {filter.none}
+          <EndedCut agents={agents.data ?? []} />
         </>
       )}
     </View>

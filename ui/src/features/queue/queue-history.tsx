@@ -1,9 +1,9 @@
 /** What was changed about a queue, by whom, value by value. */
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { queueHistoryQuery } from "../../api/queries";
 import type { Json, Queue, QueueHistoryLine } from "../../api/types";
 import { Ago } from "../../components/parts";
-import { View } from "../../components/view";
+import { More, View } from "../../components/view";
 import { count, shortJson } from "../../format/text";
 
 interface Change {
@@ -13,13 +13,15 @@ interface Change {
 }
 
 export function QueueHistory({ queue }: { queue: Queue }) {
-  const history = useQuery(queueHistoryQuery(queue.entity, queue.name));
+  const history = useInfiniteQuery(queueHistoryQuery(queue.entity, queue.name));
+  const lines = history.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <section className="stack" aria-label="Changes">
       <h2>Changes</h2>
       <View query={history} height={120}>
-        {(lines) => <HistoryLines lines={lines} />}
+        {() => <HistoryLines lines={lines} />}
       </View>
+      <More shown={lines.length} what="changes" more={history.hasNextPage ? () => void history.fetchNextPage() : null} loading={history.isFetchingNextPage} />
     </section>
   );
 }

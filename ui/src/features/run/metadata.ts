@@ -24,7 +24,7 @@ export const metadataQuery = (run: Run) =>
     queryKey: ["run", run.entity, run.project, run.id, "metadata"],
     queryFn: async ({ client, signal }): Promise<Metadata | null> => {
       const files = await client.fetchQuery(runFilesQuery(run.entity, run.project, run.id));
-      const file = files.items.find((one) => one.name === "wandb-metadata.json");
+      const file = files.find((one) => one.name === "wandb-metadata.json");
       if (!file) return null;
       const value: unknown = JSON.parse(await readText(local(file.url), signal));
       return value && typeof value === "object" ? (value as Metadata) : null;

@@ -13,7 +13,7 @@ afterEach(cleanup);
 function open(file: Partial<RunFile>, ...others: string[]) {
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity } } });
   const whole = { size_bytes: 5, updated_at: "2026-01-01T00:00:00Z", url: `http://elsewhere:8080/storage/x/${file.name}?token=t`, ...file };
-  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, { items: [whole, ...others.map((name) => ({ ...whole, name, url: `http://elsewhere:8080/storage/x/${name}` }))], next: null } as never);
+  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, [whole, ...others.map((name) => ({ ...whole, name, url: `http://elsewhere:8080/storage/x/${name}` }))] as never);
   // A change of the address begins with what the browser's own says.
   window.history.replaceState(null, "", `/?file=${encodeURIComponent(file.name!)}`);
   const router = createBrowserRouter([{ path: "/", element: <RunFiles run={{ entity: "dev", project: "p", id: "r1" } as Run} /> }]);

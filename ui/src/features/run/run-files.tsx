@@ -3,17 +3,24 @@ import { readBytes } from "../../api/client";
 import { runFilesQuery } from "../../api/queries";
 import type { Run, RunFile } from "../../api/types";
 import { put, useAddress } from "../../app/address";
+import { type Fields, valuesOf } from "../../components/list-filter";
+import { useListFilter } from "../../components/list-filter-bar";
 import { Ago } from "../../components/parts";
 import { RowDrawer } from "../../components/row-drawer";
 import { Rows } from "../../components/rows";
 import { Tree } from "../../components/tree";
-import { Empty, View } from "../../components/view";
+import { Cut, Empty, View } from "../../components/view";
 import { bytes } from "../../format/text";
 import { textOf } from "../files/file-kind";
 import { SourceText } from "../files/source-text";
 
 /** Bytes of a file that the page shows itself; larger ones are downloaded. */
 const PREVIEW = 2 << 20;
+
+/** Lists of so many files have a filter. */
+const MANY = 12;
+
+const fields: Fields<RunFile> = { kind: (file) => file.mimetype, name: (file) => file.name };
 
 /** Links of the server are whole; the page asks its own address, which a proxy in front may have changed. */
 export function local(url: string): string {
@@ -25,16 +32,19 @@ export function local(url: string): string {
 export function RunFiles({ run }: { run: Run }) {
   const files = useQuery(runFilesQuery(run.entity, run.project, run.id));
   const [search, change] = useAddress();
-  const open = files.data?.items.find((file) => file.name === search.get("file"));
+  const open = files.data?.find((file) => file.name === search.get("file"));
   const show = (name: string | null) => change((params) => put(params, "file", name));
+  const filter = useListFilter("Filter files", Object.keys(fields), valuesOf(files.data ?? [], { kind: fields.kind! }));
+  const shown = filter.keep(files.data ?? [], fields);
   return (
     <>
-      <View query={files} height={200} empty={(page) => (page.items.length === 0 ? <Empty>The run sent no files.</Empty> : null)}>
-        {(page) => (
+      <View query={files} height={200} empty={(list) => (list.length === 0 ? <Empty>The run sent no files.</Empty> : null)}>
+        {(list) => (
           <>
+            {list.length > MANY && <div className="row wrap">{filter.bar}</div>}
             <Rows<RunFile>
               name="Files"
-              rows={page.items}
+              rows={shown}
               id={(file) => file.name}
               open={open?.name}
               onOpen={(file) => show(file.name)}
@@ -53,7 +63,8 @@ export function RunFiles({ run }: { run: Run }) {
                 { name: "Download", hidden: true, num: true, cell: (file) => <a href={local(file.url)} download={file.name.split("/").at(-1)}>Download</a> },
               ]}
             />
-            {page.next && <p className="quiet">The first 1,000 files are shown; the API lists them all.</p>}
+            {filter.none(shown)}
+            <Cut list={list} what="files" />
           </>
         )}
       </View>
@@ -64,7 +75,7 @@ export function RunFiles({ run }: { run: Run }) {
           name={`File ${open.name}`}
           title={<a href={local(open.url)}>{open.name}</a>}
           id={open.name}
-          ids={(files.data?.items ?? []).map((file) => file.name)}
+          ids={shown.map((file) => file.name)}
           onShow={show}
           foot={
             <a className="button" href={local(open.url)} download={open.name.split("/").at(-1)}>
