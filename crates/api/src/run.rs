@@ -57,6 +57,10 @@ pub struct Run {
     pub heartbeat_at: Option<Time>,
     /// How many history rows it has.
     pub history_rows: i64,
+    /// Which run of its project it is, counted from 1 as they are made.
+    pub number: i64,
+    /// Whether somebody asked it to stop, which its client may not have heard yet.
+    pub stop_requested: bool,
 }
 
 /// Answer with one run.

@@ -71,6 +71,8 @@ impl Service {
             host: run.host.clone(),
             heartbeat_at: Some(run.heartbeat_at),
             history_rows: run.history_rows,
+            number: run.number,
+            stop_requested: run.stop_requested,
         })
     }
 }

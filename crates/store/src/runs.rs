@@ -39,6 +39,8 @@ pub struct Run {
     pub entity_id: EntityId,
     /// The entity's name.
     pub entity: String,
+    /// Which run of its project it is, counted from 1 as they are made.
+    pub number: i64,
     /// The id that people see, unique in the project.
     pub name: String,
     /// The name that people give it.
@@ -100,7 +102,7 @@ pub struct Run {
 const COLUMNS: &str = "r.id, r.project_id, p.number AS project_number, p.name AS project, p.entity_id, e.name AS entity, \
     r.name, r.display_name, r.state, r.stop_requested, r.author, r.config, r.summary, r.notes, r.description, r.tags, \
     r.group_name, r.job_type, r.host, r.program, r.git_remote, r.git_commit, r.sweep, r.trace_id, r.attempt, r.job, \
-    r.exit_code, r.history_rows, r.event_rows, r.console_rows, r.created_at, r.updated_at, r.heartbeat_at, r.ended_at";
+    r.exit_code, r.history_rows, r.event_rows, r.console_rows, r.created_at, r.updated_at, r.heartbeat_at, r.ended_at, r.number";
 const FROM: &str = "FROM runs r JOIN projects p ON p.id = r.project_id JOIN entities e ON e.id = p.entity_id";
 
 fn select(tail: &str) -> sqlx::AssertSqlSafe<String> {
@@ -120,6 +122,7 @@ fn run(row: &AnyRow) -> Result<Run> {
         project: row.text("project")?,
         entity_id: row.parsed("entity_id")?,
         entity: row.text("entity")?,
+        number: row.int("number")?,
         name: row.text("name")?,
         display_name: row.text("display_name")?,
         state: state(row)?,
@@ -548,9 +551,9 @@ pub(crate) async fn run_insert_in_tx(tx: &mut Tx, project: &Project, upsert: &Ru
     sqlx::query(
         "INSERT INTO runs (id, project_id, name, display_name, state, stop_requested, author, config, summary, notes, \
          description, tags, group_name, job_type, host, program, git_remote, git_commit, sweep, trace_id, attempt, \
-         history_rows, event_rows, console_rows, created_at, updated_at, heartbeat_at, changed_at, ended_at) \
+         history_rows, event_rows, console_rows, created_at, updated_at, heartbeat_at, changed_at, ended_at, number) \
          VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0, 0, \
-         $21, $21, $21, $21, $22)",
+         $21, $21, $21, $21, $22, $23)",
     )
     .bind(id.as_str())
     .bind(project.id.as_str())
@@ -574,6 +577,7 @@ pub(crate) async fn run_insert_in_tx(tx: &mut Tx, project: &Project, upsert: &Ru
     .bind(fields.attempt)
     .bind(now.0)
     .bind(upsert.state.is_ended().then_some(now.0))
+    .bind(made)
     .execute(tx.connection())
     .await?;
     Ok(id)

@@ -2750,10 +2750,17 @@ export interface components {
                 name: string;
                 /** @description Notes. */
                 notes: string;
+                /**
+                 * Format: int64
+                 * @description Which run of its project it is, counted from 1 as they are made.
+                 */
+                number: number;
                 /** @description Project. */
                 project: string;
                 /** @description `pending running finished failed crashed killed preempting preempted`. */
                 state: string;
+                /** @description Whether somebody asked it to stop, which its client may not have heard yet. */
+                stop_requested: boolean;
                 /** @description Summary. */
                 summary: {
                     [key: string]: unknown;
@@ -3451,10 +3458,17 @@ export interface components {
             name: string;
             /** @description Notes. */
             notes: string;
+            /**
+             * Format: int64
+             * @description Which run of its project it is, counted from 1 as they are made.
+             */
+            number: number;
             /** @description Project. */
             project: string;
             /** @description `pending running finished failed crashed killed preempting preempted`. */
             state: string;
+            /** @description Whether somebody asked it to stop, which its client may not have heard yet. */
+            stop_requested: boolean;
             /** @description Summary. */
             summary: {
                 [key: string]: unknown;

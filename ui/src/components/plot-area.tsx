@@ -7,6 +7,7 @@ import { useDrawnTheme } from "../app/theme";
 import { metric } from "../format/text";
 import { type Columns, type Line, valueNear } from "./plot";
 import { seriesOf, tableOf } from "./plot-table";
+import { Swatch } from "./swatch";
 
 /** Lines that the tip names; those with the largest values. */
 const NAMED = 12;
@@ -166,7 +167,7 @@ function Tip({ place, data, lines, xText }: { place: Place; data: Columns; lines
       <div className="quiet">{xText(x)}</div>
       {found.slice(0, NAMED).map(({ line, value }) => (
         <div key={line.label} className="row" style={{ gap: 6 }}>
-          <span className="dot" style={{ background: line.colour, width: 7, height: 7 }} />
+          <Swatch colour={line.colour} dash={line.dash} />
           <span className="num">{metric(value)}</span>
           {lines.length > 1 && <span className="cut quiet">{line.label}</span>}
         </div>

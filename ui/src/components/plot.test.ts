@@ -54,10 +54,10 @@ describe("what is drawn", () => {
     ]);
   });
 
-  test("a run keeps its colour, the eleventh gets dashes", () => {
-    const first = colourOf("e/p", "r0");
-    for (let i = 1; i <= 10; i++) colourOf("e/p", `r${i}`);
-    expect(colourOf("e/p", "r0")).toEqual(first);
-    expect(colourOf("e/p", "r10")).toEqual({ colour: first.colour, dash: [6, 4] });
+  test("a run has the colour of its number, the eleventh gets dashes, and forty differ", () => {
+    expect(colourOf(1).dash).toEqual([]);
+    expect(colourOf(11)).toEqual({ colour: colourOf(1).colour, dash: [6, 4] });
+    expect(colourOf(41)).toEqual(colourOf(1));
+    expect(new Set(Array.from({ length: 40 }, (_, index) => JSON.stringify(colourOf(index + 1)))).size).toBe(40);
   });
 });

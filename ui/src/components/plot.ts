@@ -115,14 +115,11 @@ export function valueNear(column: (number | null)[], index: number, reach = 40):
 /** Ten colours that colour-blind readers tell apart; then the same with dashes. */
 const palette = ["#4269d0", "#d9822b", "#d6453d", "#178f8f", "#3c9a4d", "#c2559d", "#8055cf", "#94663c", "#6b8ba4", "#a39021"];
 const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
-const given = new Map<string, Map<string, number>>();
 
-/** The colour and dash of a run in its project: the same in table and charts, and for as long as the page is open. */
-export function colourOf(project: string, run: string): { colour: string; dash: number[] } {
-  const known = given.get(project) ?? new Map<string, number>();
-  given.set(project, known);
-  if (!known.has(run)) known.set(run, known.size);
-  const index = known.get(run)!;
+/** The colour and dash of a run, by its number in its project: the same in table and charts, for everybody, and runs that were
+    made one after the other differ. */
+export function colourOf(number: number): { colour: string; dash: number[] } {
+  const index = Math.max(0, number - 1);
   return { colour: palette[index % palette.length]!, dash: dashes[Math.floor(index / palette.length) % dashes.length]! };
 }
 

@@ -57,12 +57,14 @@ async fn a_run_is_made_once_and_changed_by_what_is_said() {
         let fields = RunFields { tags: Some(vec!["ü".into()]), ..RunFields::default() };
         let again = store.run_upsert(upsert(&project, "r", fields), Time(6)).await.expect("changed");
         assert!(!again.inserted && !again.project_made);
+        let again_number = again.run.number;
         assert_eq!((again.run.id, again.run.project.as_str()), (made.run.id.clone(), "Digits"));
         assert_eq!((again.run.notes.as_str(), again.run.tags), ("n", vec!["ü".to_owned()]));
         assert_eq!(again.run.display_name, made.run.display_name);
 
         let second = store.run_upsert(upsert(&project, "s", RunFields::default()), Time(7)).await.expect("made");
         assert!(second.run.display_name.ends_with("-2"));
+        assert_eq!((made.run.number, again_number, second.run.number), (1, 1, 2));
         assert_eq!(store.run_count(&second.run.project_id, &[]).await.expect("count"), 2);
     }
 }

@@ -7,12 +7,12 @@ import { Scatter } from "./scatter";
 
 afterEach(cleanup);
 
-const runs = [0.1, 0.2, 0.3].map((lr, index) => ({ id: `r${index}`, entity: "dev", project: "p", name: `run-${index}`, config: { lr }, summary: { loss: index } })) as unknown as Run[];
+const runs = [0.1, 0.2, 0.3].map((lr, index) => ({ id: `r${index}`, entity: "dev", project: "p", name: `run-${index}`, number: index + 1, config: { lr }, summary: { loss: index } })) as unknown as Run[];
 
 function draw(partial: boolean, more: (() => void) | null) {
   render(
     <MemoryRouter>
-      <Scatter project="dev/p" runs={runs} keys={{ x: "config.lr", y: "summary.loss", logX: false, logY: false }} choices={[]} onKeys={() => undefined} onClose={() => undefined} partial={partial} more={more} />
+      <Scatter runs={runs} keys={{ x: "config.lr", y: "summary.loss", logX: false, logY: false }} choices={[]} onKeys={() => undefined} onClose={() => undefined} partial={partial} more={more} />
     </MemoryRouter>,
   );
 }

@@ -27,7 +27,13 @@ interface Dot {
 }
 
 /** `partial`: there are more runs than were read, as a list begins with those that fit a screen; `more` reads further ones. */
-export function Scatter({ project, runs, keys, choices, onKeys, onClose, partial, more }: { project: string; runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void; partial: boolean; more: (() => void) | null }) {
+/** A run beyond the first ten has the ring of its colour. */
+const marks = (run: Run) => {
+  const { colour, dash } = colourOf(run.number);
+  return dash.length === 0 ? { fill: colour } : { fill: "var(--panel)", stroke: colour, strokeWidth: 2 };
+};
+
+export function Scatter({ runs, keys, choices, onKeys, onClose, partial, more }: { runs: Run[]; keys: ScatterKeys; choices: string[]; onKeys: (next: ScatterKeys) => void; onClose: () => void; partial: boolean; more: (() => void) | null }) {
   const [table, setTable] = useState(false);
   const [at, setAt] = useState<Dot | null>(null);
   const navigate = useNavigate();
@@ -89,7 +95,7 @@ export function Scatter({ project, runs, keys, choices, onKeys, onClose, partial
                 cx={dot.x}
                 cy={dot.y}
                 r={at === dot ? 6 : 4}
-                fill={colourOf(project, dot.run.id).colour}
+                {...marks(dot.run)}
                 onPointerEnter={() => setAt(dot)}
                 onPointerLeave={() => setAt(null)}
                 onClick={() => void navigate(`/${dot.run.entity}/${dot.run.project}/runs/${dot.run.id}`)}
