@@ -67,7 +67,7 @@ describe("runs", () => {
     const confirm = page.getByRole("dialog", { name: "Delete 1 run?" });
     const button = confirm.getByRole("button", { name: "Delete 1 run" });
     expect(await button.isDisabled()).toBe(true);
-    await confirm.getByRole("textbox", { name: "Type delete to confirm" }).fill("delete");
+    await confirm.getByRole("textbox", { name: `Type ${gone.name} to confirm` }).fill(gone.name);
     await button.click();
     await table().getByRole("link", { name: gone.name, exact: true }).waitFor({ state: "hidden", timeout: PATIENCE });
     expect((await fetch(`${w.url}/api/v1/entities/team-a/projects/digits/runs/${gone.id}`, { headers: { authorization: `Bearer ${w.key}` } })).status).toBe(404);

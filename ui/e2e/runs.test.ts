@@ -114,6 +114,28 @@ test("rows are there wherever one scrolls", async () => {
   expect(last).not.toBe("");
 });
 
+test("the way back leads to the row and the look that one left", async () => {
+  await page.goto(`${w.url}/dev/many?view=table&f=lr%3D0.1`);
+  await table().getByRole("link").first().waitFor();
+  const box = page.locator(".runs-box");
+  const down = async () => box.evaluate((element) => element.scrollTop);
+  await box.evaluate((element) => (element.scrollTop = 700));
+  await expect.poll(down).toBe(700);
+  await table().getByRole("link").nth(25).click();
+  await page.getByRole("tab", { name: "Charts" }).waitFor();
+  await page.getByRole("checkbox", { name: "Log axis" }).check();
+  await page.getByRole("tab", { name: "Log" }).click();
+  await page.waitForURL(/\/log$/);
+  await page.getByRole("tab", { name: "Charts" }).click();
+  await page.waitForURL(/log=1/);
+  expect(await page.getByRole("checkbox", { name: "Log axis" }).isChecked()).toBe(true);
+  await page.goBack();
+  await page.goBack();
+  await page.goBack();
+  await table().getByRole("link").first().waitFor();
+  await expect.poll(down, { timeout: PATIENCE }).toBe(700);
+});
+
 test("runs are grouped by a setting, and a group shows its runs", async () => {
   await page.goto(`${w.url}/dev/many?view=table`);
   await table().getByRole("link").first().waitFor();

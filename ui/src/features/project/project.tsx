@@ -1,5 +1,6 @@
-import { Navigate, useNavigate, useParams } from "react-router";
+import { Navigate, useParams } from "react-router";
 import { PageHead } from "../../app/shell";
+import { useTabs } from "../../app/tabs";
 import { Tabs } from "../../components/parts";
 import { Artifacts } from "./artifacts";
 import { Jobs } from "./jobs";
@@ -10,8 +11,8 @@ import { Sweeps } from "./sweeps";
 /** A project: runs, jobs, artifacts, sweeps. */
 export function Component() {
   const { entity = "", project = "", tab, sweep } = useParams();
-  const navigate = useNavigate();
   const open = tab ?? "runs";
+  const show = useTabs(`/${entity}/${project}`, "runs", open);
   // The page of a sweep, as the client prints its address, is its runs beside their charts.
   if (sweep) return <Navigate to={sweepPage(entity, project, sweep)} replace />;
   return (
@@ -20,7 +21,7 @@ export function Component() {
       <Tabs
         name="Project"
         open={open}
-        onOpen={(key) => void navigate(key === "runs" ? `/${entity}/${project}` : `/${entity}/${project}/${key}`)}
+        onOpen={show}
         tabs={[
           { key: "runs", name: "Runs", body: () => <Runs entity={entity} project={project} /> },
           { key: "jobs", name: "Jobs", body: () => <Jobs entity={entity} project={project} /> },

@@ -69,9 +69,7 @@ export function Bulk({ runs, entity, onDone }: { runs: Run[]; entity: string; on
               </DropdownMenu.Item>
             ))}
             {tags.length > TAGS && <div className="menu-label">{count(tags.length - TAGS, "more tag")}: select fewer runs</div>}
-            <DropdownMenu.Item disabled={live === 0} onSelect={() => setAsking("stop")}>
-              Stop {count(live, "running run")}…
-            </DropdownMenu.Item>
+            {live > 0 && <DropdownMenu.Item onSelect={() => setAsking("stop")}>Stop {count(live, "running run")}…</DropdownMenu.Item>}
             <DropdownMenu.Item onSelect={() => setAsking("delete")}>Delete {names}…</DropdownMenu.Item>
           </DropdownMenu.Content>
         </DropdownMenu.Portal>
@@ -82,7 +80,7 @@ export function Bulk({ runs, entity, onDone }: { runs: Run[]; entity: string; on
         </Confirm>
       )}
       {asking === "delete" && (
-        <Confirm title={`Delete ${names}?`} action={`Delete ${names}`} typed="delete" onYes={() => act.mutate({ verb: "delete", tag: "" })} onClose={() => setAsking(null)}>
+        <Confirm title={`Delete ${names}?`} action={`Delete ${names}`} typed={runs.length === 1 ? runs[0]!.name : runs[0]!.project} onYes={() => act.mutate({ verb: "delete", tag: "" })} onClose={() => setAsking(null)}>
           <p>Their history and files go with them; their artifacts stay. This cannot be undone.</p>
         </Confirm>
       )}

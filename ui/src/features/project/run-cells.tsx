@@ -39,8 +39,10 @@ export function RunCell({ run, column, onTag }: { run: Run; column: string; onTa
     case "id":
       return <code>{run.id}</code>;
     default: {
-      const value = column.startsWith("config.") ? atPath(run.config, column.slice(7)) : atPath(run.summary, column.slice(8));
-      return typeof value === "number" ? metric(value) : value === undefined ? "" : shortJson(value);
+      // A setting is what it is, to its last digit; results are rounded.
+      if (column.startsWith("config.")) return shortJson(atPath(run.config, column.slice(7)) ?? "");
+      const value = atPath(run.summary, column.slice(8));
+      return typeof value === "number" ? metric(value) : shortJson(value ?? "");
     }
   }
 }

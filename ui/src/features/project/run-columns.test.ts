@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../api/types";
 import { defaultColumns, tellingKeys } from "./run-columns";
-import { byWeight, keysToAsk, metricKeys, mostTelling, projectKeys, resultOf } from "./run-keys";
+import { byWeight, chartKeys, keysToAsk, metricKeys, mostTelling, nestedRun, projectKeys, resultOf } from "./run-keys";
 
 const keys = projectKeys([
   { key: "summary.grad/norm", kinds: ["number"] },
@@ -26,6 +26,10 @@ test("metrics in dictionaries have their dotted names; media are none, and what 
     summary: { _step: 3, loss: 0.1, bad: "-Infinity", note: "x", train: { loss: 1, deep: { acc: "NaN", _n: 2 } }, best: { min: 0.5, max: 2 }, plot: { _type: "image-file", width: 3 }, list: [1], empty: {} },
   };
   expect(metricKeys([run])).toEqual(["loss", "bad", "train.loss", "train.deep.acc", "train.deep._n", "best"]);
+  // A dictionary may have been written by hand: it has a line when somebody logged it.
+  expect(chartKeys([run])).toEqual(["loss", "bad", "best"]);
+  expect(chartKeys([run], ["train.loss", "loss", "other"])).toEqual(["loss", "bad", "train.loss", "best"]);
+  expect([nestedRun([{ summary: { a: 1 } }, run]), nestedRun([{ summary: { a: 1 } }])]).toEqual([run, undefined]);
   expect(["loss", "train.deep.acc", "best"].map((key) => resultOf(run, key))).toEqual([0.1, "NaN", 0.5]);
 });
 

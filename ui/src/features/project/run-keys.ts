@@ -29,6 +29,16 @@ export function metricKeys(runs: Pick<Run, "summary">[]): string[] {
   return [...keys];
 }
 
+/** The metrics that have a chart: what stands in a summary by its own name, and of its dictionaries what `logged` names. Those are
+    written by hand more often than logged, and a number that was never logged has no line. */
+export function chartKeys(runs: Pick<Run, "summary">[], logged: readonly string[] = []): string[] {
+  const known = new Set(logged);
+  return metricKeys(runs).filter((key) => known.has(key) || runs.some((run) => key in run.summary));
+}
+
+/** The first run that has metrics in dictionaries. */
+export const nestedRun = <T extends Pick<Run, "summary">>(runs: T[]): T | undefined => runs.find((run) => metricKeys([run]).some((key) => !(key in run.summary)));
+
 /** What a summary says of a metric: its last value, or what is kept in its place. */
 export function resultOf(run: Pick<Run, "summary">, key: string): unknown {
   const value = atPath(run.summary, key);

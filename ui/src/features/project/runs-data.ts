@@ -6,7 +6,7 @@ import { lookOf } from "../../components/look";
 import { grouped, keysThatFit } from "../../components/plot";
 import { chipsFrom, filterOf } from "./run-filter";
 import { layoutOf } from "./run-layout";
-import { keysToAsk, metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
+import { chartKeys, keysToAsk, type ProjectKeys, projectKeys } from "./run-keys";
 
 /** Runs whose lines are drawn at most. */
 export const DRAWN = 20;
@@ -88,6 +88,6 @@ async function chartsAhead(entity: string, project: string, params: URLSearchPar
   const runs = await cache.fetchQuery(firstRunsQuery(entity, project, whichOf(params), DRAWN));
   const look = lookOf(params);
   if (look.zoom || look.axis !== "step") return;
-  const keys = grouped(keysThatFit(metricKeys(runs), look.search)).flatMap(([, members]) => members).slice(0, SEEN);
+  const keys = grouped(keysThatFit(chartKeys(runs), look.search)).flatMap(([, members]) => members).slice(0, SEEN);
   await Promise.all(runs.flatMap((run) => keys.map(async (key) => cache.prefetchQuery(seriesQuery(run, "history", key, pointsFor(runs.length))))));
 }

@@ -34,6 +34,7 @@ afterEach(cleanup);
 const runs = Array.from({ length: 1_000 }, (_, index) => ({
   id: `id-${index}`,
   name: `run-${index}`,
+  number: index + 1,
   entity: "dev",
   project: "p",
   state: index === 1 ? "failed" : "finished",
@@ -53,7 +54,6 @@ function draw(change: Partial<Parameters<typeof RunsTable>[0]> = {}) {
   render(
     <MemoryRouter>
       <RunsTable
-        project="dev/p"
         runs={runs}
         keys={["state", "summary.loss", "tags", "duration"]}
         layout={plain}

@@ -1,11 +1,12 @@
 import { columnOrderingFeature, columnPinningFeature, columnResizingFeature, type columnResizingState, columnSizingFeature, columnVisibilityFeature, functionalUpdate, rowSelectionFeature, rowSortingFeature, tableFeatures, type Updater, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type CSSProperties, type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
-import { Link } from "react-router";
+import { Link, useLocation } from "react-router";
 import type { Run } from "../../api/types";
 import { rowHeight, useDensity } from "../../app/density";
 import { Icon } from "../../components/icons";
 import { colourOf } from "../../components/plot";
+import { Swatch } from "../../components/swatch";
 import { RunCell } from "./run-cells";
 import { columnOf, dropped, fitting, LEAST_WIDTH, MOST_WIDTH, type RunLayout, stepped } from "./run-layout";
 import { Order, RunsHead, sortOf, Widener } from "./runs-head";
@@ -42,7 +43,6 @@ function useResizing() {
 }
 
 interface Props {
-  project: string;
   runs: Run[];
   /** The keys of the columns that are shown, in their order. */
   keys: string[];
@@ -64,10 +64,14 @@ interface Props {
   busy: boolean;
 }
 
+/** How far down each visit of the page was: the way back leads to where one was. */
+const scrolled = new Map<string, number>();
+
 /** The runs table: only the rows in view exist, so ten thousand scroll like ten. */
-export function RunsTable({ project, runs, keys, layout, onLayout, order, onOrder, hidden, onHide, open, onOpen, picked, onPick, onTag, more, busy }: Props) {
+export function RunsTable({ runs, keys, layout, onLayout, order, onOrder, hidden, onHide, open, onOpen, picked, onPick, onTag, more, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const height = rowHeight(useDensity());
+  const { key: visit } = useLocation();
   const { resizing, change, moving } = useResizing();
 
   const names = keys.join("\n");
@@ -105,14 +109,14 @@ export function RunsTable({ project, runs, keys, layout, onLayout, order, onOrde
   const shown = headers.map((header) => header.column);
 
   // eslint-disable-next-line react-hooks/incompatible-library
-  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => height, overscan: 20 });
+  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => height, overscan: 20, initialOffset: scrolled.get(visit) ?? 0 });
   const items = virtual.getVirtualItems();
   const last = virtual.range?.endIndex ?? 0;
-  const scrolled = (virtual.scrollOffset ?? 0) > 0;
+  const below = (virtual.scrollOffset ?? 0) > 0;
   useEffect(() => {
     // Who scrolls has the next page before the end of this one; who only looks asks for no more than is seen.
-    if (more && (last >= rows.length - 1 || (scrolled && last > rows.length - 100))) more();
-  }, [more, last, scrolled, rows.length]);
+    if (more && (last >= rows.length - 1 || (below && last > rows.length - 100))) more();
+  }, [more, last, below, rows.length]);
 
   useEffect(() => virtual.measure(), [virtual, height]);
 
@@ -151,7 +155,7 @@ export function RunsTable({ project, runs, keys, layout, onLayout, order, onOrde
     );
 
   return (
-    <div className="table-box runs-box" ref={box} aria-busy={busy}>
+    <div className="table-box runs-box" ref={box} aria-busy={busy} onScroll={(event) => scrolled.set(visit, event.currentTarget.scrollTop)}>
       <table className="table" aria-label="Runs" aria-rowcount={rows.length + 1} style={{ tableLayout: "fixed", width: table.getTotalSize() }}>
         <colgroup>
           {shown.map((column) => (
@@ -222,7 +226,7 @@ export function RunsTable({ project, runs, keys, layout, onLayout, order, onOrde
                         <button type="button" className="copy" aria-pressed={!off} aria-label={`${off ? "Show" : "Hide"} ${run.name} in the charts`} onClick={() => onHide(run.id)}>
                           <span className="row" style={{ gap: 4 }}>
                             <Icon name={off ? "eyeOff" : "eye"} />
-                            <span className="dot" style={{ background: off ? "var(--n6)" : colourOf(project, run.id).colour }} />
+                            <Swatch {...colourOf(run.number)} off={off} />
                           </span>
                         </button>
                       </td>

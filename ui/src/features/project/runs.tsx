@@ -14,13 +14,14 @@ import { Split } from "../../components/split";
 import { Empty, Loading, View } from "../../components/view";
 import { count } from "../../format/text";
 import { RunDrawer } from "../run/run-drawer";
+import { streamKeysQuery } from "../run/stream-keys";
 import { FilterBar } from "./filter-bar";
 import { Bulk } from "./run-bulk";
 import { ColumnPicker, defaultColumns, tellingKeys } from "./run-columns";
 import { type Chip, chipKey, chipsFrom, ownKeys, quotedValue } from "./run-filter";
 import { Groups } from "./run-groups";
 import { layoutOf, type RunLayout, writeLayout } from "./run-layout";
-import { metricKeys, type ProjectKeys, projectKeys } from "./run-keys";
+import { chartKeys, nestedRun, type ProjectKeys, projectKeys } from "./run-keys";
 import { asksOf, DRAWN, rememberAsked, rowsQuery, type ScatterKeys, scatterOf, whichOf } from "./runs-data";
 import { RunsTable } from "./runs-table";
 import { Scatter } from "./scatter";
@@ -137,7 +138,6 @@ export function Runs({ entity, project }: { entity: string; project: string }) {
           }}
         />
         <RunsTable
-          project={`${entity}/${project}`}
           runs={runs}
           keys={columnKeys}
           layout={layout}
@@ -274,15 +274,14 @@ function suggested(runs: Run[], keys: ProjectKeys): { settings: string[]; keys: 
 /** The charts of the selected runs, or of the first of the list, and the scatter. */
 function RunCharts({ runs, picked, hidden, keys, scope, partial, more }: { runs: Run[]; picked: boolean; hidden: Set<string>; keys: ProjectKeys; scope: { entity: string; project: string }; partial: boolean; more: (() => void) | null }) {
   const [search, change] = useAddress();
-  const project = `${scope.entity}/${scope.project}`;
   const shown = runs.filter((run) => !hidden.has(run.id));
   const drawn = shown.slice(0, DRAWN);
   const drawnKey = drawn.map((run) => `${run.id} ${run.state} ${run.name}`).join();
   const lines = useMemo<ChartRun[]>(
-    () => drawn.map((run) => ({ entity: run.entity, project: run.project, id: run.id, state: run.state, label: run.name, ...colourOf(project, run.id) })),
+    () => drawn.map((run) => ({ entity: run.entity, project: run.project, id: run.id, state: run.state, label: run.name, ...colourOf(run.number) })),
     // The key names what the lines are made of.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [drawnKey, project],
+    [drawnKey],
   );
   // The rows have the columns' keys only; those of the charts are in the whole runs.
   const ids = drawn.map((run) => run.id).sort();
@@ -291,7 +290,10 @@ function RunCharts({ runs, picked, hidden, keys, scope, partial, more }: { runs:
   const first = useQuery({ ...firstRunsQuery(scope.entity, scope.project, whichOf(search), DRAWN), enabled: isFirst, placeholderData: keepPreviousData });
   const some = useQuery({ ...wholeRunsQuery(scope.entity, scope.project, ids), enabled: !isFirst && ids.length > 0, placeholderData: keepPreviousData });
   const whole = isFirst ? first : some;
-  const metrics = useMemo(() => metricKeys(whole.data ?? []), [whole.data]);
+  // What one run logs in dictionaries the others log, too.
+  const nested = nestedRun(whole.data ?? []);
+  const logged = useQuery({ ...streamKeysQuery(nested ?? { ...scope, id: "", state: "finished" }, "history"), enabled: nested !== undefined, staleTime: 60_000, refetchInterval: false });
+  const metrics = useMemo(() => chartKeys(whole.data ?? [], logged.data), [whole.data, logged.data]);
   const scatter = scatterOf(search);
   const write = (keys: ScatterKeys | null) =>
     change(
@@ -326,7 +328,7 @@ function RunCharts({ runs, picked, hidden, keys, scope, partial, more }: { runs:
               </button>
             )
           }
-          first={scatter && <Scatter project={project} runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} partial={partial} more={more} />}
+          first={scatter && <Scatter runs={shown} keys={scatter} choices={[...settings, ...results]} onKeys={write} onClose={() => write(null)} partial={partial} more={more} />}
         />
       )}
     </section>

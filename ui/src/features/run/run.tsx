@@ -1,10 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useParams } from "react-router";
 import { useRunChanges } from "../../api/live";
 import { runArtifactsQuery, runQuery } from "../../api/queries";
 import type { Run } from "../../api/types";
 import { PageHead } from "../../app/shell";
+import { useTabs } from "../../app/tabs";
 import { ChartWall } from "../../components/chart-wall";
 import type { ChartRun } from "../../components/chart";
 import { Log } from "../../components/log";
@@ -13,7 +14,7 @@ import { colourOf } from "../../components/plot";
 import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
 import { ArtifactRows } from "../project/artifacts";
-import { metricKeys } from "../project/run-keys";
+import { chartKeys } from "../project/run-keys";
 import { RunActions } from "./run-actions";
 import { logPath } from "./run-data";
 import { RunFiles } from "./run-files";
@@ -25,7 +26,7 @@ export function Component() {
   const { entity = "", project = "", run: name = "", tab = "charts" } = useParams();
   const run = useQuery(runQuery(entity, project, name));
   useRunChanges(entity, project, name);
-  const navigate = useNavigate();
+  const open = useTabs(`/${entity}/${project}/runs/${name}`, "charts", tab);
   return (
     <>
       <PageHead title={run.data?.name ?? name} action={run.data && <RunActions run={run.data} />}>
@@ -48,7 +49,7 @@ export function Component() {
           <Tabs
             name="Run"
             open={tab}
-            onOpen={(key) => void navigate(key === "charts" ? `/${entity}/${project}/runs/${name}` : `/${entity}/${project}/runs/${name}/${key}`)}
+            onOpen={open}
             tabs={[
               { key: "charts", name: "Charts", body: () => <Charts run={data} /> },
               { key: "overview", name: "Overview", body: () => <Overview run={data} /> },
@@ -65,13 +66,13 @@ export function Component() {
 }
 
 function useLine(run: Run): ChartRun[] {
-  const { entity, project, id, state, name } = run;
-  return useMemo(() => [{ entity, project, id, state, label: name, ...colourOf(`${entity}/${project}`, id) }], [entity, project, id, state, name]);
+  const { entity, project, id, state, name, number } = run;
+  return useMemo(() => [{ entity, project, id, state, label: name, ...colourOf(number) }], [entity, project, id, state, name, number]);
 }
 
 function Charts({ run }: { run: Run }) {
   const lines = useLine(run);
-  const told = metricKeys([run]);
+  const told = chartKeys([run]);
   // The client sends the first summary half a minute after the first rows, one that crashed before sends none, and some metrics
   // are kept out of it on purpose. What the summary tells is there at once.
   const logged = useQuery({ ...streamKeysQuery(run, "history"), ...(told.length > 0 ? { refetchInterval: false, staleTime: 60_000 } : {}) });
