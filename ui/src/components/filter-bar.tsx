@@ -73,8 +73,10 @@ function FilterField({ field, text, onText, found, label, placeholder, onDone, o
     else if (event.key === "ArrowUp" && open) setAt((at + found.length) % (found.length + 1) === found.length ? -1 : at - 1);
     else if (event.key === "Tab" && open && at >= 0) take(found[at]!);
     else if (event.key === "Enter") {
+      // The begin of a value that is known is that value; a click outside or Esc leaves what was typed.
+      const begun = open && /[=:]/.test(text) && !found.includes(text) ? found.find((one) => one.toLowerCase().startsWith(text.toLowerCase())) : undefined;
       if (open && at >= 0) take(found[at]!);
-      else onDone(text);
+      else onDone(begun ?? text);
     } else if (event.key === "Escape" && open) setShown(false);
     else if (event.key === "Backspace" && text === "") onBack();
     else return;

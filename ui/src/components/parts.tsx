@@ -6,11 +6,13 @@ import { Icon, type IconName } from "./icons";
 
 /** Relative time with the exact one on hover. It ticks. */
 export function Ago({ time }: { time: string | null | undefined }) {
-  useTick(10_000);
+  // As often as the text may change.
+  const text = time ? ago(time) : "";
+  useTick(/now|s ago/.test(text) ? 1_000 : 10_000);
   if (!time) return <span className="quiet">–</span>;
   return (
     <time dateTime={time} title={exact(time)} className="nowrap">
-      {ago(time)}
+      {text}
     </time>
   );
 }

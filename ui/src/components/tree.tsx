@@ -33,7 +33,8 @@ function filtered(nodes: Node[], wanted: string): Node[] {
 
 const sizeOf = (nodes: Node[]): number => nodes.reduce((sum, node) => sum + 1 + (node.children ? sizeOf(node.children) : 0), 0);
 
-export function Tree({ name, value, search = false }: { name: string; value: unknown; search?: boolean }) {
+/** `rounded` is for results; everything else is shown to its last digit. */
+export function Tree({ name, value, search = false, rounded = false }: { name: string; value: unknown; search?: boolean; rounded?: boolean }) {
   const [text, setText] = useState("");
   const [shut, setShut] = useState<Set<string>>(new Set());
   const box = useRef<HTMLUListElement>(null);
@@ -82,7 +83,7 @@ export function Tree({ name, value, search = false }: { name: string; value: unk
             <div className="leaf">
               <span className="key">{node.key}</span>
               <span className="value" title={shortJson(node.value)}>
-                {typeof node.value === "number" ? metric(node.value) : shortJson(node.value)}
+                {rounded && typeof node.value === "number" ? metric(node.value) : shortJson(node.value)}
               </span>
             </div>
           )}

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
 import { Link, useParams } from "react-router";
-import { artifactFilesQuery, itemsQuery, jobQuery, jobVersionQuery } from "../../api/queries";
+import { artifactFilesQuery, itemsQuery, jobQuery, jobVersionQuery, queuesQuery } from "../../api/queries";
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
@@ -16,6 +16,8 @@ import { ItemDrawer } from "../item/item-drawer";
 import { itemColumns } from "../item/item-columns";
 import { fieldsOf, shownValue } from "../launch/inputs";
 import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
+import { shellWord } from "../../format/text";
+import { likely } from "../queue/queue-state";
 import { codeOf, dockerfileOf, repositoryOf } from "./source";
 import { type JobPath, Versions } from "./versions";
 
@@ -182,7 +184,7 @@ function Overview({ version, path }: { version: JobVersion; path: JobPath }) {
           <p className="quiet">None are listed.</p>
         )}
         <h2>From a terminal</h2>
-        <Command text={`lanza launch -q default -j ${version.reference}`} />
+        <FromTerminal entity={path.entity} reference={version.reference} />
       </div>
     </div>
   );
@@ -190,6 +192,18 @@ function Overview({ version, path }: { version: JobVersion; path: JobPath }) {
 
 /** Runs of a version that are named. */
 const RUNS = 50;
+
+/** The launch of a version on the queue that one would choose for it. */
+function FromTerminal({ entity, reference }: { entity: string; reference: string }) {
+  const queues = useQuery(queuesQuery([entity]));
+  const queue = likely(queues.data ?? [], entity);
+  if (queue) return <Command text={["lanza", "launch", "-q", queue.name, "-e", queue.entity, "-j", reference].map(shellWord).join(" ")} />;
+  return queues.isSuccess ? (
+    <p className="quiet">
+      {entity} has no queue yet: <Link to="/launch">create one</Link>.
+    </p>
+  ) : null;
+}
 
 const runAddress = (run: string) => {
   const [entity, project, name] = run.split("/");

@@ -67,7 +67,7 @@ test("the form has a field for each input, and the queue says what a launch meet
   expect(within(drawer).getByRole<HTMLInputElement>("textbox", { name: "epochs" }).value).toBe("3");
   expect(within(drawer).getByRole<HTMLSelectElement>("combobox", { name: "Queue" }).value).toBe("dev/default");
   expect(drawer.textContent).toContain("2 waiting · 1 agent polling");
-  expect(drawer.textContent).toContain("within 2.0s");
+  expect(drawer.textContent).toContain("starts in ≈ 2.0s");
 });
 
 test("a value of the wrong kind is refused at its field, and nothing is sent", async () => {

@@ -87,7 +87,7 @@ export function QueueNote({ queue }: { queue: Queue }) {
   return (
     <>
       {waiting} waiting · {live} {live === 1 ? "agent" : "agents"} polling
-      {half !== null && half !== undefined ? ` · half of the last 7 days' items started within ${duration(half)}` : ""}
+      {half !== null && half !== undefined && <span title="As half of the items of the last 7 days did, or sooner."> · starts in ≈ {duration(half)}</span>}
     </>
   );
 }

@@ -4,24 +4,17 @@ import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { api, got, Problem, problemOf } from "../../api/client";
 import { queuesQuery } from "../../api/queries";
-import type { Item, JobVersion, JsonObject, Plan, Queue } from "../../api/types";
+import type { Item, JobVersion, JsonObject, Plan } from "../../api/types";
 import { useScope } from "../../app/scope";
 import { Confirm, Copy, Dialog, Field } from "../../components/parts";
 import { Failure, Loading } from "../../components/view";
-import { isLive } from "../queue/queue-state";
+import { likely } from "../queue/queue-state";
 import { parseConfig, type Template, typedValue } from "../queue/templates";
 import { attemptKey, type DraftState } from "./draft";
 import { begin, configOf, fieldsOf, launchBody, launchCommand, type LaunchSpec, leaves, partsOf, readEnv, wholeOf, withPath } from "./inputs";
 import type { JobName, LaunchProps } from "./launch-drawer";
 import { InputRow, PlanView, ProjectField, QueueNote, TemplateRow } from "./launch-fields";
 import { PasteFrom } from "./paste-from";
-
-/** The queue that one probably means: of the same entity, and one that an agent serves. */
-function likely(queues: Queue[], owner: string): Queue | undefined {
-  const own = queues.filter((queue) => queue.entity === owner);
-  const served = (queue: Queue) => queue.agents.some((agent) => isLive(agent.status));
-  return own.find(served) ?? own[0] ?? queues.find(served) ?? queues[0];
-}
 
 interface FormProps extends Omit<LaunchProps, "job"> {
   title: string;

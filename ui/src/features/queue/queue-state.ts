@@ -24,3 +24,10 @@ export function policyLine(policy: Record<string, unknown>): string {
   if (retry?.max) words.push(`retried ${retry.max} × on ${(retry.on ?? []).join(", ") || "nothing"}`);
   return words.join(" · ") || "no limits";
 }
+
+/** The queue that one probably means: of the same entity, and one that an agent serves. */
+export function likely(queues: Queue[], owner: string): Queue | undefined {
+  const own = queues.filter((queue) => queue.entity === owner);
+  const served = (queue: Queue) => queue.agents.some((agent) => isLive(agent.status));
+  return own.find(served) ?? own[0] ?? queues.find(served) ?? queues[0];
+}

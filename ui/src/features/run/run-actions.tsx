@@ -1,6 +1,6 @@
 /** What can be done with a run, on its page and in its drawer. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useId, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { api, got, problemOf } from "../../api/client";
 import { isEnded, runJobQuery } from "../../api/queries";
@@ -8,6 +8,7 @@ import type { JsonObject, Run } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { useMay } from "../../app/scope";
+import { say } from "../../components/notice";
 import { Confirm, Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
@@ -20,6 +21,7 @@ export function RunActions({ run }: { run: Run }) {
   const queries = useQueryClient();
   const may = useMay(run.entity, "member");
   const job = useQuery(runJobQuery(run.entity, run.project, run.id));
+  const why = useId();
   const [open, setOpen] = useState<"job" | "stop" | null>(null);
   const [search, change] = useAddress();
   const launch = search.get("launch");
@@ -27,7 +29,10 @@ export function RunActions({ run }: { run: Run }) {
   const reference = run.job ?? job.data?.job ?? null;
   const stop = useMutation({
     mutationFn: async () => api.POST("/api/v1/entities/{entity}/projects/{project}/runs/{run}/stop", { params: { path: { entity: run.entity, project: run.project, run: run.id } } }),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["run"] }),
+    onSuccess: () => {
+      say(`Asked ${run.name} to stop. Its client hears of it within half a minute.`);
+      return queries.invalidateQueries({ queryKey: ["run"] });
+    },
   });
   const live = !isEnded(run.state);
   useCommands(
@@ -49,16 +54,21 @@ export function RunActions({ run }: { run: Run }) {
     <>
       {stop.isError && <Failure error={stop.error} />}
       {live && (
-        <button type="button" className="button danger" disabled={stop.isPending} onClick={() => setOpen("stop")}>
-          Stop
+        <button type="button" className="button danger" disabled={stop.isPending || run.stop_requested} onClick={() => setOpen("stop")}>
+          {run.stop_requested ? "Stopping…" : "Stop"}
         </button>
       )}
       <button type="button" className="button" onClick={() => setOpen("job")}>
         Make a job
       </button>
-      <button type="button" className="button primary" disabled={!reference} title={reference ? undefined : (job.data?.why ?? "This run has no job yet: make one first.")} onClick={() => setLaunch(AGAIN)}>
+      <button type="button" className="button primary" disabled={!reference} aria-describedby={reference ? undefined : why} onClick={() => setLaunch(AGAIN)}>
         Launch again
       </button>
+      {!reference && job.isSuccess && (
+        <span id={why} className="quiet small">
+          {job.data?.why ?? "It has no job yet: make one first."}
+        </span>
+      )}
       {launch && reference && <LaunchDrawer job={versionedJob(reference, launch)} inputs={inputs} onVersion={(version) => change((params) => put(params, "launch", version), { replace: true })} onClose={() => setLaunch(null)} />}
       {open === "job" && <MakeJob run={run} onClose={() => setOpen(null)} />}
       {open === "stop" && (

@@ -4,6 +4,8 @@ import { cleanup, render, screen, within } from "@testing-library/react";
 import { MemoryRouter } from "react-router";
 import { afterEach, expect, test, vi } from "vitest";
 import { itemQuery, meQuery, runJobQuery, runQuery } from "../../api/queries";
+import type { Run } from "../../api/types";
+import { RunActions } from "./run-actions";
 import { RunDrawer } from "./run-drawer";
 
 // Its course is drawn from the history, which has tests of its own.
@@ -55,4 +57,22 @@ test("a run that failed says how it went, with which numbers, and why", async ()
   expect(results.textContent).toContain("12 of 21");
   expect(within(drawer).getByRole("region", { name: "Settings" }).textContent).toContain("model.width8");
   expect(within(drawer).getByRole<HTMLButtonElement>("button", { name: "Launch again" }).disabled).toBe(false);
+});
+
+test("a run that was asked to stop says so, and why it cannot be launched again", async () => {
+  const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity, refetchInterval: false, retry: false } } });
+  const set = (query: { queryKey: readonly unknown[] }, data: unknown) => queries.setQueryData(query.queryKey, data);
+  set(meQuery, { username: "dev", admin: false, entity: "dev", entities: [{ name: "dev", kind: "user", role: "member" }] });
+  set(runJobQuery("dev", "p", "abcd1234"), { job: null, why: "it logged no code" });
+  const run = { id: "abcd1234", entity: "dev", project: "p", name: "calm-sea", state: "running", config: {}, job: null, stop_requested: true } as unknown as Run;
+  render(
+    <QueryClientProvider client={queries}>
+      <MemoryRouter>
+        <RunActions run={run} />
+      </MemoryRouter>
+    </QueryClientProvider>,
+  );
+  expect(screen.getByRole<HTMLButtonElement>("button", { name: "Stopping…" }).disabled).toBe(true);
+  const again = screen.getByRole<HTMLButtonElement>("button", { name: "Launch again" });
+  expect([again.disabled, document.getElementById(again.getAttribute("aria-describedby")!)!.textContent]).toEqual([true, "it logged no code"]);
 });

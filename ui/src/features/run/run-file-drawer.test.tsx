@@ -12,7 +12,7 @@ afterEach(cleanup);
 test("the drawer of a file goes to its neighbours, and a binary file says that it is one", async () => {
   const files = ["a.txt", "model.bin"].map((name) => ({ name, mimetype: "application/octet-stream", size_bytes: 5, updated_at: "2026-01-01T00:00:00Z", url: `http://elsewhere:8080/storage/x/${name}?token=t` }) as RunFile);
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity } } });
-  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, { items: files, next: null } as never);
+  queries.setQueryData(runFilesQuery("dev", "p", "r1").queryKey, files);
   queries.setQueryData(fileTextQuery(files[0]!).queryKey, "words\n");
   queries.setQueryData(fileTextQuery(files[1]!).queryKey, null);
   window.history.replaceState(null, "", "/files?file=a.txt");

@@ -93,7 +93,7 @@ export function Overview({ run }: { run: Run }) {
         </section>
         <section className="stack">
           <h2>Summary</h2>
-          <Tree name="Summary" value={results} search />
+          <Tree name="Summary" value={results} search rounded />
         </section>
       </div>
       {run.item && <Attempts item={run.item} onOpen={setItem} />}

@@ -38,6 +38,16 @@ test("a key is made when one asks, and is not there when one comes back", async 
   expect(screen.queryByText(key)).toBeNull();
 });
 
+test("a hand that clicks twice makes one key", async () => {
+  server.on("POST /me/keys", { api_key: key });
+  open();
+  const make = await screen.findByRole("button", { name: "Make a new API key" });
+  fireEvent.click(make);
+  fireEvent.click(make);
+  await screen.findByText(key);
+  expect(server.sent.length).toBe(1);
+});
+
 test("a refused key is an alert from which one tries again", async () => {
   server.on("POST /me/keys", new Refused(403, "read_only_key", "this key only reads"));
   open();
