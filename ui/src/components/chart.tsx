@@ -4,11 +4,12 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { pointsFor, type Range, type RunName, seriesQuery, type Stream } from "../api/series";
 import { isEnded } from "../api/queries";
 import type { Series } from "../api/types";
-import { count, exact, metric, duration } from "../format/text";
+import { count, exact, metric } from "../format/text";
 import type { ChartLook } from "./look";
 import { Dialog } from "./parts";
-import { columns, type Columns, type Line, stepAt, type XAxis } from "./plot";
+import { columns, type Columns, type Line, stepAt, toldApart, whyNothing, type XAxis } from "./plot";
 import { PlotArea } from "./plot-area";
+import { clockWriters, durationWriters, stepWriters, type Writers } from "./ticks";
 import { Failure } from "./view";
 
 export interface ChartRun extends RunName {
@@ -34,13 +35,10 @@ function useSeen() {
   return { ref, seen };
 }
 
-const clockText = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-
-/** How a place on the axis is written. */
-export function xTextOf(axis: XAxis, stream: Stream): (x: number) => string {
-  if (stream === "system" || axis === "time") return (x) => duration(x * 1000);
-  if (axis === "clock") return (x) => clockText.format(x * 1000);
-  return (x) => x.toLocaleString("en-US");
+/** How places on the axis are written. */
+function xTextsOf(axis: XAxis, stream: Stream): Writers {
+  if (stream === "system" || axis === "time") return durationWriters;
+  return axis === "clock" ? clockWriters : stepWriters;
 }
 
 /** The steps of a run that lie in a range of the axis. */
@@ -67,14 +65,14 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
   const failed = found.find((query) => query.isError);
   const stamp = [...found, ...clocks].map((query) => query.dataUpdatedAt).join();
   const lines = useMemo<Line[]>(
-    () => runs.map((run, index) => ({ label: run.label, colour: run.colour, dash: run.dash, points: found[index]?.data ?? [], times: clock ? (clocks[index]?.data ?? []) : undefined })),
+    () => toldApart(runs).map((label, index) => ({ label, colour: runs[index]!.colour, dash: runs[index]!.dash, points: found[index]?.data ?? [], times: clock ? (clocks[index]?.data ?? []) : undefined })),
     // The stamp says when any of the queries has other data.
     // eslint-disable-next-line react-hooks/exhaustive-deps
     [runs, stamp, clock],
   );
   const data = useMemo(() => columns(lines, axis, look.smoothing), [lines, axis, look.smoothing]);
   const odd = data.lines.reduce((sum, line) => sum + line.odd.size, 0);
-  const xText = useMemo(() => xTextOf(axis, stream), [axis, stream]);
+  const nothing = useMemo(() => whyNothing(data, look.log), [data, look.log]);
 
   return (
     <figure ref={ref as React.RefObject<HTMLElement>} className="chart" aria-label={name}>
@@ -103,8 +101,10 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
           <div className="skeleton" style={{ height: "100%" }} />
         ) : data.x.length === 0 ? (
           <div className="chart-none">{look.zoom ? "No numbers in this range." : runs.every((run) => isEnded(run.state)) ? "Only its last value was kept." : "No numbers yet."}</div>
+        ) : nothing !== null ? (
+          <div className="chart-none">{nothing}</div>
         ) : (
-          <PlotArea data={data} lines={lines} log={look.log} smoothed={look.smoothing > 0} xText={xText} axis={`${stream} ${axis}`} onZoom={onZoom} />
+          <PlotArea data={data} lines={lines} log={look.log} smoothed={look.smoothing > 0} xTexts={xTextsOf(axis, stream)} axis={`${stream} ${axis}`} onZoom={onZoom} />
         )}
       </div>
       {table && <DataTable name={name} data={data} lines={lines} onClose={() => setTable(false)} axis={axis} stream={stream} />}
@@ -116,6 +116,8 @@ export function Chart({ name, runs, look, stream = "history", onZoom }: { name: 
 const ROWS = 500;
 
 function DataTable({ name, data, lines, onClose, axis, stream }: { name: string; data: Columns; lines: Line[]; onClose: () => void; axis: XAxis; stream: Stream }) {
+  // Runs that have no point of the metric say nothing here.
+  const shown = lines.flatMap((line, index) => (line.points.length > 0 ? [{ line, column: data.lines[index]! }] : []));
   const x = axis === "clock" ? "Time" : stream === "system" || axis === "time" ? "Seconds" : "Step";
   return (
     <Dialog title={name} name={`Data of ${name}`} onClose={onClose}>
@@ -124,7 +126,7 @@ function DataTable({ name, data, lines, onClose, axis, stream }: { name: string;
           <thead>
             <tr>
               <th className="num">{x}</th>
-              {lines.map((line) => (
+              {shown.map(({ line }) => (
                 <th key={line.label} className="num">
                   {line.label}
                 </th>
@@ -135,8 +137,8 @@ function DataTable({ name, data, lines, onClose, axis, stream }: { name: string;
             {data.x.slice(0, ROWS).map((value, index) => (
               <tr key={value}>
                 <td className="num">{axis === "clock" ? exact(new Date(value * 1000).toISOString()) : metric(value)}</td>
-                {data.lines.map((column, line) => (
-                  <td key={lines[line]?.label ?? line} className="num" title={String(column.odd.get(index) ?? column.raw[index] ?? "")}>
+                {shown.map(({ line, column }) => (
+                  <td key={line.label} className="num" title={String(column.odd.get(index) ?? column.raw[index] ?? "")}>
                     {column.odd.get(index) ?? (column.raw[index] === null ? "" : metric(column.raw[index]))}
                   </td>
                 ))}

@@ -8,6 +8,7 @@ import { metric } from "../format/text";
 import { type Columns, type Line, valueNear } from "./plot";
 import { seriesOf, tableOf } from "./plot-table";
 import { Swatch } from "./swatch";
+import { clockWriters, numberWriters, textAmong, tickTexts, type Writers } from "./ticks";
 
 /** Lines that the tip names; those with the largest values. */
 const NAMED = 12;
@@ -20,9 +21,9 @@ interface Props {
   lines: Line[];
   log: boolean;
   smoothed: boolean;
-  /** How a place on the x axis is written. */
-  xText: (x: number) => string;
-  /** Names what `xText` does, so that the plot is made anew when that changes. */
+  /** How places on the x axis are written. */
+  xTexts: Writers;
+  /** Names what `xTexts` do, so that the plot is made anew when that changes. */
   axis: string;
   onZoom: ((range: Range) => void) | null;
 }
@@ -51,18 +52,18 @@ function useWhenIdle(late: boolean): boolean {
   return !late || idle;
 }
 
-export function PlotArea({ data, lines, log, smoothed, xText, axis, onZoom }: Props) {
+export function PlotArea({ data, lines, log, smoothed, xTexts, axis, onZoom }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const theme = useDrawnTheme();
   const [place, setPlace] = useState<Place | null>(null);
   const bands = useWhenIdle(lines.length > BANDS);
   const shape = JSON.stringify([lines.map((line) => [line.label, line.colour, line.dash]), log, smoothed, axis, bands, onZoom !== null, theme]);
-  const calls = useRef({ onZoom, xText, hovered: false });
+  const calls = useRef({ onZoom, xTexts, hovered: false });
   const table = useMemo(() => tableOf(data, { bands, smoothed, log }), [data, bands, smoothed, log]);
 
   useEffect(() => {
-    calls.current = { ...calls.current, onZoom, xText };
+    calls.current = { ...calls.current, onZoom, xTexts };
   });
 
   useEffect(() => {
@@ -97,7 +98,7 @@ export function PlotArea({ data, lines, log, smoothed, xText, axis, onZoom }: Pr
       }}
     >
       <div ref={box} style={{ height: "100%" }} />
-      {place && <Tip place={place} data={data} lines={lines} xText={xText} />}
+      {place && <Tip place={place} data={data} lines={lines} xTexts={xTexts} />}
     </div>
   );
 }
@@ -107,7 +108,7 @@ interface Making {
   bands: boolean;
   log: boolean;
   smoothed: boolean;
-  calls: React.RefObject<{ onZoom: Props["onZoom"]; xText: Props["xText"]; hovered: boolean }>;
+  calls: React.RefObject<{ onZoom: Props["onZoom"]; xTexts: Props["xTexts"]; hovered: boolean }>;
   setPlace: (place: Place | null) => void;
 }
 
@@ -129,8 +130,8 @@ function optionsOf(element: HTMLElement, { lines, bands, log, smoothed, calls, s
     },
     scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
     axes: [
-      { ...axis, values: (_self, splits) => splits.map((split) => calls.current.xText(split)), space: 70 },
-      { ...axis, size: 52, values: (_self, splits) => splits.map((split) => (split === null ? "" : metric(split))) },
+      { ...axis, values: (_self, splits) => tickTexts(splits, calls.current.xTexts), space: calls.current.xTexts === clockWriters ? 92 : 70 },
+      { ...axis, size: (_self, texts) => Math.max(52, 16 + 6.4 * Math.max(0, ...(texts ?? []).map((text) => text.length))), values: (_self, splits) => tickTexts(splits, numberWriters) },
     ],
     series,
     bands: fills,
@@ -155,7 +156,7 @@ function optionsOf(element: HTMLElement, { lines, bands, log, smoothed, calls, s
 }
 
 /** The values under the crosshair, the largest first, beside it where there is room. */
-function Tip({ place, data, lines, xText }: { place: Place; data: Columns; lines: Line[]; xText: (x: number) => string }) {
+function Tip({ place, data, lines, xTexts }: { place: Place; data: Columns; lines: Line[]; xTexts: Writers }) {
   const x = data.x[place.index];
   if (x === undefined) return null;
   const found = lines
@@ -164,7 +165,7 @@ function Tip({ place, data, lines, xText }: { place: Place; data: Columns; lines
     .sort((a, b) => b.value - a.value);
   return (
     <div className="chart-tip" aria-hidden="true" data-side={place.left > 150 ? "left" : "right"}>
-      <div className="quiet">{xText(x)}</div>
+      <div className="quiet">{textAmong(x, data.x.slice(Math.max(0, place.index - 1), place.index + 2), xTexts)}</div>
       {found.slice(0, NAMED).map(({ line, value }) => (
         <div key={line.label} className="row" style={{ gap: 6 }}>
           <Swatch colour={line.colour} dash={line.dash} />

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { colourOf, columns, grouped, type Line, smooth, stepAt, timeAt, valueNear } from "./plot";
+import { colourOf, columns, grouped, type Line, smooth, stepAt, timeAt, toldApart, valueNear, whyNothing } from "./plot";
 
 const line = (points: [number, number][]): Line => ({ label: "a", colour: "#000", dash: [], points: points.map(([step, value]) => [step, value, value - 1, value + 1]) });
 
@@ -28,6 +28,20 @@ describe("what is drawn", () => {
     expect([drawn.lines[0]!.min[1], drawn.lines[0]!.max[1], drawn.lines[0]!.max[2]]).toEqual([0.5, 4, null]);
     expect([...drawn.lines[0]!.odd]).toEqual([[1, "NaN"], [2, "Infinity"]]);
     expect(drawn.lines[1]!.odd.size).toBe(0);
+  });
+
+  test("a chart says why it is empty", () => {
+    const why = (points: Line["points"], log: boolean, weight = 0) => whyNothing(columns([line([]), { ...line([]), points }], "step", weight), log);
+    expect(why([[0, "NaN", "NaN", "NaN"], [1, "Infinity", "Infinity", "Infinity"]], false)).toBe("No number is finite: all are NaN or Infinity.");
+    expect(why([[0, -1, -2, 0]], true)).toBe("No value is above zero: a log axis has no place for them.");
+    expect(why([[0, -1, -2, 0]], false)).toBeNull();
+    // The mean of a bucket may be below zero where its greatest value is not.
+    expect(why([[0, -1, -2, 3]], true)).toBeNull();
+    expect(why([[0, "NaN", 1, 3]], false)).toBeNull();
+  });
+
+  test("runs with the same name are told apart", () => {
+    expect(toldApart([{ label: "a", id: "r1" }, { label: "b", id: "r2" }, { label: "a", id: "r3" }])).toEqual(["a (r1)", "b", "a (r3)"]);
   });
 
   test("between its own points a line has its nearest value", () => {

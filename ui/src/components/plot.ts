@@ -103,6 +103,24 @@ export function columns(lines: Line[], axis: XAxis, weight: number): Columns {
   };
 }
 
+/** Why nothing of some columns can be drawn, where that is so. */
+export function whyNothing(data: Columns, log: boolean): string | null {
+  const some = (test: (value: number) => boolean) => data.lines.some((line) => [line.value, line.max].some((column) => column.some((value) => value !== null && test(value))));
+  if (!some(() => true)) {
+    const words = [...new Set(data.lines.flatMap((line) => [...line.odd.values()]))];
+    return words.length > 0 ? `No number is finite: all are ${words.join(" or ")}.` : "No numbers.";
+  }
+  if (log && !some((value) => value > 0)) return "No value is above zero: a log axis has no place for them.";
+  return null;
+}
+
+/** Names with what tells them apart, where several are the same. */
+export function toldApart(names: { label: string; id: string }[]): string[] {
+  const seen = new Map<string, number>();
+  for (const { label } of names) seen.set(label, (seen.get(label) ?? 0) + 1);
+  return names.map(({ label, id }) => (seen.get(label)! > 1 ? `${label} (${id})` : label));
+}
+
 /** A line's value at an index of the shared axis, or the nearest one: lines have their own steps. */
 export function valueNear(column: (number | null)[], index: number, reach = 40): number | null {
   for (let far = 0; far <= reach; far++) {
