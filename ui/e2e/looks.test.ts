@@ -67,3 +67,15 @@ test("a list without rows is the table of its name", async () => {
   await page.goto(`${w.url}/launch/dev/default/items`);
   await visible(page.getByRole("table", { name: "Items" }).getByText("Nothing was launched on this queue yet."));
 });
+
+test("the commands find a run by its name from a page that does not show it", async () => {
+  await page.goto(`${w.url}/usage`);
+  await visible(page.getByRole("heading", { name: "Usage" }));
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("nnnn");
+  const palette = page.getByRole("dialog", { name: "Commands" });
+  await visible(palette.getByRole("option", { name: "Run · dev/looks/long · finished" }));
+  expect.soft(await axe(page)).toEqual([]);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${w.url}/dev/looks/runs/long`);
+});

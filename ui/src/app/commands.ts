@@ -3,7 +3,12 @@ import { useEffect, useSyncExternalStore } from "react";
 
 export interface CommandEntry {
   name: string;
+  /** What it is, and where: `Run · dev/digits`. */
   hint?: string;
+  /** Other words that it is found by, as they are: ids. */
+  also?: string[];
+  /** How far it stands behind others that fit as well: there are many of its kind. */
+  behind?: number;
   run: () => void;
 }
 
@@ -51,4 +56,21 @@ export function rank(name: string, typed: string): number | null {
     at = next;
   }
   return cost;
+}
+
+/** What ids cost: a name comes first. */
+const BY_ID = 50;
+
+/** The entries that fit, the best first. */
+export function fitting(entries: CommandEntry[], typed: string, most = Infinity): CommandEntry[] {
+  const words = typed.trim().toLowerCase();
+  const costOf = ({ name, also = [] }: CommandEntry) => rank(name, typed.trim()) ?? (also.some((word) => word.toLowerCase().includes(words)) ? BY_ID : null);
+  return entries
+    .flatMap((entry) => {
+      const cost = costOf(entry);
+      return cost === null ? [] : [{ entry, cost: cost + (entry.behind ?? 0) }];
+    })
+    .sort((a, b) => a.cost - b.cost)
+    .slice(0, most)
+    .map((one) => one.entry);
 }
