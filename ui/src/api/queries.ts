@@ -1,6 +1,7 @@
 /** Query options per noun. The first word of a key is the family that `live.ts` marks as stale. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, got, readJson } from "./client";
+import { runOf, runsOf } from "./exact";
 import { pollEvery } from "./live";
 import { allOf, allPages } from "./pages";
 import type { Agent, Artifact, Item, Project, Queue, Run, Usage } from "./types";
@@ -225,10 +226,13 @@ export const runsQuery = (entity: string, project: string, filter: RunFilter, li
   infiniteQueryOptions({
     queryKey: ["runs", entity, project, filter, limit],
     queryFn: async ({ pageParam }) =>
-      got(
-        api.GET("/api/v1/entities/{entity}/projects/{project}/runs", {
-          params: { ...projectPath(entity, project), query: { ...filter, ...(pageParam ? { limit, after: pageParam } : { limit: Math.min(limit, FIRST_RUNS) }) } },
-        }),
+      runsOf(
+        await got(
+          api.GET("/api/v1/entities/{entity}/projects/{project}/runs", {
+            params: { ...projectPath(entity, project), query: { ...filter, ...(pageParam ? { limit, after: pageParam } : { limit: Math.min(limit, FIRST_RUNS) }) } },
+            parseAs: "text",
+          }),
+        ),
       ),
     initialPageParam: "",
     getNextPageParam: (page) => page.next ?? undefined,
@@ -259,7 +263,7 @@ export const wholeRunsQuery = (entity: string, project: string, ids: string[], f
     queryFn: async () => {
       const some = JSON.stringify({ name: { $in: ids } });
       const query = { filter: filter ? `{"$and":[${filter},${some}]}` : some, limit: 100 };
-      return (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query } }))).items;
+      return runsOf(await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs", { params: { ...projectPath(entity, project), query }, parseAs: "text" }))).items;
     },
     staleTime: 5_000,
   });
@@ -292,8 +296,7 @@ export const runQuery = (entity: string, project: string, run: string) =>
   queryOptions({
     queryKey: ["run", entity, project, run],
     queryFn: async (): Promise<Run> =>
-      (await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}", { params: runPath(entity, project, run) })))
-        .run,
+      runOf(await got(api.GET("/api/v1/entities/{entity}/projects/{project}/runs/{run}", { params: runPath(entity, project, run), parseAs: "text" }))),
     refetchInterval: (query) => (query.state.data && isEnded(query.state.data.state) ? 30_000 : 2_000),
   });
 

@@ -27,7 +27,8 @@ export type QueueHistoryLine = Schemas["QueueHistoryLine"];
 export type QueueStats = Schemas["QueueStats"];
 export type RunGroup = Schemas["RunGroup"];
 export type RunKey = Schemas["RunKey"];
-export type Run = Schemas["Run"];
+/** A run; `exact` where integers of its config or summary are longer than numbers hold (`exact.ts`). */
+export type Run = Schemas["Run"] & { exact?: { config: JsonObject; summary: JsonObject } };
 export type RunFile = Schemas["RunFile"];
 export type Team = Schemas["Team"];
 export type Usage = Schemas["Usage"];

@@ -1,5 +1,6 @@
 /** A JSON document as a searchable tree. */
 import { type KeyboardEvent, useMemo, useRef, useState } from "react";
+import { writeExactly } from "../api/exact";
 import { metric, shortJson } from "../format/text";
 import { Copy } from "./parts";
 
@@ -96,7 +97,7 @@ export function Tree({ name, value, search = false, rounded = false }: { name: s
       {search && (
         <div className="row">
           <input className="input" style={{ maxWidth: 280 }} type="search" aria-label={`Search ${name}`} placeholder={`Search ${name.toLowerCase()}`} value={text} onChange={(event) => setText(event.target.value)} />
-          <Copy text={JSON.stringify(value, null, 2)} what={`Copy ${name} as JSON`} label="Copy JSON" />
+          <Copy text={writeExactly(value, 2)} what={`Copy ${name} as JSON`} label="Copy JSON" />
         </div>
       )}
       {nodes.length === 0 ? (

@@ -1,4 +1,5 @@
 /** How numbers, times and sizes are written, everywhere the same. */
+import { writeExactly } from "../api/exact";
 
 /** `1m 04s`, `2h 05m`, `3d 04h`; below ten seconds with a tenth. */
 export function duration(ms: number): string {
@@ -83,7 +84,7 @@ export function bytes(size: number): string {
 
 /** JSON on one line, for a cell. */
 export function shortJson(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value) ?? "";
+  return typeof value === "string" ? value : writeExactly(value);
 }
 
 const names = new Intl.Collator("en", { numeric: true });

@@ -39,9 +39,10 @@ export function RunCell({ run, column, onTag }: { run: Run; column: string; onTa
     case "id":
       return <code>{run.id}</code>;
     default: {
+      const shown = run.exact ?? run;
       // A setting is what it is, to its last digit; results are rounded.
-      if (column.startsWith("config.")) return shortJson(atPath(run.config, column.slice(7)) ?? "");
-      const value = atPath(run.summary, column.slice(8));
+      if (column.startsWith("config.")) return shortJson(atPath(shown.config, column.slice(7)) ?? "");
+      const value = atPath(shown.summary, column.slice(8));
       return typeof value === "number" ? metric(value) : shortJson(value ?? "");
     }
   }

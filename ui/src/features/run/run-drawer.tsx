@@ -47,7 +47,7 @@ export function RunDrawer({ name, id, ids, onShow }: { name: RunName; id: string
 function Body({ run }: { run: Run }) {
   const git = run.git as { remote?: string; commit?: string } | null | undefined;
   const numbers = byWeight(metricKeys([run]));
-  const settings = leaves(run.config).filter(([key]) => !key.startsWith("_"));
+  const settings = leaves((run.exact ?? run).config).filter(([key]) => !key.startsWith("_"));
   const job = run.job ? jobAddress(run.job) : null;
   const page = runPage({ entity: run.entity, project: run.project, run: run.id });
   return (

@@ -26,8 +26,9 @@ export function Overview({ run }: { run: Run }) {
   const [search, change] = useAddress();
   const item = search.get("item");
   const setItem = (id: string | null) => change((params) => putItem(params, id));
-  const settings = Object.fromEntries(Object.entries(run.config).filter(([key]) => !key.startsWith("_")));
-  const results = Object.fromEntries(Object.entries(run.summary).filter(([key]) => !key.startsWith("_")));
+  const shown = run.exact ?? run;
+  const settings = Object.fromEntries(Object.entries(shown.config).filter(([key]) => !key.startsWith("_")));
+  const results = Object.fromEntries(Object.entries(shown.summary).filter(([key]) => !key.startsWith("_")));
   const reference = run.job ?? job.data?.job ?? null;
   const address = reference ? jobAddress(reference) : null;
   return (
