@@ -116,6 +116,8 @@ describe("a link shows what one saw", () => {
     expect(place(page)).toBe("/dev/sources/jobs/plain?launch=v0");
     await sent(async (other) => expect(await other.getByRole("dialog", { name: "Launch plain" }).getByRole("combobox", { name: "Version" }).inputValue()).toBe("v0"));
     await page.keyboard.press("Escape");
+    // It has a name in it, so it asks.
+    await page.getByRole("button", { name: "Leave", exact: true }).click();
     await page.waitForURL(/plain$/);
   });
 
