@@ -96,6 +96,7 @@ test("a drag over a chart zooms all of them, and the link shows it", async () =>
   await page.waitForURL(/zoom=/);
   await expect.poll(points, { timeout: PATIENCE }).toBeLessThan(all);
   await page.reload();
+  await chart.scrollIntoViewIfNeeded();
   await visible(chart.locator("canvas"));
   expect(await points()).toBeLessThan(all);
 });
