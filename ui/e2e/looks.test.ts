@@ -64,6 +64,10 @@ test("a list without rows is the table of its name", async () => {
   await page.goto(`${w.url}/dev/looks/jobs`);
   await visible(page.getByRole("table", { name: "Jobs" }).getByText("No job yet.", { exact: false }));
   expect.soft(await axe(page)).toEqual([]);
+  for (const [tab, name, text] of [["artifacts", "Artifacts", "Nothing was logged with"], ["sweeps", "Sweeps", "No run belongs to a sweep."]] as const) {
+    await page.goto(`${w.url}/dev/looks/${tab}`);
+    await visible(page.getByRole("table", { name }).getByText(text, { exact: false }));
+  }
   await page.goto(`${w.url}/launch/dev/default/items`);
   await visible(page.getByRole("table", { name: "Items" }).getByText("Nothing was launched on this queue yet."));
 });

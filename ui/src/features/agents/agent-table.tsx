@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { api } from "../../api/client";
 import { agentLogQuery, itemQuery, NEWEST_AGENTS } from "../../api/queries";
@@ -17,7 +17,7 @@ import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
 
 /** Agents with the words of the documentation: id and status first. `all` is the list before it was filtered. */
-export function AgentTable({ agents, all = agents }: { agents: Agent[]; all?: Agent[] }) {
+export function AgentTable({ agents, all = agents, empty }: { agents: Agent[]; all?: Agent[]; empty?: ReactNode }) {
   const [search, change] = useAddress();
   const open = all.find((agent) => agent.id === search.get("agent"));
   const item = search.get("item");
@@ -34,6 +34,7 @@ export function AgentTable({ agents, all = agents }: { agents: Agent[]; all?: Ag
         id={(agent) => agent.id}
         onOpen={(agent) => show(agent.id, null)}
         open={open?.id}
+        empty={empty}
         columns={[
           { name: "ID", cell: (agent) => <Id id={agent.id} length={12} /> },
           { name: "Status", cell: (agent) => <State of="agent" state={agent.status} /> },

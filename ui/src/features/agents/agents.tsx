@@ -17,15 +17,15 @@ export function Component() {
       <PageHead title="Agents" />
       <div className="page-body">
         {filter.bar}
-        <View
-          query={agents}
-          height={200}
-          empty={(all) => (all.length === 0 ? <Empty action={<Command text={`lanza agent -q default -e ${one}`} />}>No agent has registered. Start one where jobs should run:</Empty> : null)}
-        >
+        <View query={agents} height={200}>
           {(all) => (
             <>
-              <AgentTable agents={filter.shown} all={all} />
-              {filter.none}
+              <AgentTable
+                agents={filter.shown}
+                all={all}
+                empty={all.length === 0 && <Empty action={<Command text={`lanza agent -q default -e ${one}`} />}>No agent has registered. Start one where jobs should run:</Empty>}
+              />
+              {all.length > 0 && filter.none}
               <EndedCut agents={all} />
             </>
           )}

@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { artifactsQuery } from "../../api/queries";
 import type { Artifact } from "../../api/types";
@@ -27,12 +28,22 @@ export function Artifacts({ entity, project }: { entity: string; project: string
   const filter = useListFilter("Filter artifacts", Object.keys(fields), valuesOf(artifacts.data ?? [], fields));
   const shown = filter.keep(artifacts.data ?? [], fields);
   return (
-    <View query={artifacts} height={200} empty={(list) => (list.length === 0 ? <Empty>Nothing was logged with <code>run.log_artifact</code> yet.</Empty> : null)}>
+    <View query={artifacts} height={200}>
       {(list) => (
         <>
-          <div className="row wrap">{filter.bar}</div>
-          <ArtifactRows artifacts={shown} all={list} />
-          {filter.none(shown)}
+          {list.length > 0 && <div className="row wrap">{filter.bar}</div>}
+          <ArtifactRows
+            artifacts={shown}
+            all={list}
+            empty={
+              list.length === 0 && (
+                <Empty>
+                  Nothing was logged with <code>run.log_artifact</code> yet.
+                </Empty>
+              )
+            }
+          />
+          {list.length > 0 && filter.none(shown)}
           <Cut list={list} what="artifacts" />
         </>
       )}
@@ -41,7 +52,7 @@ export function Artifacts({ entity, project }: { entity: string; project: string
 }
 
 /** Versions of artifacts. `at` is what the address calls the one that is open, `all` the list before it was filtered. */
-export function ArtifactRows({ artifacts, all = artifacts, name = "Artifacts", at = "artifact" }: { artifacts: Artifact[]; all?: Artifact[]; name?: string; at?: string }) {
+export function ArtifactRows({ artifacts, all = artifacts, name = "Artifacts", at = "artifact", empty }: { artifacts: Artifact[]; all?: Artifact[]; name?: string; at?: string; empty?: ReactNode }) {
   const [search, change] = useAddress();
   const open = all.find((artifact) => artifactName(artifact) === search.get(at));
   const show = (id: string | null) => change((params) => put(params, at, id));
@@ -53,6 +64,7 @@ export function ArtifactRows({ artifacts, all = artifacts, name = "Artifacts", a
         id={artifactName}
         onOpen={(artifact) => show(artifactName(artifact))}
         open={open && artifactName(open)}
+        empty={empty}
         columns={[
           { name: "Artifact", cell: (artifact) => <Link to={artifactPage(artifact)}>{artifact.name}</Link> },
           { name: "Type", cell: (artifact) => artifact.type },

@@ -16,17 +16,7 @@ export function Sweeps({ entity, project }: { entity: string; project: string })
   const open = sweeps.find((sweep) => sweepOf(sweep) === search.get("sweep"));
   const show = (name: string | null) => change((params) => put(params, "sweep", name));
   return (
-    <View
-      query={groups}
-      height={160}
-      empty={() =>
-        sweeps.length === 0 ? (
-          <Empty>
-            No run belongs to a sweep. A run does when <code>WANDB_SWEEP_ID</code> is set where it starts.
-          </Empty>
-        ) : null
-      }
-    >
+    <View query={groups} height={160}>
       {() => (
         <>
           <Rows<RunGroup>
@@ -35,6 +25,11 @@ export function Sweeps({ entity, project }: { entity: string; project: string })
             id={sweepOf}
             onOpen={(sweep) => show(sweepOf(sweep))}
             open={open && sweepOf(open)}
+            empty={
+              <Empty>
+                No run belongs to a sweep. A run does when <code>WANDB_SWEEP_ID</code> is set where it starts.
+              </Empty>
+            }
             columns={[
               { name: "Sweep", cell: (sweep) => <Link to={sweepPage(entity, project, sweepOf(sweep))}>{sweepOf(sweep)}</Link> },
               { name: "Runs", num: true, cell: (sweep) => sweep.runs.toLocaleString("en-US") },

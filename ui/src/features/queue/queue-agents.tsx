@@ -12,12 +12,12 @@ export function QueueAgents({ queue }: { queue: Queue }) {
   const all = (agents.data ?? []).filter((agent) => ids.has(agent.id) || agent.queues.includes(queue.name));
   const filter = useAgentFilter(all);
   return (
-    <View query={agents} height={160} empty={() => (all.length === 0 ? <Empty>No agent has polled this queue.</Empty> : null)}>
+    <View query={agents} height={160}>
       {() => (
         <>
-          {filter.bar}
-          <AgentTable agents={filter.shown} all={all} />
-          {filter.none}
+          {all.length > 0 && filter.bar}
+          <AgentTable agents={filter.shown} all={all} empty={all.length === 0 && <Empty>No agent has polled this queue.</Empty>} />
+          {all.length > 0 && filter.none}
           <EndedCut agents={agents.data ?? []} />
         </>
       )}
