@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::{
-    env::{EnvEntry, env_entries},
+    env::{EnvEntry, env_entries, secret_names},
     stock::misread_by_stock_agents,
     submitter::{check_services, check_submitter_within},
     values::{NotAllowed, Unusable, check_layers, check_queue},

@@ -2,6 +2,8 @@
 
 mod apply;
 
+use std::collections::BTreeSet;
+
 use lanza_api::queue::{NewQueue, Queue as QueueView, QueueAgent};
 use lanza_model::{
     Reason, Role, Target, code, config,
@@ -181,6 +183,29 @@ impl Service {
             None => self.store.queue_list(&entity.id, after, limit).await?,
         };
         Ok((entity, queues.into_iter().filter(|q| in_reach(actor, q)).collect()))
+    }
+
+    /// Lists the names of the secrets that the queues refer to which the caller sees, in order. Their values are with the
+    /// agents.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn secret_names(&self, actor: &Actor) -> Result<BTreeSet<String>> {
+        const PAGE: i64 = 500;
+        let mut names = BTreeSet::new();
+        for (entity, _) in self.entities_seen(actor).await? {
+            let mut after = Some(String::new());
+            while let Some(name) = after.take() {
+                let queues = self.store.queue_list(&entity.id, &name, PAGE).await?;
+                if i64::try_from(queues.len()).is_ok_and(|n| n == PAGE) {
+                    after = queues.last().map(|q| q.name.clone());
+                }
+                for document in queues.iter().filter(|q| in_reach(actor, q)).flat_map(|q| [&q.config, &q.templates]) {
+                    document.values().for_each(|value| config::secret_names(value, &mut names));
+                }
+            }
+        }
+        Ok(names)
     }
 
     /// Deletes a queue: its waiting items end as stopped; while an agent holds one of its items it stays.

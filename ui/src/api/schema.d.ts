@@ -1296,7 +1296,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the names of secrets. The server keeps none: agents resolve them. */
+        /** Lists the names of the secrets that the caller's queues refer to. Their values are with the agents, which look them up. */
         get: operations["secret_list"];
         put?: never;
         post?: never;

@@ -1,4 +1,6 @@
-//! The option `env` of a target's configuration.
+//! The option `env` of a target's configuration, and the secrets that it names.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -45,11 +47,37 @@ pub fn env_entries(value: &Value) -> Result<Vec<EnvEntry>, String> {
     }
 }
 
+/// Adds the names of the secrets that a document refers to, as `secret:NAME` or `VARIABLE=secret:NAME`.
+pub fn secret_names(document: &Value, names: &mut BTreeSet<String>) {
+    match document {
+        Value::String(text) => {
+            let value = text.split_once('=').map_or(text.as_str(), |(_, value)| value);
+            let name = text.strip_prefix("secret:").or_else(|| value.strip_prefix("secret:"));
+            names.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| secret_names(inner, names)),
+        Value::Object(object) => object.values().for_each(|inner| secret_names(inner, names)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn secrets_are_found_by_their_names_wherever_they_stand() {
+        let mut names = BTreeSet::new();
+        let document = json!({
+            "env": ["TOKEN=secret:HF", "PLAIN=secret", "A=b=secret:NO", "secret:"],
+            "spec": { "containers": [{ "env": [{ "name": "T", "value": "secret:DB" }] }] },
+            "memory": 3,
+        });
+        secret_names(&document, &mut names);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["DB", "HF"]);
+    }
 
     #[test]
     fn entries_of_every_spelling() {

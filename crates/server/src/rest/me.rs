@@ -152,9 +152,9 @@ async fn entity_get(
     Ok(Json(EntityAnswer { entity: Entity { name: found.name, kind, role, members } }))
 }
 
-/// Lists the names of secrets. The server keeps none: agents resolve them.
+/// Lists the names of the secrets that the caller's queues refer to. Their values are with the agents, which look them up.
 #[utoipa::path(get, path = "/secrets", responses((status = 200, body = List<String>)))]
-async fn secret_list(Caller(actor): Caller) -> Answer<Json<List<String>>> {
+async fn secret_list(State(state): State<AppState>, Caller(actor): Caller) -> Answer<Json<List<String>>> {
     actor.require_person()?;
-    Ok(Json(List::whole(Vec::new())))
+    Ok(Json(List::whole(state.service.secret_names(&actor).await?.into_iter().collect())))
 }
