@@ -12,10 +12,10 @@ afterEach(() => {
 
 const user = (username: string, more: object = {}) => ({ username, admin: false, service: false, created_at: "2026-01-01T00:00:00Z", ...more });
 
-function open(admin = true) {
+function open(admin = true, address = "/admin") {
   server.on("GET /me", { username: "root", admin, entity: "root", entities: [{ name: "root", kind: "user", role: "admin" }] });
   server.on("GET /admin/users", { items: [user("root", { admin: true }), user("ben"), user("nightly", { service: true })], next: null });
-  drawAt("/admin", { "/admin": <Component /> });
+  drawAt(address, { "/admin": <Component /> });
 }
 /** Opens a form by its button in the head of the page. */
 async function form(button: string, name = button) {
@@ -141,6 +141,16 @@ test("a user is deleted after typing the name; a refusal is an alert over the li
   fireEvent.click(yes);
   expect((await screen.findByRole("alert")).textContent).toContain("is the last admin of");
   expect(server.sent.map(({ method, path }) => `${method} ${path}`)).toEqual(["DELETE /admin/users/ben"]);
+});
+
+test("teams are filtered as users are, and the open one stays open", async () => {
+  server.on("GET /admin/teams", { items: [{ name: "speech", members: 1 }, { name: "vision", members: 4 }], next: null });
+  server.on("GET /entities/vision", { entity: { name: "vision", kind: "team", members: [] } });
+  open(true, "/admin?tab=teams&team=vision");
+  fireEvent.change(await screen.findByRole("combobox", { name: "Filter teams" }), { target: { value: "spee" } });
+  expect(within(screen.getByRole("table", { name: "Teams" })).getAllByRole("row")).toHaveLength(2);
+  expect(within(screen.getByRole("table", { name: "Teams" })).getByRole("button", { name: "speech" })).toBeTruthy();
+  await screen.findByRole("table", { name: "Members of vision" });
 });
 
 test("who is no admin of the server is told so, and nothing is asked", async () => {

@@ -63,6 +63,18 @@ test("a click on a sweep opens its drawer: runs, parameters, and the runs at bot
   router.dispose();
 });
 
+test("sweeps are filtered, and the drawer goes to what is left", async () => {
+  const router = open([group("first", 2), group("second", 40), group("third", 50)]);
+  fireEvent.change(screen.getByRole("combobox", { name: "Filter sweeps" }), { target: { value: "runs<50" } });
+  fireEvent.keyDown(screen.getByRole("combobox", { name: "Filter sweeps" }), { key: "Enter" });
+  await expect.poll(() => within(screen.getByRole("table", { name: "Sweeps" })).getAllByRole("link").map((link) => link.textContent)).toEqual(["first", "second"]);
+  fireEvent.click(screen.getByRole("cell", { name: "40" }));
+  fireEvent.keyDown(await screen.findByRole("dialog", { name: "Sweep second" }), { key: "ArrowDown" });
+  fireEvent.keyDown(screen.getByRole("dialog", { name: "Sweep second" }), { key: "ArrowUp" });
+  await screen.findByRole("dialog", { name: "Sweep first" });
+  router.dispose();
+});
+
 test("without a sweep the list says how a run belongs to one", async () => {
   const router = open([group(null, 3)]);
   await screen.findByText("WANDB_SWEEP_ID");
