@@ -306,7 +306,8 @@ test("the menu of a phone leads on, and closes when it did or by Esc", async () 
   expect(await menu.getAttribute("aria-expanded")).toBe("false");
   await menu.click();
   await queues.click();
-  await phone.waitForURL(`${w.url}/launch`);
+  // What was chosen in the entity switch may stand behind it.
+  await phone.waitForURL(/\/launch(\?|$)/);
   await queues.waitFor({ state: "hidden" });
   await phone.context().close();
 });
