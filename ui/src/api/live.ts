@@ -85,8 +85,12 @@ export function follow(queries: QueryClient): () => void {
     };
     source.onerror = () => {
       tell("polling");
-      // The browser tries again by itself unless it was refused.
-      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN);
+      // A stream does not say why it broke: the server may be away.
+      void queries.invalidateQueries({ queryKey: ["ready"] });
+      // The browser tries again by itself unless it was refused, perhaps because nobody is signed in any more.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      void queries.invalidateQueries({ queryKey: ["me"] });
+      timer = setTimeout(open, AGAIN);
     };
   };
   const onVisible = () => {

@@ -1,7 +1,8 @@
 /** The router: sign-in, and the screens behind the session's boundary. */
 import { createBrowserRouter } from "react-router";
 import { screens } from "./screens";
-import { Broken, SessionBoundary } from "./shell";
+import { SessionBoundary } from "./session";
+import { Broken } from "./shell";
 
 export const router = createBrowserRouter([
   {

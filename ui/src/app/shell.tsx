@@ -1,14 +1,16 @@
-/** The frame around every screen: navigation, crumbs, palette, theme; and the session's boundary. */
+/** The frame around every screen: navigation, crumbs, palette, theme. */
 import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { DropdownMenu } from "radix-ui";
 import { type ReactNode, Suspense, useCallback, useEffect, useId, useState } from "react";
-import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
+import { Link, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
 import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
 import { meQuery, projectsOfQuery, queuesQuery, readyQuery } from "../api/queries";
+import { useSessionEnded } from "../api/session";
 import { Icon } from "../components/icons";
 import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
+import { SignedOut } from "../components/signed-out";
 import { Failure, Loading } from "../components/view";
 import { count } from "../format/text";
 import { watchLinks } from "./ahead";
@@ -16,24 +18,6 @@ import { setDensity, useDensity } from "./density";
 import { Palette } from "./palette";
 import { useEntitySwitch } from "./scope";
 import { setTheme, useDrawnTheme } from "./theme";
-
-/** Lets only the signed-in in; others go to the sign-in page and come back. */
-export function SessionBoundary() {
-  const me = useQuery(meQuery);
-  const place = useLocation();
-  if (me.data) return <Shell />;
-  if (me.isError) {
-    if (problemOf(me.error).status === 401) return <Navigate to={`/login?next=${encodeURIComponent(place.pathname + place.search)}`} replace />;
-    return (
-      <div className="plain">
-        <main className="wide">
-          <Failure error={me.error} retry={() => void me.refetch()} />
-        </main>
-      </div>
-    );
-  }
-  return <Loading height={400} />;
-}
 
 const shortcuts: [string, string][] = [
   ["Ctrl K", "Commands: go to, launch, stop, copy a link, theme"],
@@ -49,7 +33,7 @@ const shortcuts: [string, string][] = [
   ["?", "This list"],
 ];
 
-function Shell() {
+export function Shell() {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const { pathname } = useLocation();
@@ -129,6 +113,7 @@ function Shell() {
           <Account signOut={signOut} />
         </header>
         <main className="page" id="page" tabIndex={-1}>
+          <SignedOut />
           <Suspense fallback={<div className="page-body" style={{ paddingTop: 16 }}><Loading height={320} /></div>}>
             <Outlet />
           </Suspense>
@@ -161,6 +146,8 @@ function Side({ open }: { open: boolean }) {
   const projects = useQuery(projectsOfQuery(entities));
   const liveness = useLiveness();
   const ready = useQuery(readyQuery);
+  const isOut = useSessionEnded();
+  const trouble = ready.isError ? ([0, 502, 504].includes(problemOf(ready.error).status) ? "The server does not answer" : "The server is not ready") : isOut ? "Signed out" : null;
   // Queues where something waits and nobody takes it.
   const stuck = (queues.data ?? []).filter(
     (queue) => (queue.counts.queued ?? 0) > 0 && !queue.agents.some((agent) => agent.status === "polling" || agent.status === "running"),
@@ -200,9 +187,8 @@ function Side({ open }: { open: boolean }) {
         {me.admin && <NavLink to="/admin">Admin</NavLink>}
       </nav>
       <div className="foot" role="status">
-        {liveness === "live" ? "Live" : liveness === "polling" ? "Asking every few seconds" : "Paused"}
+        {trouble ? <span style={{ color: "var(--red)" }}>{trouble}</span> : liveness === "live" ? "Live" : liveness === "polling" ? "Asking every few seconds" : "Paused"}
         {ready.data && <span title={`The server is ${ready.data.status}`}> · v{ready.data.version}</span>}
-        {ready.isError && <span style={{ color: "var(--red)" }}> · the server does not answer</span>}
       </div>
     </div>
   );

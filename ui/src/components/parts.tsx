@@ -3,6 +3,7 @@ import { Tabs as Radix } from "radix-ui";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { ago, between, exact } from "../format/text";
 import { Icon, type IconName } from "./icons";
+import { SignedOut } from "./signed-out";
 
 /** Relative time with the exact one on hover. It ticks. */
 export function Ago({ time }: { time: string | null | undefined }) {
@@ -214,7 +215,10 @@ export function Dialog({ title, onClose, children, foot, kind, head, name, class
         {head}
         <IconButton icon="close" name="Close" onClick={onClose} />
       </div>
-      <div className="dialog-body">{children}</div>
+      <div className="dialog-body">
+        <SignedOut />
+        {children}
+      </div>
       {foot && <div className="dialog-foot">{foot}</div>}
     </dialog>
   );

@@ -48,5 +48,6 @@ test("a key alone signs in, without the spaces around it, and leads to where one
 
 test("nobody is led to another site", () => {
   expect(localPath("/launch?queue=a")).toBe("/launch?queue=a");
-  for (const elsewhere of [null, "", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)"]) expect(localPath(elsewhere)).toBe("/");
+  expect(localPath("/dev/p/runs/r1/log?wrap=1#L57")).toBe("/dev/p/runs/r1/log?wrap=1#L57");
+  for (const elsewhere of [null, "", "launch", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example", "/\n/evil.example", "/.//evil.example", "/..//evil.example"]) expect(localPath(elsewhere)).toBe("/");
 });

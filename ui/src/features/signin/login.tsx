@@ -6,9 +6,12 @@ import { useAddress } from "../../app/address";
 import { Field } from "../../components/parts";
 import { Failure } from "../../components/view";
 
-/** Only a path of this site: `//host` and `/\host` would lead elsewhere. */
+/** Only an address of this site, with its search and the line behind `#`. It is read as a browser reads it: `//host`, `/\host`
+    and either with a tab or a line feed in it lead elsewhere. */
 export function localPath(next: string | null): string {
-  return next && next.startsWith("/") && !next.startsWith("//") && !next.includes("\\") ? next : "/";
+  if (!next?.startsWith("/") || !URL.canParse(next, location.origin)) return "/";
+  const { origin, pathname, search, hash } = new URL(next, location.origin);
+  return origin === location.origin && !pathname.startsWith("//") ? pathname + search + hash : "/";
 }
 
 /** Sign in with a key or with a password. */
@@ -21,15 +24,14 @@ export function Component() {
   const [password, setPassword] = useState("");
   useEffect(() => {
     document.title = "Sign in · Lanza";
-  }, []);
+    // Who signs in may be another one: nothing is left of what was read before.
+    queries.clear();
+  }, [queries]);
 
   const signIn = useMutation({
     mutationFn: async () =>
       api.POST("/api/v1/session", { body: key.trim() ? { api_key: key.trim() } : { username: username.trim(), password } }),
-    onSuccess: async () => {
-      await queries.resetQueries({ queryKey: ["me"] });
-      await navigate(localPath(search.get("next")), { replace: true });
-    },
+    onSuccess: async () => navigate(localPath(search.get("next")), { replace: true }),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
