@@ -129,9 +129,7 @@ async fn login_form(
     if !same_origin(&headers) {
         return Refusal(lanza_service::Error::Forbidden("the form was sent by another site".into())).into_response();
     }
-    // Only a path of this server: `//host` and `/\host` would lead elsewhere.
-    let local = form.next.starts_with('/') && !form.next.starts_with("//") && !form.next.contains('\\');
-    let next = if local { form.next.as_str() } else { "/authorize" };
+    let next = if is_local(&form.next) { form.next.as_str() } else { "/authorize" };
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let (key, user, password) = (given(form.api_key.trim()), given(form.username.trim()), given(&form.password));
     match state.service.sign_in(user.as_deref(), password.as_deref(), key.as_deref()).await {
@@ -142,6 +140,12 @@ async fn login_form(
         }
         Err(e) => Refusal(e).into_response(),
     }
+}
+
+/// Whether a browser stays on this server with it: `//host` and `/\host` lead elsewhere, and so does either with a tab or a
+/// line feed in it, which browsers leave out.
+fn is_local(next: &str) -> bool {
+    next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control())
 }
 
 /// The session cookie's header value. `Secure` where the browser came by https.
@@ -241,4 +245,27 @@ pub(crate) fn panicked(cause: Box<dyn std::any::Any + Send + 'static>) -> Respon
         .unwrap_or("no message");
     tracing::error!(request_id = %crate::request_id::current(), "a handler panicked: {text}");
     Refusal(lanza_service::Error::Internal("a handler panicked".into())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn a_sign_in_leads_to_this_server_alone() {
+        for own in ["/", "/authorize", "/dev/p/runs/r1/log?wrap=1#L57"] {
+            assert!(is_local(own), "{own}");
+        }
+        for other in [
+            "",
+            "authorize",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+        ] {
+            assert!(!is_local(other), "{other:?}");
+        }
+    }
 }
