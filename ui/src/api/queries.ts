@@ -21,7 +21,9 @@ export const meQuery = queryOptions({
 export const readyQuery = queryOptions({
   queryKey: ["ready"],
   queryFn: async ({ signal }) => readJson<{ status: string; version: string }>("/ready", signal),
-  refetchInterval: 60_000,
+  // Whoever hears nothing asks at once; the answer is wanted within seconds.
+  retry: false,
+  refetchInterval: (query) => (query.state.status === "error" ? 2_000 : 15_000),
 });
 
 export const keysQuery = queryOptions({

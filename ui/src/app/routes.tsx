@@ -1,16 +1,20 @@
 /** The router: sign-in, and the screens behind the session's boundary. */
+import type { ReactNode } from "react";
 import { createBrowserRouter } from "react-router";
-import { screens } from "./screens";
+import { Broken, BrokenScreen } from "./broken";
+import { type Screen, screens } from "./screens";
 import { SessionBoundary } from "./session";
-import { Broken } from "./shell";
+
+/** Screens in a frame, which stays where it is when one of them fails. */
+export const behind = (frame: ReactNode, list: Screen[]) => ({
+  element: frame,
+  children: [{ errorElement: <BrokenScreen />, children: list.map(({ path, load }) => ({ path, lazy: load })) }],
+});
 
 export const router = createBrowserRouter([
   {
     errorElement: <Broken />,
     hydrateFallbackElement: <></>,
-    children: [
-      { path: "/login", lazy: () => import("../features/signin/login") },
-      { element: <SessionBoundary />, children: screens.map(({ path, load }) => ({ path, lazy: load })) },
-    ],
+    children: [{ path: "/login", lazy: () => import("../features/signin/login") }, behind(<SessionBoundary />, screens)],
   },
 ]);

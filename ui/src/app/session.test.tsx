@@ -121,3 +121,15 @@ test("a page on which something is typed stays, says it, and goes on when the se
   fireEvent.click(screen.getByRole("button", { name: "Read again" }));
   await screen.findByRole("heading", { name: "Sign in" });
 });
+
+test("the foot says at once that the server is away, and that it is back", async () => {
+  open("/dev/log");
+  await screen.findByRole("heading", { name: "Log" });
+  server.on("GET /ready", new Refused(502, "bad_gateway", "nobody there"));
+  const stream = streams.at(-1)!;
+  stream.readyState = 0;
+  act(() => stream.onerror?.());
+  await screen.findByText("The server does not answer");
+  server.on("GET /ready", { status: "ready", version: "1" });
+  await waitFor(() => expect(screen.queryByText("The server does not answer")).toBeNull(), { timeout: 4_000 });
+});

@@ -2,7 +2,7 @@
 import { useQuery, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { DropdownMenu } from "radix-ui";
 import { type ReactNode, Suspense, useCallback, useEffect, useId, useState } from "react";
-import { Link, NavLink, Outlet, useLocation, useNavigate, useRouteError } from "react-router";
+import { Link, NavLink, Outlet, useLocation, useNavigate } from "react-router";
 import { api, problemOf } from "../api/client";
 import { follow, useLiveness } from "../api/live";
 import { meQuery, projectsOfQuery, queuesQuery, readyQuery } from "../api/queries";
@@ -11,7 +11,7 @@ import { Icon } from "../components/icons";
 import { Notices } from "../components/notice";
 import { Dialog, IconButton } from "../components/parts";
 import { SignedOut } from "../components/signed-out";
-import { Failure, Loading } from "../components/view";
+import { Loading } from "../components/view";
 import { count } from "../format/text";
 import { watchLinks } from "./ahead";
 import { setDensity, useDensity } from "./density";
@@ -214,10 +214,19 @@ export function QueuesLink({ stuck }: { stuck: number }) {
   );
 }
 
+/** A part of an address in its letters; one that is no text stays as it is. */
+function readable(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Where the page is, made from its address. */
-function Crumbs() {
+export function Crumbs() {
   const { pathname } = useLocation();
-  const parts = pathname.split("/").filter(Boolean).map(decodeURIComponent);
+  const parts = pathname.split("/").filter(Boolean).map(readable);
   const crumbs: [string, string][] = [];
   const [first, second, third, fourth] = parts;
   const url = (...words: (string | undefined)[]) => `/${words.map((word) => encodeURIComponent(word ?? "")).join("/")}`;
@@ -297,18 +306,6 @@ export function PageHead({ title, children, action }: { title: string; children?
       <h1>{title}</h1>
       <div className="row wrap grow">{children}</div>
       <div className="row wrap">{action}</div>
-    </div>
-  );
-}
-
-/** A screen that failed while it was drawn, or whose part of the app could not be loaded. */
-export function Broken() {
-  const error = useRouteError();
-  return (
-    <div className="plain">
-      <main className="wide">
-        <Failure error={error} retry={() => location.reload()} />
-      </main>
     </div>
   );
 }
