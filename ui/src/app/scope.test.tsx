@@ -4,7 +4,7 @@ import { act, cleanup, fireEvent, render, screen } from "@testing-library/react"
 import { createBrowserRouter, Outlet, RouterProvider } from "react-router";
 import { afterEach, expect, test } from "vitest";
 import { meQuery } from "../api/queries";
-import { scopeFor, useEntitySwitch, useScope } from "./scope";
+import { mayIn, scopeFor, useEntitySwitch, useScope } from "./scope";
 
 afterEach(cleanup);
 
@@ -82,4 +82,12 @@ test("a link says what is shown, also that it is all, and changes no choice of w
 test("an entity that is not one's own hides nothing", () => {
   expect(scopeFor(me as never, "stranger")).toEqual({ chosen: "", entities: ["dev", "team-a", "team-b"], one: "dev" });
   expect(scopeFor(me as never, "team-a")).toEqual({ chosen: "team-a", entities: ["team-a"], one: "team-a" });
+});
+
+test("what one may is the role in the entity, and nothing with a key that only reads", () => {
+  const may = (who: object, entity: string) => (["member", "admin"] as const).map((role) => mayIn({ ...me, entities: [{ name: "own", kind: "user", role: "admin" }, { name: "joined", kind: "team", role: "member" }, { name: "seen", kind: "team", role: "viewer" }] as never, ...who }, entity, role));
+  expect(["own", "joined", "seen", "other"].map((entity) => may({}, entity))).toEqual([[true, true], [true, false], [false, false], [false, false]]);
+  // An admin of the server repairs what is of others, and is in a team what the team says.
+  expect([may({ admin: true }, "seen"), may({ admin: true }, "other")]).toEqual([[false, false], [true, true]]);
+  expect(may({ admin: true, scope: "read" }, "own")).toEqual([false, false]);
 });

@@ -91,9 +91,15 @@ export function useEntitySwitch(): [Scope, (name: string) => void] {
   return [scopeFor(me, named ?? text), choose];
 }
 
-/** Whether the caller may do what needs this role in an entity. The server decides; this hides what it would refuse. */
-export function useMay(entity: string, role: "member" | "admin"): boolean {
-  const me = useMe();
-  const mine = me.entities.find((known) => known.name === entity)?.role;
-  return me.admin || mine === "admin" || (role === "member" && mine === "member");
+/** Whether somebody may do what needs this role in an entity. The server decides; this hides what it would refuse. A role in a
+    team counts, also that of an admin of the server, who is one everywhere else. */
+export function mayIn(me: Pick<Me, "admin" | "entities" | "scope">, entity: string, role: "member" | "admin"): boolean {
+  if (me.scope === "read") return false;
+  const mine = me.entities.find((known) => known.name === entity)?.role ?? (me.admin ? "admin" : null);
+  return mine === "admin" || (role === "member" && mine === "member");
 }
+
+export const useMay = (entity: string, role: "member" | "admin"): boolean => mayIn(useMe(), entity, role);
+
+/** Why nothing can be changed with the key that the caller signed in with; null when that is not so. */
+export const useReadOnly = (): string | null => (useMe().scope === "read" ? "You signed in with a key that only reads." : null);

@@ -16,7 +16,7 @@ import { count } from "../format/text";
 import { watchLinks } from "./ahead";
 import { setDensity, useDensity } from "./density";
 import { Palette } from "./palette";
-import { useEntitySwitch } from "./scope";
+import { useEntitySwitch, useReadOnly } from "./scope";
 import { setTheme, useDrawnTheme } from "./theme";
 
 const shortcuts: [string, string][] = [
@@ -264,6 +264,7 @@ function ThemeButton() {
 }
 
 function Account({ signOut }: { signOut: () => void }) {
+  const readOnly = useReadOnly();
   const density = useDensity();
   const me = useSuspenseQuery(meQuery).data;
   return (
@@ -278,6 +279,7 @@ function Account({ signOut }: { signOut: () => void }) {
           <div className="menu-label">
             {me.username}
             {me.admin ? " · admin" : ""}
+            {readOnly ? " · reads only" : ""}
           </div>
           <DropdownMenu.Item asChild>
             <Link to="/settings">Settings</Link>

@@ -6,6 +6,7 @@ import type { User } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
+import { Writable } from "../../app/writable";
 import { Ago, Confirm, Tabs } from "../../components/parts";
 import type { Fields } from "../../components/list-filter";
 import { useListFilter } from "../../components/list-filter-bar";
@@ -48,7 +49,7 @@ export function Component() {
       <PageHead
         title="Admin"
         action={
-          <>
+          <Writable>
             <button type="button" className="button" onClick={() => setMaking("team")}>
               New team
             </button>
@@ -61,7 +62,7 @@ export function Component() {
             <button type="button" className="button primary" onClick={() => setMaking("user")}>
               New user
             </button>
-          </>
+          </Writable>
         }
       />
       <Tabs

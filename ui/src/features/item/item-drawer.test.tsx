@@ -62,10 +62,10 @@ function Page({ ids }: { ids: string[] }) {
   return <>{open && <ItemDrawer id={open} ids={ids} onShow={(id) => change((next) => putItem(next, id))} />}</>;
 }
 
-function open(address: string) {
+function open(address: string, who: object = { username: "user-1", admin: false, entity: "dev", entities: [{ name: "dev", kind: "user", role: "admin" }] }) {
   window.history.replaceState(null, "", address);
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity, refetchInterval: false, retry: false } } });
-  queries.setQueryData(meQuery.queryKey, { username: "user-1", admin: false, entity: "dev", entities: [{ name: "dev", kind: "user", role: "admin" }] } as never);
+  queries.setQueryData(meQuery.queryKey, who as never);
   queries.setQueryData(itemQuery("item-1").queryKey, failed as never);
   queries.setQueryData(itemQuery("item-2").queryKey, { ...failed, id: "item-2", state: "queued", phase: null, attempt: 0, attempts: [], run: null, runs: [], reason: null, leased_at: null, ended_at: null, exit_code: null, why: { rule: "no_agent", message: "No agent polls the queue.", position: 2, ahead: 1 } } as never);
   const router = createBrowserRouter([{ path: "/items", element: <Page ids={["item-1", "item-2"]} /> }, { path: "*", element: null }]);
@@ -131,4 +131,21 @@ test("arrows go to the neighbours, whose own place counts; Esc closes", async ()
   await expect.poll(here).toBe("");
   expect(screen.queryByRole("dialog")).toBeNull();
   router.dispose();
+});
+
+test("members stop what is theirs, viewers and keys that only read stop nothing", async () => {
+  const stop = async (username: string, role: string, scope = "full") => {
+    const router = open("/items?item=item-2", { username, admin: false, entity: username, scope, entities: [{ name: "dev", kind: "team", role }] });
+    await screen.findByRole("dialog");
+    const button = screen.queryByRole<HTMLButtonElement>("button", { name: "Stop" });
+    const found = button && [button.disabled, button.title];
+    cleanup();
+    router.dispose();
+    return found;
+  };
+  expect(await stop("user-1", "member")).toEqual([false, ""]);
+  expect(await stop("another", "admin")).toEqual([false, ""]);
+  expect(await stop("another", "member")).toEqual([true, "Only user-1 and admins of dev stop it."]);
+  expect(await stop("user-1", "viewer")).toBeNull();
+  expect(await stop("user-1", "admin", "read")).toBeNull();
 });

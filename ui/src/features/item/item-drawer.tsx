@@ -6,7 +6,7 @@ import { agentsQuery, isEnded, itemQuery } from "../../api/queries";
 import type { Item, JsonObject, Reason } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
-import { useMay } from "../../app/scope";
+import { useMay, useMe } from "../../app/scope";
 import { Ago, Command, Confirm, Copy, Id, IconButton, Lasted, useTick } from "../../components/parts";
 import { RowDrawer } from "../../components/row-drawer";
 import { itemState, State } from "../../components/state";
@@ -277,7 +277,10 @@ const CLONED = "same";
 
 function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => void }) {
   const queries = useQueryClient();
+  const me = useMe();
   const may = useMay(item.entity, "member");
+  const isAdmin = useMay(item.entity, "admin");
+  const mayStop = may && (isAdmin || item.author === me.username);
   const [stopping, setStopping] = useState(false);
   const [search, change] = useAddress();
   const clone = search.get("clone");
@@ -307,11 +310,11 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
       () =>
         may
           ? [
-              ...(live ? [{ name: "Stop this item", hint: "Item", run: askStop }] : [{ name: "Retry this item", hint: "Item", run: () => retryNow(false) }]),
+              ...(live ? (mayStop ? [{ name: "Stop this item", hint: "Item", run: askStop }] : []) : [{ name: "Retry this item", hint: "Item", run: () => retryNow(false) }]),
               { name: "Clone this item", hint: "Item", run: () => setClone(CLONED) },
             ]
           : [],
-      [may, live, askStop, retryNow, setClone],
+      [may, mayStop, live, askStop, retryNow, setClone],
     ),
   );
   return (
@@ -337,7 +340,7 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
         </button>
       )}
       {may && (
-        <button type="button" className="button danger" disabled={!live || stop.isPending} onClick={askStop}>
+        <button type="button" className="button danger" disabled={!live || !mayStop || stop.isPending} title={mayStop ? undefined : `Only ${item.author} and admins of ${item.entity} stop it.`} onClick={askStop}>
           Stop
         </button>
       )}

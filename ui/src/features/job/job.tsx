@@ -5,6 +5,7 @@ import { artifactFilesQuery, itemsQuery, jobQuery, jobVersionQuery, queuesQuery 
 import type { ArtifactFile, Item, JobVersion } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
+import { useMay } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Ago, Command, Copy, Id, Tabs } from "../../components/parts";
 import { Rows } from "../../components/rows";
@@ -31,8 +32,9 @@ export function Component() {
   // The version that the drawer is open with; it may be another one than the page shows.
   const launch = search.get("launch");
   const begin = useCallback(() => change((params) => params.set("launch", params.get("version") ?? "latest")), [change]);
-  // Nobody launches what is not there.
-  const missing = job.isError && job.data === undefined;
+  // Nobody launches what is not there, or what one only reads.
+  const may = useMay(entity, "member");
+  const missing = !may || (job.isError && job.data === undefined);
   useCommands(useMemo(() => (missing ? [] : [{ name: `Launch ${name}`, hint: "Job", run: begin }]), [missing, name, begin]));
   const set = (key: string, value: string | null) => change((params) => put(params, key, value));
   const path = { entity, project, name };

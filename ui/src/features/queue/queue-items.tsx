@@ -4,7 +4,7 @@ import { api } from "../../api/client";
 import { isEnded } from "../../api/queries";
 import type { Item, Queue } from "../../api/types";
 import { put, useAddress } from "../../app/address";
-import { useMay } from "../../app/scope";
+import { useMay, useMe } from "../../app/scope";
 import { Ago, Confirm } from "../../components/parts";
 import { say } from "../../components/notice";
 import { FilterBar } from "../../components/filter-bar";
@@ -144,9 +144,12 @@ function ItemFilter({ author, job, items, set }: { author: string; job: string; 
 /** Stops or retries what is selected, after saying how many it hits. */
 function Bulk({ items, entity, onDone }: { items: Item[]; entity: string; onDone: () => void }) {
   const queries = useQueryClient();
+  const me = useMe();
   const may = useMay(entity, "member");
+  const isAdmin = useMay(entity, "admin");
   const [asking, setAsking] = useState(false);
-  const live = items.filter((item) => !isEnded(item.state));
+  // Those of others are stopped by admins alone.
+  const live = items.filter((item) => !isEnded(item.state) && (isAdmin || item.author === me.username));
   const over = items.filter((item) => isEnded(item.state));
   const act = useMutation({
     mutationFn: async (verb: "stop" | "retry") => {

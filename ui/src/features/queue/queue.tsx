@@ -26,8 +26,9 @@ export function Component() {
   const navigate = useNavigate();
   const [search] = useAddress();
   const [begin, launch] = useQueueLaunch(entity, name);
-  // Nobody launches on what is not there.
-  const missing = queue.isError && queue.data === undefined;
+  // Nobody launches on what is not there, or where one only reads.
+  const may = useMay(entity, "member");
+  const missing = !may || (queue.isError && queue.data === undefined);
   useCommands(useMemo(() => (missing ? [] : [{ name: `Launch on ${name}`, hint: "Queue", run: begin }]), [missing, name, begin]));
 
   return (

@@ -4,7 +4,7 @@ import { Link } from "react-router";
 import { queuesQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
 import { put, useAddress } from "../../app/address";
-import { useScope } from "../../app/scope";
+import { mayIn, useMe, useReadOnly, useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { type Fields, valuesOf } from "../../components/list-filter";
 import { useListFilter } from "../../components/list-filter-bar";
@@ -30,6 +30,10 @@ const idOf = (queue: Queue) => `${queue.entity}/${queue.name}`;
 export function Component() {
   const { chosen, entities } = useScope();
   const queues = useQuery(queuesQuery(entities));
+  const me = useMe();
+  const readOnly = useReadOnly();
+  // Why no queue can be made here.
+  const why = readOnly ?? (entities.some((entity) => mayIn(me, entity, "admin")) ? null : `Only admins of ${chosen || "a team"} make its queues.`);
   const [creating, setCreating] = useState(false);
   const [search, change] = useAddress();
   const filter = useListFilter("Filter queues", Object.keys(fields), valuesOf(queues.data ?? [], fields));
@@ -45,7 +49,7 @@ export function Component() {
       <PageHead
         title="Queues"
         action={
-          <button type="button" className="button primary" onClick={() => setCreating(true)}>
+          <button type="button" className="button primary" disabled={why !== null} title={why ?? undefined} onClick={() => setCreating(true)}>
             Create queue
           </button>
         }
@@ -67,7 +71,7 @@ export function Component() {
                   list.length === 0 && (
                     <Empty
                       action={
-                        <button type="button" className="button" onClick={() => setCreating(true)}>
+                        <button type="button" className="button" disabled={why !== null} title={why ?? undefined} onClick={() => setCreating(true)}>
                           Create the first queue
                         </button>
                       }

@@ -7,6 +7,7 @@ import type { Key, KeyScope } from "../../api/types";
 import { useMe } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { setTheme, type Theme, useTheme } from "../../app/theme";
+import { Writable } from "../../app/writable";
 import { Ago, Command, Confirm, Dialog, Field, Tabs } from "../../components/parts";
 import { Empty, Failure, View } from "../../components/view";
 import { Secrets } from "./secrets";
@@ -25,9 +26,9 @@ export function Component() {
         onOpen={(key) => void navigate(`/settings/${key}`)}
         tabs={[
           { key: "profile", name: "Profile", body: () => <Profile /> },
-          { key: "keys", name: "API keys", body: () => <Keys /> },
-          { key: "teams", name: "Teams", body: () => <Teams /> },
-          { key: "secrets", name: "Secrets", body: () => <Secrets /> },
+          { key: "keys", name: "API keys", body: () => <Writable><Keys /></Writable> },
+          { key: "teams", name: "Teams", body: () => <Writable><Teams /></Writable> },
+          { key: "secrets", name: "Secrets", body: () => <Writable><Secrets /></Writable> },
           { key: "appearance", name: "Appearance", body: () => <Appearance /> },
         ]}
       />
