@@ -12,7 +12,7 @@ import { Ago } from "../../components/parts";
 import { Rows } from "../../components/rows";
 import { Sparkline } from "../../components/sparkline";
 import { State } from "../../components/state";
-import { Empty, Loading, More, View } from "../../components/view";
+import { Empty, Failure, Loading, More, View } from "../../components/view";
 import { metric } from "../../format/text";
 import { putItem } from "../item/item-address";
 import { ItemDrawer } from "../item/item-drawer";
@@ -47,10 +47,11 @@ export function Component() {
   const items = useInfiniteQuery(myItemsQuery(me, scope));
   const queues = useQuery(queuesQuery(entities));
   const projects = useQuery(projectsOfQuery(entities));
-  const newest = (projects.data ?? []).filter((project) => project.runs > 0).slice(0, 5);
+  const newest = projects.data?.filter((project) => project.runs > 0).slice(0, 5);
   const own = useRecentRuns(me, newest);
   // Who has none sees what the others did.
-  const others = useRecentRuns(null, own.done && own.runs.length === 0 ? newest : []);
+  const others = useRecentRuns(null, own.isKnown && own.runs.length === 0 ? newest : []);
+  const failed = [projects.isError && { error: projects.error, retry: () => void projects.refetch() }, own, others].find((one) => one && one.error !== null) || null;
   const recent = own.runs.length > 0 ? own.runs : others.runs;
   const list = useWhys(items.data?.pages.flatMap((page) => page.items) ?? []);
   const open = search.get("item");
@@ -92,19 +93,32 @@ export function Component() {
             <h2>My items</h2>
             <View query={items} height={180} empty={() => (list.length === 0 ? <Empty>You launched nothing yet.</Empty> : null)}>
               {() => (
-                <Rows<Item>
-                  name="My items"
-                  rows={myItems}
-                  id={(item) => item.id}
-                  columns={[itemColumns.state, itemColumns.job, itemColumns.queue, itemColumns.when, itemColumns.cause]}
-                  onOpen={(item) => show(item.id)}
-                  open={open}
-                />
+                <>
+                  <Rows<Item>
+                    name="My items"
+                    rows={myItems}
+                    id={(item) => item.id}
+                    columns={[itemColumns.state, itemColumns.job, itemColumns.queue, itemColumns.when, itemColumns.cause]}
+                    onOpen={(item) => show(item.id)}
+                    open={open}
+                  />
+                  {filter.none(myItems)}
+                </>
               )}
             </View>
             <More shown={list.length} what="launches" more={items.hasNextPage ? () => void items.fetchNextPage() : null} loading={items.isFetchingNextPage} />
             <h2>{own.runs.length > 0 || recent.length === 0 ? "My recent runs" : "Recent runs"}</h2>
-            {recent.length > 0 ? <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recentRuns} open={search.get("run")} onOpen={showRun} /> : own.done && others.done ? <Empty>You tracked no run yet.</Empty> : <Loading height={120} />}
+            {failed && <Failure error={failed.error} retry={failed.retry} />}
+            {recent.length > 0 ? (
+              <>
+                <RecentRuns name={own.runs.length > 0 ? "My recent runs" : "Recent runs"} runs={recentRuns} open={search.get("run")} onOpen={showRun} />
+                {filter.none(recentRuns)}
+              </>
+            ) : own.isKnown && others.isKnown ? (
+              <Empty>You tracked no run yet.</Empty>
+            ) : (
+              !failed && <Loading height={120} />
+            )}
             {recent.length >= RECENT && (
               <p className="quiet small" role="note">
                 The newest {RECENT} are shown; the pages of the projects have all.
@@ -114,7 +128,12 @@ export function Component() {
           <div className="stack">
             <h2>Queues</h2>
             <View query={queues} height={180} empty={(all) => (all.length === 0 ? <Empty>There is no queue. <Link to="/launch">Create one</Link></Empty> : null)}>
-              {(all) => <HomeQueues queues={filter.keep(all, queueFields)} open={search.get("queue")} onOpen={showQueue} />}
+              {(all) => (
+                <>
+                  <HomeQueues queues={filter.keep(all, queueFields)} open={search.get("queue")} onOpen={showQueue} />
+                  {filter.none(filter.keep(all, queueFields))}
+                </>
+              )}
             </View>
           </div>
         </div>
@@ -146,11 +165,25 @@ function HomeQueues({ queues, open, onOpen }: { queues: Queue[]; open: string | 
   );
 }
 
+interface Recent {
+  runs: Run[];
+  /** Whether all that was asked for is there: none then means that there is none. */
+  isKnown: boolean;
+  error: Error | null;
+  retry: () => void;
+}
+
 /** The newest runs of some projects, the newest first. */
-function useRecentRuns(me: Me | null, projects: Project[]): { runs: Run[]; done: boolean } {
-  const found = useQueries({ queries: projects.map((project) => recentRunsQuery(me, project.entity, project.name)) });
+function useRecentRuns(me: Me | null, projects: Project[] | undefined): Recent {
+  const found = useQueries({ queries: (projects ?? []).map((project) => recentRunsQuery(me, project.entity, project.name)) });
   const runs = found.flatMap((query) => query.data ?? []).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
-  return { runs: runs.slice(0, RECENT), done: found.every((query) => !query.isPending) };
+  const failed = found.filter((query) => query.isError);
+  return {
+    runs: runs.slice(0, RECENT),
+    isKnown: projects !== undefined && found.every((query) => query.data !== undefined),
+    error: failed[0]?.error ?? null,
+    retry: () => failed.forEach((query) => void query.refetch()),
+  };
 }
 
 function RecentRuns({ name, runs, open, onOpen }: { name: string; runs: Run[]; open: string | null; onOpen: (id: string) => void }) {
