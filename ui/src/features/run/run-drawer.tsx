@@ -12,6 +12,7 @@ import { Cause } from "../item/cause";
 import { jobAddress } from "../item/item-columns";
 import { leaves } from "../launch/inputs";
 import { byWeight, metricKeys, resultOf } from "../project/run-keys";
+import { GoneRun, isGone } from "./gone";
 import { RunActions } from "./run-actions";
 import { RunFacts } from "./run-facts";
 
@@ -29,6 +30,7 @@ export const runPage = ({ entity, project, run }: RunName) => `/${entity}/${proj
 /** `name` says which run of the list is open, `id` and `ids` are the list's own names for its rows. */
 export function RunDrawer({ name, id, ids, onShow }: { name: RunName; id: string; ids: string[]; onShow: (id: string | null) => void }) {
   const run = useQuery(runQuery(name.entity, name.project, name.run));
+  const gone = isGone(run);
   return (
     <RowDrawer
       what="run"
@@ -37,9 +39,9 @@ export function RunDrawer({ name, id, ids, onShow }: { name: RunName; id: string
       id={id}
       ids={ids}
       onShow={onShow}
-      foot={run.data && <RunActions key={id} run={run.data} />}
+      foot={run.data && !gone && <RunActions key={id} run={run.data} />}
     >
-      {run.data ? <Body run={run.data} /> : run.isError ? <Failure error={run.error} retry={() => void run.refetch()} /> : <Loading height={300} />}
+      {gone ? <GoneRun {...name} name={run.data?.name ?? name.run} /> : run.data ? <Body run={run.data} /> : run.isError ? <Failure error={run.error} retry={() => void run.refetch()} /> : <Loading height={300} />}
     </RowDrawer>
   );
 }

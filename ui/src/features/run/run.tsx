@@ -15,6 +15,7 @@ import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
 import { ArtifactRows } from "../project/artifacts";
 import { chartKeys } from "../project/run-keys";
+import { GoneRun, isGone } from "./gone";
 import { RunActions } from "./run-actions";
 import { logPath } from "./run-data";
 import { RunFiles } from "./run-files";
@@ -25,12 +26,13 @@ import { streamKeysQuery } from "./stream-keys";
 export function Component() {
   const { entity = "", project = "", run: name = "", tab = "charts" } = useParams();
   const run = useQuery(runQuery(entity, project, name));
+  const gone = isGone(run);
   useRunChanges(entity, project, name);
   const open = useTabs(`/${entity}/${project}/runs/${name}`, "charts", tab);
   return (
     <>
-      <PageHead title={run.data?.name ?? name} action={run.data && <RunActions run={run.data} />}>
-        {run.data && (
+      <PageHead title={run.data?.name ?? name} action={run.data && !gone && <RunActions run={run.data} />}>
+        {run.data && !gone && (
           <>
             <State state={run.data.state} />
             <span className="quiet">
@@ -44,23 +46,29 @@ export function Component() {
           </>
         )}
       </PageHead>
-      <View query={run} height={320}>
-        {(data) => (
-          <Tabs
-            name="Run"
-            open={tab}
-            onOpen={open}
-            tabs={[
-              { key: "charts", name: "Charts", body: () => <Charts run={data} /> },
-              { key: "overview", name: "Overview", body: () => <Overview run={data} /> },
-              { key: "log", name: "Log", body: () => <Log path={logPath(entity, project, data.id)} file={`${data.id}.log`} height="calc(100dvh - 170px)" /> },
-              { key: "system", name: "System", body: () => <System run={data} /> },
-              { key: "files", name: "Files", body: () => <RunFiles run={data} /> },
-              { key: "artifacts", name: "Artifacts", body: () => <Artifacts run={data} /> },
-            ]}
-          />
-        )}
-      </View>
+      {gone ? (
+        <div className="page-body">
+          <GoneRun entity={entity} project={project} name={run.data?.name ?? name} />
+        </div>
+      ) : (
+        <View query={run} height={320}>
+          {(data) => (
+            <Tabs
+              name="Run"
+              open={tab}
+              onOpen={open}
+              tabs={[
+                { key: "charts", name: "Charts", body: () => <Charts run={data} /> },
+                { key: "overview", name: "Overview", body: () => <Overview run={data} /> },
+                { key: "log", name: "Log", body: () => <Log path={logPath(entity, project, data.id)} file={`${data.id}.log`} height="calc(100dvh - 170px)" /> },
+                { key: "system", name: "System", body: () => <System run={data} /> },
+                { key: "files", name: "Files", body: () => <RunFiles run={data} /> },
+                { key: "artifacts", name: "Artifacts", body: () => <Artifacts run={data} /> },
+              ]}
+            />
+          )}
+        </View>
+      )}
     </>
   );
 }
