@@ -7,6 +7,11 @@ import { drawAt } from "../../testing/at";
 import { Component } from "./run";
 import { RunDrawer } from "./run-drawer";
 
+// Charts have tests of their own.
+vi.mock("../../components/chart-wall", () => ({ ChartWall: () => null }));
+vi.mock("../../components/sparkline", () => ({ Sparkline: () => null }));
+vi.mock("../../components/plot", () => ({ colourOf: () => ({}) }));
+
 const path = "/entities/dev/projects/p/runs/r1";
 
 beforeEach(() => {
