@@ -3,7 +3,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, cleanup, render, screen } from "@testing-library/react";
 import { MemoryRouter } from "react-router";
 import { afterEach, expect, test } from "vitest";
-import { agentsQuery, jobsQuery, keysQuery, meQuery, projectsOfQuery } from "../../api/queries";
+import { jobsQuery, keysQuery, meQuery, projectsOfQuery, queuesQuery } from "../../api/queries";
 import { FirstSteps } from "./first-steps";
 
 afterEach(cleanup);
@@ -16,7 +16,7 @@ test("each step ticks itself off, whatever the others do", async () => {
   set(keysQuery, []);
   set(projectsOfQuery(["dev"]), project(0));
   set(jobsQuery("dev", "first"), []);
-  set(agentsQuery(["dev"]), []);
+  set(queuesQuery(["dev"]), []);
   // The cache tells those who watch it a moment later.
   const told = async (write: () => unknown) =>
     act(async () => {
@@ -34,14 +34,14 @@ test("each step ticks itself off, whatever the others do", async () => {
   const done = () => screen.getAllByRole("listitem").map((step) => step.getAttribute("aria-label"));
   const command = () => screen.getAllByRole("listitem")[3]!.textContent;
   expect(done()).toEqual(["Log in: to do", "Track a run: to do", "Make a job: to do", "Launch it: to do"]);
-  expect(command()).toContain("lanza agent -q default -e dev &");
+  expect(command()).toContain("lanza queue create default -e dev --target process\nlanza agent -q default -e dev &\nlanza launch -q default -e dev -p first -j dev/first/train:latest");
 
   // In an order of its own: a job of an image needs no run.
   await told(() => set(jobsQuery("dev", "first"), [{ name: "tool", latest: { reference: "dev/first/tool:v0" } }]));
-  await told(() => set(agentsQuery(["dev"]), [{ id: "a", status: "polling" }]));
+  await told(() => set(queuesQuery(["dev"]), [{ entity: "dev", name: "old", agents: [] }, { entity: "dev", name: "gpu", agents: [{ id: "a", status: "polling" }] }]));
   expect(done()).toEqual(["Log in: to do", "Track a run: to do", "Make a job: done", "Launch it: to do"]);
-  expect(command()).toContain("lanza launch -q default -j dev/first/tool:v0");
-  expect(command()).not.toContain("lanza agent");
+  expect(command()).toContain("lanza launch -q gpu -e dev -p first -j dev/first/tool:v0");
+  expect(command()).not.toMatch(/lanza (agent|queue)/);
   await told(() => set(keysQuery, [{ id: "k", prefix: "abcd" }]));
   expect(done()[0]).toBe("Log in: done");
   rerender(draw(true));
