@@ -88,7 +88,7 @@ export function Component() {
       </PageHead>
       <div className="page-body">
         {showing && <FirstSteps launched={list.length > 0} />}
-        <div className="columns">
+        <div className="columns home">
           <div className="stack">
             <h2>My items</h2>
             <View query={items} height={180} empty={() => (list.length === 0 ? <Empty>You launched nothing yet.</Empty> : null)}>
@@ -197,7 +197,7 @@ function RecentRuns({ name, runs, open, onOpen }: { name: string; runs: Run[]; o
       columns={[
         { name: "State", cell: (run) => <State state={run.state} /> },
         { name: "Run", grow: true, cell: (run) => <Link className="nowrap" title={run.name} to={`/${run.entity}/${run.project}/runs/${run.id}`}>{run.name}</Link> },
-        { name: "Project", cell: (run) => <Link to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
+        { name: "Project", cell: (run) => <Link className="nowrap" title={`${run.entity}/${run.project}`} to={`/${run.entity}/${run.project}`}>{run.project}</Link> },
         { name: "Result", num: true, wide: true, cell: (run) => <MainMetric run={run} /> },
         { name: "Began", wide: true, cell: (run) => <Ago time={run.created_at} /> },
       ]}
