@@ -14,6 +14,10 @@ use crate::item::Event;
 pub struct Queue {
     /// Id.
     pub id: String,
+    /// Names its settings as they are: changes whenever one of them does, and not when it is paused or drained. A change
+    /// that sends it as `If-Match` is refused when somebody else has changed the queue since.
+    #[serde(default)]
+    pub revision: String,
     /// Name, unique in its entity.
     pub name: String,
     /// Owner.

@@ -223,6 +223,14 @@ pub const READ_ONLY_KEY: Code = Code {
     page: include_str!("../../../docs/errors/LZ0025.md"),
 };
 
+/// Somebody else has changed the object since it was read.
+pub const CHANGED_SINCE: Code = Code {
+    word: "changed_since",
+    help: "LZ0026",
+    hint: "Read it again, and make your change to what it is now.",
+    page: include_str!("../../../docs/errors/LZ0026.md"),
+};
+
 /// The values of a launch do not fit the job's inputs.
 pub const INPUT_INVALID: Code = Code {
     word: "input_invalid",
@@ -673,6 +681,7 @@ pub const ALL: &[Code] = &[
     ARTIFACT_INCOMPLETE,
     AGENT_QUEUE_MISSING,
     READ_ONLY_KEY,
+    CHANGED_SINCE,
     INPUT_INVALID,
     JOB_NOT_FOUND,
     SOURCE_MISSING,

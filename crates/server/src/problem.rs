@@ -26,6 +26,7 @@ impl<E: Into<Error>> From<E> for Refusal {
 pub(crate) fn status(error: &Error) -> StatusCode {
     match error {
         Error::NotFound { .. } | Error::NoneOf { .. } => StatusCode::NOT_FOUND,
+        Error::Conflict { code, .. } if *code == lanza_model::code::CHANGED_SINCE => StatusCode::PRECONDITION_FAILED,
         Error::AlreadyExists { .. } | Error::Conflict { .. } => StatusCode::CONFLICT,
         Error::Invalid { .. } | Error::Inputs { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

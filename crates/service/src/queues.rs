@@ -17,6 +17,7 @@ use lanza_store::{
     queues::{Queue, ResourceConfig},
 };
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Actor, Error, Result, Service, agents::status_of};
 
@@ -50,18 +51,46 @@ impl Service {
         new: NewQueue,
         replace: bool,
     ) -> Result<(Queue, bool)> {
+        self.queue_put_at(actor, entity, name, new, replace, None).await
+    }
+
+    /// The same, for a caller who saw the settings at `revision` and would not undo what somebody else has set since.
+    ///
+    /// # Errors
+    /// As for [`Service::queue_create`]; [`Error::Conflict`] with [`code::CHANGED_SINCE`].
+    pub async fn queue_put_at(
+        &self,
+        actor: &Actor,
+        entity: &str,
+        name: &str,
+        new: NewQueue,
+        replace: bool,
+        revision: Option<&str>,
+    ) -> Result<(Queue, bool)> {
         let entity = self.queue_admin(actor, entity).await?;
         let old = self.store.queue_by_name(&entity.id, name).await?;
         if old.is_none() && !replace {
             return Err(queue_missing(name));
         }
+        if revision.is_some_and(|seen| old.as_ref().is_none_or(|old| revision_of(old) != seen)) {
+            return Err(queue_changed(name));
+        }
         let mut queue = self.queue_of(&entity, name, new, old.as_ref().filter(|_| !replace), actor)?;
         if let Some(old) = &old {
             queue.id = old.id.clone();
         }
-        self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?;
+        let is_new = old.is_none();
+        match old.filter(|_| revision.is_some()) {
+            None => self.store.queue_put(queue.clone(), true, self.now(), &actor.username).await?,
+            Some(old) => self.store.queue_put_over(queue.clone(), old, self.now(), &actor.username).await.map_err(
+                |e| match e {
+                    lanza_store::Error::Moved => queue_changed(name),
+                    other => other.into(),
+                },
+            )?,
+        };
         self.wakers.queue_changed(&queue.id);
-        Ok((queue, old.is_none()))
+        Ok((queue, is_new))
     }
 
     async fn queue_admin(&self, actor: &Actor, entity: &str) -> Result<Entity> {
@@ -96,6 +125,10 @@ impl Service {
             None => old.map(|o| o.templates.clone()).unwrap_or_default(),
         };
         let mut policy = new.policy.or_else(|| old.map(|o| o.policy.clone())).unwrap_or_default();
+        // A change of the limits does not end a drain that it says nothing of, as it does not end a pause.
+        if let (false, Some(draining)) = (policy.contains_key("draining"), old.and_then(|o| o.policy.get("draining"))) {
+            policy.insert("draining".into(), draining.clone());
+        }
         policy.retain(|_, v| !v.is_null());
         let read = Policy::parse(&policy).map_err(|e| Error::invalid(format!("policy.{}", e.field), e.why))?;
         policy.remove("paused");
@@ -270,6 +303,7 @@ impl Service {
         }
         Ok(QueueView {
             id: queue.id.to_string(),
+            revision: revision_of(queue),
             name: queue.name.clone(),
             entity: entity.name.clone(),
             target: queue.target,
@@ -375,6 +409,20 @@ pub fn lost_after_ms(queue: Option<&Queue>) -> i64 {
 /// A job reaches the queue that it came from, and no other.
 fn in_reach(actor: &Actor, queue: &Queue) -> bool {
     actor.job.as_ref().is_none_or(|job| job.queue == queue.name && job.queue_entity_id == queue.entity_id.as_str())
+}
+
+/// Names the settings of a queue as they are now: the same settings have the same name.
+fn revision_of(queue: &Queue) -> String {
+    let settings = serde_json::to_vec(&queue.settings()).expect("JSON values serialize");
+    let digest = Sha256::digest(settings);
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn queue_changed(name: &str) -> Error {
+    Error::Conflict {
+        message: format!("somebody else has changed the queue `{name}` in the meantime"),
+        code: code::CHANGED_SINCE,
+    }
 }
 
 fn queue_busy(name: &str) -> Error {

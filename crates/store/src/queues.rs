@@ -76,6 +76,15 @@ impl Queue {
             _ => Map::new(),
         }
     }
+
+    /// What its admins set about it, without what it does just now: whether it is paused or draining.
+    pub fn settings(&self) -> Map<String, Value> {
+        let mut settings = self.as_written();
+        if let Some(policy) = settings.get_mut("policy").and_then(Value::as_object_mut) {
+            policy.retain(|key, _| key != "paused" && key != "draining");
+        }
+        settings
+    }
 }
 
 /// What a change changes, for the trail. The trail outlives what was taken out of a queue, so it keeps no value whose
@@ -135,9 +144,29 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`] when the name is taken and `replace` is not set.
     pub async fn queue_put(&self, queue: Queue, replace: bool, now: Time, actor: &str) -> Result<bool> {
+        self.queue_write(queue, replace, None, now, actor).await
+    }
+
+    /// Changes a queue whose settings are still those of `old`.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] when they are others by now.
+    pub async fn queue_put_over(&self, queue: Queue, old: Queue, now: Time, actor: &str) -> Result<bool> {
+        self.queue_write(queue, true, Some(old), now, actor).await
+    }
+
+    async fn queue_write(
+        &self,
+        queue: Queue,
+        replace: bool,
+        over: Option<Queue>,
+        now: Time,
+        actor: &str,
+    ) -> Result<bool> {
         let actor = actor.to_owned();
+        let over = over.map(|over| over.settings());
         self.write(move |tx| {
-            let (queue, actor) = (queue.clone(), actor.clone());
+            let (queue, actor, over) = (queue.clone(), actor.clone(), over.clone());
             Box::pin(async move {
                 let taken = if replace {
                     "ON CONFLICT (entity_id, name) DO UPDATE SET target = excluded.target, config = excluded.config, \
@@ -153,6 +182,9 @@ impl Store {
                     .fetch_optional(tx.connection())
                     .await?;
                 let old = old.as_ref().map(queue_of).transpose()?;
+                if over.is_some() && old.as_ref().map(Queue::settings) != over {
+                    return Err(Error::Moved);
+                }
                 let statement = sqlx::AssertSqlSafe(format!(
                     "INSERT INTO queues (id, entity_id, name, target, config, templates, prioritised, external_links, policy, \
                      paused, access, resource_config_id, created_by, created_at, updated_at) VALUES {} {taken}",

@@ -937,14 +937,14 @@ export interface paths {
         };
         /** Shows a queue. */
         get: operations["queue_get"];
-        /** Makes a queue or replaces its settings. */
+        /** Makes a queue or replaces its settings. With `If-Match` only if its `revision` is still that one. */
         put: operations["queue_put"];
         post?: never;
         /** Deletes a queue; its waiting items end as stopped. */
         delete: operations["queue_delete"];
         options?: never;
         head?: never;
-        /** Changes what the body names. */
+        /** Changes what the body names. With `If-Match` only if its `revision` is still that one. */
         patch: operations["queue_patch"];
         trace?: never;
     };
@@ -2676,6 +2676,11 @@ export interface components {
                 };
                 /** @description Whether items have a priority. */
                 priority: boolean;
+                /**
+                 * @description Names its settings as they are: changes whenever one of them does, and not when it is paused or drained. A change
+                 *     that sends it as `If-Match` is refused when somebody else has changed the queue since.
+                 */
+                revision?: string;
                 /** @description Where its items run; null when each item says so. */
                 target?: string | null;
                 /** @description Template variables: a JSON Schema each. */
@@ -3251,6 +3256,11 @@ export interface components {
             };
             /** @description Whether items have a priority. */
             priority: boolean;
+            /**
+             * @description Names its settings as they are: changes whenever one of them does, and not when it is paused or drained. A change
+             *     that sends it as `If-Match` is refused when somebody else has changed the queue since.
+             */
+            revision?: string;
             /** @description Where its items run; null when each item says so. */
             target?: string | null;
             /** @description Template variables: a JSON Schema each. */
@@ -5871,7 +5881,9 @@ export interface operations {
     queue_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "If-Match"?: string | null;
+            };
             path: {
                 entity: string;
                 queue: string;
@@ -5899,6 +5911,12 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["QueueAnswer"];
                 };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -5931,7 +5949,9 @@ export interface operations {
     queue_patch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "If-Match"?: string | null;
+            };
             path: {
                 entity: string;
                 queue: string;
@@ -5953,6 +5973,12 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,6 +1,6 @@
 //! Queues of an entity.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::{HeaderMap, StatusCode, header}};
 use lanza_api::{
     List,
     queue::{ApplyQueues, NewQueue, Queue, QueueAnswer, QueueChanges},
@@ -91,30 +91,35 @@ async fn queue_get(
     answer(&state, &actor, &entity, &queue).await
 }
 
-/// Makes a queue or replaces its settings.
-#[utoipa::path(put, path = "/entities/{entity}/queues/{queue}", params(("entity" = String, Path), ("queue" = String, Path)),
-    request_body = NewQueue, responses((status = 200, body = QueueAnswer), (status = 201, body = QueueAnswer)))]
+/// Makes a queue or replaces its settings. With `If-Match` only if its `revision` is still that one.
+#[utoipa::path(put, path = "/entities/{entity}/queues/{queue}",
+    params(("entity" = String, Path), ("queue" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body = NewQueue,
+    responses((status = 200, body = QueueAnswer), (status = 201, body = QueueAnswer), (status = 412)))]
 async fn queue_put(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path((entity, queue)): Name,
+    headers: HeaderMap,
     Body(body): Body<NewQueue>,
 ) -> Answer<(StatusCode, Json<QueueAnswer>)> {
-    let (_, new) = state.service.queue_put(&actor, &entity, &queue, body, true).await?;
+    let (_, new) = state.service.queue_put_at(&actor, &entity, &queue, body, true, if_match(&headers)).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, answer(&state, &actor, &entity, &queue).await?))
 }
 
-/// Changes what the body names.
-#[utoipa::path(patch, path = "/entities/{entity}/queues/{queue}", params(("entity" = String, Path), ("queue" = String, Path)),
-    request_body = NewQueue, responses((status = 200, body = QueueAnswer), (status = 404)))]
+/// Changes what the body names. With `If-Match` only if its `revision` is still that one.
+#[utoipa::path(patch, path = "/entities/{entity}/queues/{queue}",
+    params(("entity" = String, Path), ("queue" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body = NewQueue, responses((status = 200, body = QueueAnswer), (status = 404), (status = 412)))]
 async fn queue_patch(
     State(state): State<AppState>,
     Caller(actor): Caller,
     Path((entity, queue)): Name,
+    headers: HeaderMap,
     Body(body): Body<NewQueue>,
 ) -> Answer<Json<QueueAnswer>> {
-    state.service.queue_put(&actor, &entity, &queue, body, false).await?;
+    state.service.queue_put_at(&actor, &entity, &queue, body, false, if_match(&headers)).await?;
     answer(&state, &actor, &entity, &queue).await
 }
 
@@ -164,6 +169,13 @@ async fn queue_drain(
 ) -> Answer<Json<QueueAnswer>> {
     state.service.queue_mode(&actor, &entity, &queue, QueueMode::Draining).await?;
     answer(&state, &actor, &entity, &queue).await
+}
+
+/// The revision that a change is made for; any will do without one.
+fn if_match(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
+    let value = value.strip_prefix("W/").unwrap_or(value).trim_matches('"');
+    (value != "*").then_some(value)
 }
 
 async fn answer(

@@ -394,6 +394,38 @@ async fn agents_that_ended_do_not_hide_live_ones() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_queue_is_refused_where_another_came_first() {
+    let house = House::new().await;
+    let ana = house.keys[0].as_str();
+    let path = "/api/v1/entities/vision/queues/q";
+    let (_, answer) = house.ask("GET", path, Some(ana), None).await;
+    let seen = answer["queue"]["revision"].as_str().expect("a revision").to_owned();
+    let change = async |method: &str, revision: &str, most: i64| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {ana}"))
+            .header(header::IF_MATCH, revision)
+            .body(Body::from(json!({ "target": "process", "policy": { "max_running": most } }).to_string()))
+            .expect("a request");
+        let answer = house.router.clone().oneshot(request).await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice::<Value>(&body).expect("JSON"))
+    };
+    assert_eq!(change("PATCH", &format!("\"{seen}\""), 1).await.0, 200);
+    for method in ["PATCH", "PUT"] {
+        let (status, answer) = change(method, &format!("\"{seen}\""), 2).await;
+        assert_eq!((status, answer["code"].as_str()), (412, Some("changed_since")), "{answer}");
+    }
+    let (_, answer) = house.ask("GET", path, Some(ana), None).await;
+    assert_eq!(answer["queue"]["policy"], json!({ "max_running": 1 }));
+    let now = answer["queue"]["revision"].as_str().expect("a revision");
+    assert_eq!(change("PUT", now, 3).await.0, 200, "without quotes, too");
+    assert_eq!(change("PATCH", "*", 4).await.0, 200, "whatever it is");
+}
+
+#[tokio::test]
 async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
     let house = House::new().await;
     let ana = Some(house.keys[0].as_str());
