@@ -61,15 +61,20 @@ fn check_definition(name: &str, definition: &Value) -> Result<Value, Invalid> {
             return Err(invalid(name, format!("has a `{bound}` that is not a number, or is a string")));
         }
     }
-    if let Some(e) = schema.get("enum") {
-        let Some(list) = e.as_array().filter(|l| !l.is_empty()) else {
-            return Err(invalid(name, "has an `enum` that is not a list of values"));
-        };
-        for value in list {
-            check_type(name, kind, value)?;
-        }
+    if schema.get("enum").is_some_and(|e| e.as_array().is_none_or(Vec::is_empty)) {
+        return Err(invalid(name, "has an `enum` that is not a list of values"));
+    }
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+    if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum"))
+        && least > most
+    {
+        return Err(invalid(name, format!("has a minimum of {least} above its maximum of {most}")));
     }
     let schema = Value::Object(schema.clone());
+    // A choice that no launch could make would be refused only there.
+    for choice in schema.get("enum").and_then(Value::as_array).into_iter().flatten() {
+        check_value(name, &schema, choice)?;
+    }
     if let Some(default) = schema.get("default") {
         check_value(name, &schema, default)?;
     }
@@ -264,6 +269,9 @@ mod tests {
             json!({"x": {"type": "integer", "default": "a"}}),
             json!({"x": {"type": "string", "minimum": 1}}),
             json!({"x": {"type": "string", "enum": []}}),
+            json!({"x": {"type": "integer", "enum": [1, "a"]}}),
+            json!({"x": {"type": "integer", "minimum": 5, "maximum": 2}}),
+            json!({"x": {"type": "integer", "minimum": 2, "enum": [1, 3]}}),
         ] {
             assert_eq!(check_definitions(&map(bad.clone())).expect_err(&bad.to_string())[0].name, "x");
         }
