@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ago, bytes, count, duration, metric, shellWord } from "./text";
+import { agentCommand, ago, bytes, count, duration, metric, shellWord } from "./text";
 
 describe("numbers as people read them", () => {
   test.each([
@@ -52,5 +52,7 @@ describe("numbers as people read them", () => {
     expect(shellWord("lr=0.1")).toBe("lr=0.1");
     expect(shellWord("it's $HOME")).toBe(`'it'\\''s $HOME'`);
     expect(shellWord("")).toBe("''");
+    expect(agentCommand("gpu", "team")).toBe("lanza agent -q gpu -e team");
+    expect(agentCommand("$(id); x", "team")).toBe("lanza agent -q '$(id); x' -e team");
   });
 });

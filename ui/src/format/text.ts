@@ -102,3 +102,6 @@ export function count(n: number, one: string, many = `${one}s`): string {
 export function shellWord(text: string): string {
   return /^[A-Za-z0-9_./:@=+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
+
+/** What starts an agent of a queue, for a shell: names may hold what a shell reads as its own. */
+export const agentCommand = (queue: string, entity: string): string => `lanza agent -q ${shellWord(queue)} -e ${shellWord(entity)}`;

@@ -4,6 +4,7 @@ import { useScope } from "../../app/scope";
 import { PageHead } from "../../app/shell";
 import { Command } from "../../components/parts";
 import { Empty, View } from "../../components/view";
+import { agentCommand } from "../../format/text";
 import { useAgentFilter } from "./agent-filter";
 import { AgentTable, EndedCut } from "./agent-table";
 
@@ -23,7 +24,7 @@ export function Component() {
               <AgentTable
                 agents={filter.shown}
                 all={all}
-                empty={all.length === 0 && <Empty action={<Command text={`lanza agent -q default -e ${one}`} />}>No agent has registered. Start one where jobs should run:</Empty>}
+                empty={all.length === 0 && <Empty action={<Command text={agentCommand("default", one)} />}>No agent has registered. Start one where jobs should run:</Empty>}
               />
               {all.length > 0 && filter.none}
               <EndedCut agents={all} />

@@ -13,7 +13,7 @@ import { itemState, State } from "../../components/state";
 import { Failure, Loading } from "../../components/view";
 import { Log } from "../../components/log";
 import { Tree } from "../../components/tree";
-import { duration, exact, shellWord } from "../../format/text";
+import { agentCommand, duration, exact, shellWord } from "../../format/text";
 import { launchCommand } from "../launch/inputs";
 import { LaunchDrawer, versionedJob } from "../launch/launch-drawer";
 import { Cause } from "./cause";
@@ -87,7 +87,7 @@ function Body({ item }: { item: Item }) {
                 </>
               )}
             </p>
-            {item.why.rule === "no_agent" && <Command text={`lanza agent -q ${item.queue} -e ${item.entity}`} />}
+            {item.why.rule === "no_agent" && <Command text={agentCommand(item.queue, item.entity)} />}
           </div>
         </div>
       )}
@@ -138,7 +138,7 @@ function Body({ item }: { item: Item }) {
       {attempt && opened ? (
         <Log key={`${item.id}/${number}/${opened}`} name="Log" file={`${item.id}-${number}-${opened}.log`} path={`/api/v1/items/${item.id}/logs?attempt=${number}&phase=${opened}`} height={320} onLink={(hash) => change((params) => putPlace(params, { attempt: number, phase: opened }), { replace: true, hash })} />
       ) : (
-        <div className="empty">Its log begins when an agent takes it.</div>
+        <div className="empty">{live ? "Its log begins when an agent takes it." : "It ended before an agent took it, so it has no log."}</div>
       )}
 
       <dl className="facts">

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { projectsQuery, queueStatsQuery } from "../../api/queries";
 import type { JsonObject, Plan, Queue } from "../../api/types";
 import { Field, IconButton } from "../../components/parts";
-import { duration, shortJson } from "../../format/text";
+import { agentCommand, duration, shortJson } from "../../format/text";
 import { isLive } from "../queue/queue-state";
 import type { Template } from "../queue/templates";
 import { type InputField, layers, leaves, shownValue } from "./inputs";
@@ -80,7 +80,7 @@ export function QueueNote({ queue }: { queue: Queue }) {
   if (live === 0)
     return (
       <>
-        {waiting} waiting · no agent polls it: <code>lanza agent -q {queue.name} -e {queue.entity}</code>
+        {waiting} waiting · no agent polls it: <code>{agentCommand(queue.name, queue.entity)}</code>
       </>
     );
   const half = stats.data?.waiting.p50_ms;

@@ -9,6 +9,7 @@ import { RowDrawer } from "../../components/row-drawer";
 import { Rows } from "../../components/rows";
 import { State } from "../../components/state";
 import { Empty, View } from "../../components/view";
+import { agentCommand } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
 import { useWhys } from "../item/whys";
 import { useQueueLaunch } from "./queue-launch";
@@ -58,7 +59,7 @@ export function QueueDrawer({ queue, id, ids, onShow }: { queue: Queue; id: stri
       {!queue.agents.some((agent) => isLive(agent.status)) && (
         <div className="banner" data-tone="red">
           <strong>No agent takes its items.</strong>
-          <Command text={`lanza agent -q ${queue.name} -e ${queue.entity}`} />
+          <Command text={agentCommand(queue.name, queue.entity)} />
         </div>
       )}
       <h3>Waiting and running</h3>

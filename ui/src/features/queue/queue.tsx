@@ -12,6 +12,7 @@ import { Command, Tabs } from "../../components/parts";
 import { say } from "../../components/notice";
 import { State } from "../../components/state";
 import { Failure, View } from "../../components/view";
+import { agentCommand } from "../../format/text";
 import { QueueAgents } from "./queue-agents";
 import { QueueConfig } from "./queue-config";
 import { QueueItems } from "./queue-items";
@@ -62,10 +63,10 @@ export function Component() {
             <Tabs
               name="Queue"
               open={tab}
-              // The open item stays in the address when one comes back to its list, what was said of agents does not.
+              // The filters of the items stay in the address while one looks at another tab; what was said of agents does not.
               onOpen={(key) => {
-                const kept = new URLSearchParams(key === "items" ? search : "");
-                for (const ofAgents of ["agent", "f", "q"]) kept.delete(ofAgents);
+                const kept = new URLSearchParams(search);
+                for (const ofAgents of ["agent", "f", "q", ...(key === "items" ? [] : ["item"])]) kept.delete(ofAgents);
                 void navigate(`/launch/${entity}/${name}/${key}${kept.size > 0 ? `?${kept}` : ""}`);
               }}
               tabs={[
@@ -92,7 +93,7 @@ function NoAgent({ queue }: { queue: Queue }) {
       <div className="banner" data-tone="red" role="alert">
         <strong>{silent ? "Its agents are silent." : "No agent polls this queue."}</strong>
         <span>{silent ? "Nothing new is taken until one comes back. Start one:" : "Items wait until one does. Start it where the jobs should run:"}</span>
-        <Command text={`export WANDB_BASE_URL=${location.origin}\nlanza agent -q ${queue.name} -e ${queue.entity}`} />
+        <Command text={`export WANDB_BASE_URL=${location.origin}\n${agentCommand(queue.name, queue.entity)}`} />
       </div>
     </div>
   );
