@@ -46,6 +46,24 @@ export function fieldError(error: unknown, field: string): string | null {
   return error.message.slice(field.length + 2);
 }
 
+/** One field that was refused: its path in what was sent, and why. */
+export interface FieldRefusal {
+  path: string;
+  why: string;
+}
+
+/** The field that a refusal is about, however deep it lies. */
+export function refusedField(error: unknown): FieldRefusal | null {
+  const found = error instanceof Problem && error.status === 422 ? /^([^\s:]+): (.*)$/s.exec(error.message) : null;
+  return found && { path: found[1]!, why: found[2]! };
+}
+
+/** Whether it is the field of a path, or something in it. */
+export const isAt = (refused: FieldRefusal, path: string): boolean => refused.path === path || refused.path.startsWith(`${path}.`) || refused.path.startsWith(`${path}[`);
+
+/** What it says at the field of a path: what lies deeper is named. */
+export const whyAt = (refused: FieldRefusal, path: string): string => (refused.path.startsWith(`${path}.`) ? `${refused.path.slice(path.length + 1)}: ${refused.why}` : refused.why);
+
 /** What a refusal says of a name that is taken. */
 export const takenError = (error: unknown): string | null => (error instanceof Problem && error.status === 409 ? error.message : null);
 

@@ -6,7 +6,7 @@ interface Asked {
   path: string;
   body: unknown;
 }
-type Answer = object | ((asked: Asked, query: URLSearchParams) => object);
+type Answer = object | ((asked: Asked, query: URLSearchParams, headers: Headers) => object);
 
 const answers = new Map<string, Answer>();
 
@@ -53,7 +53,7 @@ globalThis.fetch = async (input, init) => {
     server.sent.push(asked);
   }
   const known = answers.get(`${asked.method} ${asked.path}`);
-  const answer = typeof known === "function" ? (known as (asked: Asked, query: URLSearchParams) => object)(asked, url.searchParams) : known;
+  const answer = typeof known === "function" ? (known as (asked: Asked, query: URLSearchParams, headers: Headers) => object)(asked, url.searchParams, request.headers) : known;
   if (answer === undefined) return json({ code: "not_found", message: `the test answers no ${asked.method} ${asked.path}` }, 404);
   if (answer instanceof Refused) return json({ code: answer.code, help: "LZ0001", message: answer.message, hint: "What to do." }, answer.status);
   return json(answer);

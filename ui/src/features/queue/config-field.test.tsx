@@ -2,12 +2,12 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, expect, test, vi } from "vitest";
 import { Problem } from "../../api/client";
-import { ConfigField, type Parsed, useConfig } from "./config-field";
+import { ConfigField, configText, type Parsed, useConfig } from "./config-field";
 
 afterEach(cleanup);
 
 function Editor({ ask }: { ask: (parsed: Parsed) => Promise<string[]> }) {
-  return <ConfigField state={useConfig({}, {}, ask)} target="docker" />;
+  return <ConfigField state={useConfig(configText({}, {}), ask)} target="docker" />;
 }
 
 const parse = () => fireEvent.click(screen.getByRole("button", { name: "Parse configuration" }));

@@ -1,25 +1,30 @@
 /** A queue's configuration as text in JSON or YAML, its keys explained, its template variables as tiles. */
 import { useState } from "react";
-import { api, got, problemOf } from "../../api/client";
+import { api, type FieldRefusal, got, isAt, problemOf, whyAt } from "../../api/client";
 import type { JsonObject } from "../../api/types";
 import { Field } from "../../components/parts";
 import { count } from "../../format/text";
 import { type Language, languageOf, readConfig, writeConfig } from "./config-text";
 import { keyHelp } from "./target-help";
 import { TemplateTiles } from "./template-tiles";
-import { type Template, templateNames, templatesFor } from "./templates";
+import { readTiles, type TemplateText, templateText, tilesFor } from "./template-text";
+import { type Template, templateNames } from "./templates";
 
-export interface ConfigState {
+/** What stands in the fields. */
+export interface ConfigText {
   text: string;
+  tiles: Record<string, TemplateText>;
+}
+
+export interface ConfigState extends ConfigText {
   setText: (text: string) => void;
-  templates: Record<string, Template>;
-  setTemplates: (next: Record<string, Template>) => void;
+  setTiles: (next: Record<string, TemplateText>) => void;
   error: string | null;
   /** What the last parse found. */
   found: string | null;
   /** What the server said of it then: keys that the target does not know, values that it does not take. */
   hints: string[];
-  /** Reads the text and finds its template variables; null when it cannot be read, and the field says why. */
+  /** Reads the text and finds its template variables; null when something cannot be read, and its field says why. */
   parse: () => Promise<Parsed | null>;
   /** Reads it, and asks the server about it. */
   check: () => Promise<void>;
@@ -36,10 +41,16 @@ export async function hintsAbout(entity: string, queue: Parsed & { name: string;
   return planned.changes.flatMap((change) => change.warnings ?? []);
 }
 
+/** A configuration as the fields show it first. */
+export const configText = (config: JsonObject, templates: Record<string, Template>): ConfigText => ({
+  text: JSON.stringify(config, null, 2),
+  tiles: Object.fromEntries(Object.entries(templates).map(([name, template]) => [name, templateText(template)])),
+});
+
 /** `ask` has the server look at a configuration, without storing it. */
-export function useConfig(begin: JsonObject, given: Record<string, Template>, ask: (parsed: Parsed) => Promise<string[]>): ConfigState {
-  const [text, change] = useState(() => JSON.stringify(begin, null, 2));
-  const [templates, setTemplates] = useState(given);
+export function useConfig(begin: ConfigText, ask: (parsed: Parsed) => Promise<string[]>): ConfigState {
+  const [text, change] = useState(begin.text);
+  const [tiles, setTiles] = useState(begin.tiles);
   const [error, setError] = useState<string | null>(null);
   const [found, setFound] = useState<string | null>(null);
   const [hints, setHints] = useState<string[]>([]);
@@ -47,11 +58,12 @@ export function useConfig(begin: JsonObject, given: Record<string, Template>, as
     const read = await readConfig(text);
     setError(read.error ?? null);
     if (!read.config) return null;
-    const next = templatesFor(templateNames(read.config), templates);
-    setTemplates(next);
+    const next = tilesFor(templateNames(read.config), tiles);
+    setTiles(next);
     const names = Object.keys(next).length;
     setFound(`Valid ${languageOf(text)} ${names === 0 ? "without template variables" : `with ${count(names, "template variable")}`}.`);
-    return { config: read.config, templates: next };
+    const templates = readTiles(next);
+    return templates && { config: read.config, templates };
   };
   const check = async () => {
     setHints([]);
@@ -70,26 +82,27 @@ export function useConfig(begin: JsonObject, given: Record<string, Template>, as
     setError(null);
     setHints([]);
   };
-  return { text, setText, templates, setTemplates, error, found, hints, parse, check };
+  return { text, setText, tiles, setTiles, error, found, hints, parse, check };
 }
 
-export function ConfigField({ state, target }: { state: ConfigState; target: string | null | undefined }) {
-  const { text, setText, templates, setTemplates, error, found, hints, parse, check } = state;
+/** `refused` is what the server said of one of its fields. */
+export function ConfigField({ state, target, refused }: { state: ConfigState; target: string | null | undefined; refused?: FieldRefusal | null }) {
+  const { text, setText, tiles, setTiles, error, found, hints, parse, check } = state;
   const language = languageOf(text);
-  const to = async (next: Language) => {
-    const read = await parse();
-    if (read) setText(await writeConfig(read.config, next));
+  const rewrite = async (change: (config: JsonObject) => JsonObject, next: Language) => {
+    await parse();
+    const read = await readConfig(text);
+    if (read.config) setText(await writeConfig(change(read.config), next));
   };
-  const insert = async (key: string, example: unknown) => {
-    const read = await parse();
-    if (read) setText(await writeConfig({ ...read.config, [key]: example as never }, language));
-  };
+  const to = async (next: Language) => rewrite((config) => config, next);
+  const insert = async (key: string, example: unknown) => rewrite((config) => ({ ...config, [key]: example as never }), language);
+  const ofTile = refused && /^templates\.(.+)$/.exec(refused.path)?.[1];
   const keys = keyHelp[target ?? ""] ?? [];
   return (
     <>
       <Field
         label="Configuration"
-        error={error}
+        error={error ?? (refused && isAt(refused, "config") ? whyAt(refused, "config") : null)}
         note={found ?? `What stands below resource_args of ${target ?? "the item's target"}. {{name}} is a variable that the submitter fills.`}
         mark={
           <>
@@ -139,7 +152,7 @@ export function ConfigField({ state, target }: { state: ConfigState; target: str
           </dl>
         </details>
       )}
-      <TemplateTiles key={Object.entries(templates).map(([name, { type }]) => `${name} ${type}`).join()} templates={templates} onChange={setTemplates} />
+      <TemplateTiles tiles={tiles} onChange={setTiles} {...(refused && ofTile ? { refused: { [ofTile]: refused.why } } : {})} />
     </>
   );
 }

@@ -1,129 +1,184 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
-import { api, got } from "../../api/client";
-import type { Json, JsonObject, Queue } from "../../api/types";
+import { api, got, isAt, Problem, refusedField, whyAt } from "../../api/client";
+import { queueQuery } from "../../api/queries";
+import type { JsonObject, Queue } from "../../api/types";
 import { useMay } from "../../app/scope";
 import { say, warn } from "../../components/notice";
 import { Confirm, Field } from "../../components/parts";
+import { useRefusal } from "../../components/refused";
 import { Failure } from "../../components/view";
-import { ConfigField, hintsAbout, useConfig } from "./config-field";
+import { count } from "../../format/text";
+import { ConfigField, type ConfigText, configText, hintsAbout, useConfig } from "./config-field";
+import { readConfig } from "./config-text";
+import { keepDraft, keptDraft } from "./kept-drafts";
+import { policyFields, type PolicyText, policyText, readPolicy } from "./policy-text";
+import { QueueConflict } from "./queue-conflict";
+import { type Settings, settingsOf } from "./queue-difference";
 import { QueueHistory } from "./queue-history";
-import type { Template } from "./templates";
+import { readTiles, tilesFor } from "./template-text";
+import { type Template, templateNames } from "./templates";
 
-const numbers: [string, string, string][] = [
-  ["max_running", "Running at most", "items of this queue at once"],
-  ["max_running_per_user", "Per user at most", "running items of one user"],
-  ["start_timeout_seconds", "Start timeout", "seconds from lease to start"],
-  ["max_duration_seconds", "Longest run", "seconds; then it is stopped"],
-  ["lost_after_seconds", "Lost after", "seconds of silence of its agent"],
-];
-
-/** Words between commas; `none` when there is not one. */
-function words<T>(text: string, none: T): string[] | T {
-  const found = text.split(",").map((word) => word.trim()).filter(Boolean);
-  return found.length > 0 ? found : none;
+/** All that stands in the fields. */
+interface Typed {
+  config: ConfigText;
+  policy: PolicyText;
+  priority: boolean;
 }
+
+/** What was typed, and over which settings. */
+interface Draft {
+  base: Queue;
+  typed: Typed;
+}
+
+const draftKey = (queue: Queue) => `config ${queue.id}`;
+
+const textOf = (queue: Queue): Typed => ({
+  config: configText(queue.config as JsonObject, queue.templates as unknown as Record<string, Template>),
+  policy: policyText(queue.policy as JsonObject),
+  priority: queue.priority,
+});
 
 /** The queue's layer of the configuration, its templates, limits and retries, and who changed them. */
 export function QueueConfig({ queue }: { queue: Queue }) {
-  // An undone change is another queue to the form.
-  const [undone, setUndone] = useState(0);
+  // A form that begins anew: another queue, or other settings of it.
+  const [begun, setBegun] = useState({ times: 0, from: queue });
+  const from = begun.from.id === queue.id ? begun.from : queue;
+  const begin = useCallback((next: Queue) => setBegun((last) => ({ times: last.times + 1, from: next })), []);
   return (
     <div className="columns">
-      <Editor key={`${queue.id} ${undone}`} queue={queue} onUndone={() => setUndone((n) => n + 1)} />
+      <Editor key={`${queue.id} ${begun.times}`} from={from} queue={queue} onBegin={begin} />
       <QueueHistory queue={queue} />
     </div>
   );
 }
 
-function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
+/** `from` is what the form begins with, `queue` what the server has by now. */
+function Editor({ from, queue, onBegin }: { from: Queue; queue: Queue; onBegin: (next: Queue) => void }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const may = useMay(queue.entity, "admin");
-  const config = useConfig(queue.config as JsonObject, queue.templates as unknown as Record<string, Template>, (parsed) => hintsAbout(queue.entity, { name: queue.name, target: queue.target ?? null, ...parsed }));
-  const [policy, setPolicy] = useState<JsonObject>(queue.policy as JsonObject);
-  const [priority, setPriority] = useState(queue.priority);
+  const [begun] = useState<Draft>(() => keptDraft<Draft>(draftKey(queue)) ?? { base: from, typed: textOf(from) });
+  const [base, setBase] = useState(begun.base);
+  const config = useConfig(begun.typed.config, (parsed) => hintsAbout(queue.entity, { name: queue.name, target: queue.target ?? null, ...parsed }));
+  const [policy, setPolicy] = useState(begun.typed.policy);
+  const [priority, setPriority] = useState(begun.typed.priority);
   const [deleting, setDeleting] = useState(false);
+  // Counts what could not be read, so that each try leads to its field.
+  const [unread, setUnread] = useState(0);
+  const form = useRef<HTMLFormElement>(null);
   const path = { entity: queue.entity, queue: queue.name };
 
-  const put = async ({ config, templates, policy, priority }: Pick<Queue, "config" | "templates" | "policy" | "priority">) => {
-    const answer = await got(api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path }, body: { config, templates, policy, priority } }));
+  const { text, tiles } = config;
+  const typed: Typed = { config: { text, tiles }, policy, priority };
+  const [saved, setSaved] = useState(() => JSON.stringify(textOf(begun.base)));
+  const dirty = JSON.stringify(typed) !== saved;
+  useEffect(() => keepDraft(draftKey(queue), dirty ? { base, typed } : undefined));
+
+  const changed = queue.revision !== base.revision;
+  // Who has typed nothing sees what is there now; who has is asked.
+  useEffect(() => {
+    if (changed && !dirty) onBegin(queue);
+  }, [changed, dirty, queue, onBegin]);
+
+  /** Changes the settings where they are still those of `over`. */
+  const put = async (settings: Settings, over: Queue) => {
+    const { config, templates, policy, priority } = settings as unknown as Pick<Queue, "config" | "templates" | "policy" | "priority">;
+    const answer = await got(
+      api.PATCH("/api/v1/entities/{entity}/queues/{queue}", { params: { path, header: { "If-Match": over.revision ? `"${over.revision}"` : "*" } }, body: { config, templates, policy, priority } }),
+    );
     warn(answer.warnings ?? []);
-    await queries.invalidateQueries({ queryKey: ["queue"] });
-    await queries.invalidateQueries({ queryKey: ["queues"] });
+    // An answer on its way may still be of before.
+    await queries.cancelQueries({ queryKey: ["queue"] });
+    queries.setQueryData(queueQuery(queue.entity, queue.name).queryKey, answer.queue);
+    void queries.invalidateQueries({ queryKey: ["queue"] });
+    void queries.invalidateQueries({ queryKey: ["queues"] });
+    return answer.queue;
   };
   const save = useMutation({
-    mutationFn: async (body: { config: JsonObject; templates: object }) => {
-      const before = queue;
-      await put({ config: body.config as never, templates: body.templates as never, policy: policy as never, priority });
-      say(`Saved ${queue.name}. Items that are pushed from now on get it.`, async () => {
-        await put(before);
-        onUndone();
-      });
+    mutationFn: async ({ settings, over, sent }: { settings: Settings; over: Queue; sent: Typed }) => ({ after: await put(settings, over), over, sent }),
+    onSuccess: ({ after, over, sent }) => {
+      setBase(after);
+      setSaved(JSON.stringify(sent));
+      say(`Saved ${after.name}. Items that are pushed from now on get it.`, async () => onBegin(await put(settingsOf(over), after)));
     },
+    // What came in between is shown with the question which of the two counts.
+    onError: (error) => (error instanceof Problem && error.code === "changed_since" ? queries.invalidateQueries({ queryKey: ["queue"] }) : undefined),
   });
+  const send = async (over: Queue) => {
+    const read = await config.parse();
+    if (!read) return setUnread((times) => times + 1);
+    const settings = { config: read.config, templates: read.templates as unknown as JsonObject, policy: readPolicy(policy, base.policy as JsonObject), priority };
+    save.mutate({ settings, over, sent: { ...typed, config: { text, tiles: tilesFor(templateNames(read.config), tiles) } } });
+  };
+  const discard = () => {
+    keepDraft(draftKey(queue), undefined);
+    onBegin(queue);
+  };
+  const mine = useCallback(async (): Promise<Settings | null> => {
+    const { config: read } = await readConfig(text);
+    const templates = read && readTiles(tilesFor(templateNames(read), tiles));
+    return read && templates ? { config: read, templates: templates as unknown as JsonObject, policy: readPolicy(policy, base.policy as JsonObject), priority } : null;
+  }, [text, tiles, policy, priority, base]);
   const remove = useMutation({
     mutationFn: async () => api.DELETE("/api/v1/entities/{entity}/queues/{queue}", { params: { path } }),
     onSuccess: async () => {
+      keepDraft(draftKey(queue), undefined);
       await navigate("/launch");
       await queries.invalidateQueries({ queryKey: ["queues"] });
     },
   });
-  const set = (key: string, value: Json | undefined) => {
-    const rest = Object.fromEntries(Object.entries(policy).filter(([known]) => known !== key));
-    setPolicy(value === undefined ? rest : { ...rest, [key]: value });
-  };
-  const retry = (policy.retry ?? {}) as { max?: number; on?: string[]; backoff_seconds?: number };
-  const setRetry = (change: Partial<typeof retry>) => {
-    const next = JSON.parse(JSON.stringify({ ...retry, ...change })) as JsonObject;
-    // An empty block would be a retry by its defaults.
-    set("retry", Object.keys(next).length > 0 ? next : undefined);
-  };
-  const asNumber = (typed: string) => (typed === "" ? undefined : Number(typed));
+
+  const refused = refusedField(save.error);
+  const atPolicy = (key: string) => (refused && isAt(refused, `policy.${key}`) ? whyAt(refused, `policy.${key}`) : null);
+  const atField = refused !== null && (isAt(refused, "config") || isAt(refused, "templates") || policyFields.some((field) => atPolicy(field.path) !== null));
+  const asked = changed && dirty;
+  const late = save.error instanceof Problem && save.error.code === "changed_since";
+  useRefusal(form, save.error);
+  useRefusal(form, unread);
 
   return (
     <form
+      ref={form}
       className="stack"
       onSubmit={(event) => {
         event.preventDefault();
-        void config.parse().then((body) => body && save.mutate(body));
+        void send(base);
       }}
+      // What was refused was said about what stood there before.
+      onInput={() => save.isError && save.reset()}
     >
-      {save.isError && <Failure error={save.error} />}
       {!may && <p className="quiet">Only admins of {queue.entity} change a queue.</p>}
       <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
-        <ConfigField state={config} target={queue.target} />
+        <ConfigField state={config} target={queue.target} refused={refused} />
         <h3>Limits and retries</h3>
         <div className="fields narrow">
-          {numbers.map(([key, label, note]) => (
-            <Field key={key} label={label} note={note}>
-              {(tie) => <input {...tie} className="input" type="number" min={0} value={policy[key] === undefined || policy[key] === null ? "" : String(policy[key])} onChange={(event) => set(key, asNumber(event.target.value))} />}
+          {policyFields.map(({ path: key, label, note, kind }) => (
+            <Field key={key} label={label} note={note} error={atPolicy(key)}>
+              {(tie) => <input {...tie} className="input" {...(kind === "number" ? { type: "number", min: 0 } : {})} value={policy[key]} onChange={(event) => setPolicy({ ...policy, [key]: event.target.value })} />}
             </Field>
           ))}
-          <Field label="Retries" note="attempts after the first">
-            {(tie) => <input {...tie} className="input" type="number" min={0} value={retry.max ?? ""} onChange={(event) => setRetry({ max: asNumber(event.target.value) })} />}
-          </Field>
-          <Field label="Submitters may set" note="paths of the configuration, such as memory, env; empty: what the target allows">
-            {(tie) => <input {...tie} className="input" defaultValue={((policy.submitter_fields ?? []) as string[]).join(", ")} onBlur={(event) => event.target.value !== event.target.defaultValue && set("submitter_fields", words(event.target.value, undefined))} />}
-          </Field>
-          <Field label="Wait before a retry" note="seconds before the first retry, twice as many before each further one">
-            {(tie) => <input {...tie} className="input" type="number" min={0} value={retry.backoff_seconds ?? ""} onChange={(event) => setRetry({ backoff_seconds: asNumber(event.target.value) })} />}
-          </Field>
-          <Field label="Retry on" note="lost, preempted, infrastructure, exit:<code>">
-            {(tie) => (
-              <input {...tie} className="input" defaultValue={(retry.on ?? []).join(", ")} onBlur={(event) => event.target.value !== event.target.defaultValue && setRetry({ on: words(event.target.value, []) })} />
-            )}
-          </Field>
         </div>
         <label className="row">
           <input type="checkbox" checked={priority} onChange={(event) => setPriority(event.target.checked)} />
           Items have a priority
         </label>
+        {asked && <QueueConflict seen={settingsOf(base)} now={queue} mine={mine} busy={save.isPending} onTake={discard} onSaveOver={() => void send(queue)} />}
+        {save.isError && !atField && !(late && asked) && <Failure error={save.error} />}
         <div className="row">
           <button type="submit" className="button primary" disabled={save.isPending}>
             Save
           </button>
+          {dirty && may && (
+            <>
+              <button type="button" className="button" onClick={discard}>
+                Discard changes
+              </button>
+              <span className="quiet">Not saved yet.</span>
+            </>
+          )}
           <span className="grow" />
           <button type="button" className="button danger" onClick={() => setDeleting(true)}>
             Delete queue…
@@ -133,9 +188,23 @@ function Editor({ queue, onUndone }: { queue: Queue; onUndone: () => void }) {
       {remove.isError && <Failure error={remove.error} />}
       {deleting && (
         <Confirm title={`Delete ${queue.name}?`} action="Delete queue" typed={queue.name} onYes={() => remove.mutate()} onClose={() => setDeleting(false)}>
-          <p>Its items go with it. This cannot be undone.</p>
+          <DeletedWith queue={queue} />
         </Confirm>
       )}
     </form>
+  );
+}
+
+/** What goes with a queue, and what stays. */
+function DeletedWith({ queue }: { queue: Queue }) {
+  const waiting = queue.counts.queued ?? 0;
+  const held = (queue.counts.leased ?? 0) + (queue.counts.running ?? 0);
+  return (
+    <>
+      {held > 0 && <p>{count(held, "item")} of it {held === 1 ? "is" : "are"} with an agent. It can be deleted when {held === 1 ? "that has" : "those have"} ended.</p>}
+      <p>
+        {waiting === 0 ? "Nothing waits in it." : `${count(waiting, "item")} that ${waiting === 1 ? "waits ends" : "wait end"} as stopped.`} Items that have ended can still be read. This cannot be undone.
+      </p>
+    </>
   );
 }

@@ -1,58 +1,47 @@
 import { Field } from "../../components/parts";
-import { type Template, typedValue } from "./templates";
-import type { Json } from "../../api/types";
+import { readTemplate, type TemplateText } from "./template-text";
 
-/** One tile per template variable: its type, bounds, choices and default. */
-export function TemplateTiles({ templates, onChange }: { templates: Record<string, Template>; onChange: (next: Record<string, Template>) => void }) {
-  const names = Object.keys(templates);
+/** One tile per template variable: its type, bounds, choices and default. What does not fit is said at once, where it stands;
+    `refused` is what the server said of one. */
+export function TemplateTiles({ tiles, refused, onChange }: { tiles: Record<string, TemplateText>; refused?: Record<string, string>; onChange: (next: Record<string, TemplateText>) => void }) {
+  const names = Object.keys(tiles);
   if (names.length === 0) return null;
-  const set = (name: string, change: Partial<Record<keyof Template, unknown>>) => {
-    const next: Record<string, unknown> = { ...templates[name], ...change };
-    for (const key of Object.keys(next)) if (next[key] === undefined) delete next[key];
-    onChange({ ...templates, [name]: next as unknown as Template });
-  };
-  const number = (text: string) => (text === "" ? undefined : Number(text));
   return (
     <div className="stack" role="group" aria-label="Template variables">
       {names.map((name) => {
-        const template = templates[name]!;
-        const numeric = template.type !== "string";
+        const text = tiles[name]!;
+        const { errors } = readTemplate(text);
+        const set = (change: Partial<TemplateText>) => onChange({ ...tiles, [name]: { ...text, ...change } });
+        const bounds = [
+          ["minimum", "Minimum"],
+          ["maximum", "Maximum"],
+        ] as const;
         return (
           <fieldset key={name} style={{ border: "1px solid var(--n6)", borderRadius: 6, padding: "8px 12px 12px", margin: 0, display: "grid", gap: 8, gridTemplateColumns: "repeat(auto-fit, minmax(120px, 1fr))" }}>
             <legend>
               <code>{name}</code>
             </legend>
-            <Field label="Type">
+            <Field label="Type" error={refused?.[name]}>
               {(tie) => (
-                <select {...tie} className="select" value={template.type} onChange={(e) => set(name, { type: e.target.value, default: undefined, enum: undefined, minimum: undefined, maximum: undefined })}>
+                <select {...tie} className="select" value={text.type} onChange={(event) => set({ type: event.target.value as TemplateText["type"] })}>
                   <option>string</option>
                   <option>integer</option>
                   <option>number</option>
                 </select>
               )}
             </Field>
-            <Field label="Default">
-              {(tie) => <input {...tie} className="input" defaultValue={template.default === undefined ? "" : String(template.default)} onBlur={(e) => set(name, { default: typedValue(template.type, e.target.value).value })} />}
+            <Field label="Default" error={errors.default}>
+              {(tie) => <input {...tie} className="input" value={text.default} onChange={(event) => set({ default: event.target.value })} />}
             </Field>
-            <Field label="Choices" note="separated by commas">
-              {(tie) => (
-                <input
-                  {...tie}
-                  className="input"
-                  defaultValue={(template.enum ?? []).join(", ")}
-                  onBlur={(e) => {
-                    const values = e.target.value.split(",").map((word) => typedValue(template.type, word.trim()).value).filter((value): value is Json => value !== undefined);
-                    set(name, { enum: values.length > 0 ? values : undefined });
-                  }}
-                />
-              )}
+            <Field label="Choices" error={errors.choices} note="separated by commas">
+              {(tie) => <input {...tie} className="input" value={text.choices} onChange={(event) => set({ choices: event.target.value })} />}
             </Field>
-            {numeric && (
-              <>
-                <Field label="Minimum">{(tie) => <input {...tie} className="input" type="number" step="any" defaultValue={template.minimum ?? ""} onBlur={(e) => set(name, { minimum: number(e.target.value) })} />}</Field>
-                <Field label="Maximum">{(tie) => <input {...tie} className="input" type="number" step="any" defaultValue={template.maximum ?? ""} onBlur={(e) => set(name, { maximum: number(e.target.value) })} />}</Field>
-              </>
-            )}
+            {text.type !== "string" &&
+              bounds.map(([part, label]) => (
+                <Field key={part} label={label} error={errors[part]}>
+                  {(tie) => <input {...tie} className="input" inputMode="decimal" value={text[part]} onChange={(event) => set({ [part]: event.target.value })} />}
+                </Field>
+              ))}
           </fieldset>
         );
       })}

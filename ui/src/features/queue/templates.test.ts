@@ -1,13 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { policyLine, queueState } from "./queue-state";
-import { parseConfig, templateNames, templatesFor, typedValue } from "./templates";
+import { parseConfig, templateNames, typedValue } from "./templates";
 
 describe("template variables", () => {
   test("are found in every text, once, in order", () => {
     expect(templateNames({ a: "{{x}} and {{ y }}", b: [{ c: "{{x}}" }], d: 1, "{{no}}": "" })).toEqual(["x", "y"]);
-  });
-  test("keep what is defined and drop what nothing uses", () => {
-    expect(templatesFor(["x", "y"], { x: { type: "integer" }, z: { type: "string" } })).toEqual({ x: { type: "integer" }, y: { type: "string" } });
   });
   test("are read by their type", () => {
     expect(typedValue("integer", "3")).toEqual({ value: 3 });

@@ -26,11 +26,6 @@ export function templateNames(config: unknown): string[] {
   return names;
 }
 
-/** Keeps what is defined, adds a text for each new name, drops what nothing uses. */
-export function templatesFor(names: string[], known: Record<string, Template>): Record<string, Template> {
-  return Object.fromEntries(names.map((name) => [name, known[name] ?? { type: "string" as const }]));
-}
-
 /** Reads a value that was typed for a template or an input of a type. Undefined when nothing was typed. */
 export function typedValue(type: string | undefined, text: string): { value?: Json; error?: string } {
   if (text.trim() === "") return {};
