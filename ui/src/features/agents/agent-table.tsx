@@ -6,6 +6,7 @@ import { agentLogQuery, itemQuery, NEWEST_AGENTS } from "../../api/queries";
 import type { Agent } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMay } from "../../app/scope";
+import { say } from "../../components/notice";
 import { Ago, Confirm, Id, Lasted } from "../../components/parts";
 import { RowDrawer } from "../../components/row-drawer";
 import { Rows } from "../../components/rows";
@@ -85,8 +86,13 @@ function AgentDrawer({ agent, ids, onShow, onItem }: { agent: Agent; ids: string
       const params = { path: { id: agent.id } };
       return verb === "drain" ? api.POST("/api/v1/agents/{id}/drain", { params }) : api.POST("/api/v1/agents/{id}/stop", { params });
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["agents"] }),
+    onSuccess: async (_, verb) => {
+      if (silent) say(`${agent.name} is silent. It ${verb === "drain" ? "drains" : "stops"} when it comes back.`);
+      await queries.invalidateQueries({ queryKey: ["agents"] });
+    },
   });
+  // Word is left for it, and waits until it asks again.
+  const silent = agent.status === "not_polling";
   const gone = agent.status === "killed";
   return (
     <RowDrawer
@@ -168,6 +174,7 @@ function AgentDrawer({ agent, ids, onShow, onItem }: { agent: Agent; ids: string
           onYes={() => act.mutate(asking)}
           onClose={() => setAsking(null)}
         >
+          {silent && <p>It is silent since <Ago time={agent.last_seen} />, and hears of this when it comes back.</p>}
           <p>{asking === "drain" ? "It finishes its items, takes nothing new, and ends." : "It stops its items and ends."}</p>
         </Confirm>
       )}
