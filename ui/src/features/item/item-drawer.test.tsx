@@ -1,4 +1,5 @@
 // @vitest-environment jsdom
+import { server } from "../../testing/fake-server";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
 import { createBrowserRouter, RouterProvider } from "react-router";
@@ -6,6 +7,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { itemQuery, meQuery } from "../../api/queries";
 import { useAddress } from "../../app/address";
 import { putItem } from "./item-address";
+import { Notices } from "../../components/notice";
 import { ItemDrawer } from "./item-drawer";
 
 // The log has tests of its own; here it says which one it is.
@@ -17,7 +19,10 @@ vi.mock("../../components/log", () => ({
   ),
 }));
 
-afterEach(cleanup);
+afterEach(() => {
+  cleanup();
+  server.clear();
+});
 
 const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
 const phase = (name: string, from: number, to: number) => ({ name, started_at: at(from), ended_at: at(to) });
@@ -148,4 +153,15 @@ test("members stop what is theirs, viewers and keys that only read stop nothing"
   expect(await stop("another", "member")).toEqual([true, "Only user-1 and admins of dev stop it."]);
   expect(await stop("user-1", "viewer")).toBeNull();
   expect(await stop("user-1", "admin", "read")).toBeNull();
+});
+
+test("what only waited is put back by Undo after it was stopped", async () => {
+  server.on("POST /items/item-2/stop", { item: { ...failed, id: "item-2", state: "stopped" } });
+  server.on("POST /items/item-2/retry", { item: { ...failed, id: "item-3", state: "queued" } });
+  const router = open("/items?item=item-2");
+  render(<Notices />);
+  fireEvent.click(within(await screen.findByRole("dialog", { name: "Item item-2" })).getByRole("button", { name: "Stop" }));
+  fireEvent.click(await screen.findByRole("button", { name: "Undo" }));
+  await expect.poll(() => server.sent.map(({ path }) => path)).toEqual(["/items/item-2/stop", "/items/item-2/retry"]);
+  router.dispose();
 });

@@ -7,6 +7,7 @@ import type { Item, JsonObject, Reason } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { useMay, useMe } from "../../app/scope";
+import { say } from "../../components/notice";
 import { Ago, Command, Confirm, Copy, Id, IconButton, Lasted, useTick } from "../../components/parts";
 import { RowDrawer } from "../../components/row-drawer";
 import { itemState, State } from "../../components/state";
@@ -290,8 +291,16 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
     await queries.invalidateQueries({ queryKey: ["items"] });
   };
   const stop = useMutation({
-    mutationFn: async () => api.POST("/api/v1/items/{id}/stop", { params: { path: { id: item.id } }, body: {} }),
-    onSuccess: refresh,
+    mutationFn: async () => (await got(api.POST("/api/v1/items/{id}/stop", { params: { path: { id: item.id } }, body: {} }))).item,
+    onSuccess: async (stopped) => {
+      // What only waited ends at once, and can be put back; what runs is ended by its agent.
+      if (stopped.state === "stopped")
+        say("Stopped 1 item.", async () => {
+          await api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: {} });
+          await refresh();
+        });
+      await refresh();
+    },
   });
   const retry = useMutation({
     mutationFn: async (rebuild: boolean) => (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: { rebuild } }))).item,
