@@ -1,7 +1,6 @@
-import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, got } from "../../api/client";
-import { allPages } from "../../api/pages";
+import { api } from "../../api/client";
 import type { User } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
@@ -15,8 +14,7 @@ import { Cut, Empty, Failure, View } from "../../components/view";
 import { AllTeams } from "./all-teams";
 import { NewMember, NewService, NewTeam, NewUser } from "./forms";
 import { Health } from "./health";
-
-const usersQuery = queryOptions({ queryKey: ["users"], queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/admin/users", { params: { query } }))) });
+import { usersQuery } from "./lists";
 
 const kindOf = (user: User) => (user.service ? "service account" : user.admin ? "admin" : "person");
 const fields: Fields<User> = { kind: kindOf, name: (user) => user.username };

@@ -1,6 +1,4 @@
-import { queryOptions, useQuery } from "@tanstack/react-query";
-import { api, got } from "../../api/client";
-import { allPages } from "../../api/pages";
+import { useQuery } from "@tanstack/react-query";
 import type { Team as TeamLine } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useMe } from "../../app/scope";
@@ -9,8 +7,7 @@ import { useListFilter } from "../../components/list-filter-bar";
 import { Rows } from "../../components/rows";
 import { Cut, Empty, View } from "../../components/view";
 import { Team } from "../settings/teams";
-
-const teamsQuery = queryOptions({ queryKey: ["teams"], queryFn: async () => allPages(async (query) => got(api.GET("/api/v1/admin/teams", { params: { query } }))) });
+import { teamsQuery } from "./lists";
 
 /** All teams of the server, and the members of the one that is open. */
 export function AllTeams() {

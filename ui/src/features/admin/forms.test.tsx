@@ -158,3 +158,11 @@ test("who is no admin of the server is told so, and nothing is asked", async () 
   await screen.findByText("This page is for admins of the server.");
   expect(screen.queryByRole("button")).toBeNull();
 });
+
+test("teams and people are offered by name", async () => {
+  server.on("GET /admin/teams", { items: [{ name: "vision", members: 2 }], next: null });
+  const { field } = await form("Add to a team");
+  const offered = (label: string) => [...field(label).list!.options].map(({ value }) => value);
+  await expect.poll(() => offered("Team")).toEqual(["vision"]);
+  expect(offered("User name")).toEqual(["root", "ben"]);
+});

@@ -1,9 +1,11 @@
 /** The forms of the admin page: users, teams, members, service accounts. */
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { api, fieldError, got, missingError, takenError } from "../../api/client";
+import { useMe } from "../../app/scope";
 import { Command, Dialog, Field } from "../../components/parts";
 import { Failure } from "../../components/view";
+import { teamsQuery, usersQuery } from "./lists";
 
 interface Making {
   mutate: () => void;
@@ -55,6 +57,32 @@ function Form({ title, onClose, action, make, atField, result, children }: { tit
       )}
     </Dialog>
   );
+}
+
+/** A name that is typed, with those that there are. */
+function NameField({ label, error, value, set, fixed, names }: { label: string; error: string | null; value: string; set: (name: string) => void; fixed?: boolean; names: string[] }) {
+  return (
+    <Field label={label} error={error}>
+      {(tie) => (
+        <>
+          <input {...tie} className="input" required readOnly={fixed} list={`${tie.id}-names`} value={value} onChange={(event) => set(event.target.value)} />
+          <datalist id={`${tie.id}-names`}>
+            {names.map((name) => (
+              <option key={name} value={name} />
+            ))}
+          </datalist>
+        </>
+      )}
+    </Field>
+  );
+}
+
+/** The names of all teams and people, for whom may list them. */
+function useNames() {
+  const { admin } = useMe();
+  const users = useQuery({ ...usersQuery, enabled: admin });
+  const teams = useQuery({ ...teamsQuery, enabled: admin });
+  return { people: (users.data ?? []).filter((user) => !user.service).map((user) => user.username), teams: (teams.data ?? []).map((team) => team.name) };
 }
 
 function Made({ apiKey, name }: { apiKey: string; name: string }) {
@@ -113,6 +141,7 @@ export function NewTeam({ onClose }: { onClose: () => void }) {
 /** Adds somebody to a team, or changes a role. */
 export function NewMember({ onClose, team: given = "" }: { onClose: () => void; team?: string }) {
   const queries = useQueryClient();
+  const known = useNames();
   const [team, setTeam] = useState(given);
   const [username, setUsername] = useState("");
   const [role, setRole] = useState("member");
@@ -128,8 +157,8 @@ export function NewMember({ onClose, team: given = "" }: { onClose: () => void; 
   const userError = missingError(make.error, "user");
   return (
     <Form title="Add to a team" action="Add" onClose={onClose} make={make} atField={teamError !== null || userError !== null} result={make.data && <p>{make.data.username} is {make.data.role} of {team}.</p>}>
-      <Field label="Team" error={teamError}>{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
-      <Field label="User name" error={userError}>{(tie) => <input {...tie} className="input" required value={username} onChange={(event) => setUsername(event.target.value)} />}</Field>
+      <NameField label="Team" error={teamError} value={team} set={setTeam} fixed={given !== ""} names={known.teams} />
+      <NameField label="User name" error={userError} value={username} set={setUsername} names={known.people} />
       <Field label="Role" note="Viewers read; members launch and make; admins also change queues and members.">
         {(tie) => (
           <select {...tie} className="select" value={role} onChange={(event) => setRole(event.target.value)}>
@@ -146,6 +175,7 @@ export function NewMember({ onClose, team: given = "" }: { onClose: () => void; 
 /** A service account of a team: a key without a person. */
 export function NewService({ onClose, team: given = "" }: { onClose: () => void; team?: string }) {
   const queries = useQueryClient();
+  const known = useNames();
   const [team, setTeam] = useState(given);
   const [name, setName] = useState("");
   const make = useMutation({
@@ -160,7 +190,7 @@ export function NewService({ onClose, team: given = "" }: { onClose: () => void;
   const nameError = fieldError(make.error, "name") ?? takenError(make.error);
   return (
     <Form title="New service account" action="Make" onClose={onClose} make={make} atField={teamError !== null || nameError !== null} result={make.data && <Made apiKey={make.data.api_key} name={make.data.username} />}>
-      <Field label="Team" error={teamError}>{(tie) => <input {...tie} className="input" required readOnly={given !== ""} value={team} onChange={(event) => setTeam(event.target.value)} />}</Field>
+      <NameField label="Team" error={teamError} value={team} set={setTeam} fixed={given !== ""} names={known.teams} />
       <Field label="Name" error={nameError}>{(tie) => <input {...tie} className="input" required value={name} onChange={(event) => setName(event.target.value)} />}</Field>
     </Form>
   );
