@@ -16,10 +16,11 @@ export function jobAddress(job: string): string | null {
   return found ? `/${found[1]}/${found[2]}/jobs/${encodeURIComponent(found[3]!)}${found[4] ? `?version=${found[4]}` : ""}` : null;
 }
 
-/** Why it waits, or why it failed: one line. */
+/** Why it waits, why it failed, or why nothing is heard of it: one line. */
 export function causeOf(item: Item): string {
   const reason = item.reason as { message?: string } | null | undefined;
   if (reason?.message) return reason.message;
+  if (item.unreachable) return "Its agent is silent. The item goes on when the agent comes back.";
   return item.why?.message ?? "";
 }
 

@@ -88,7 +88,16 @@ export function Component() {
                   { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
                   { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
                   { name: "Agents", wide: true, cell: (queue) => <span className="nowrap">{agentsLine(queue)}</span> },
-                  { name: "Policy", wide: true, cell: (queue) => <span className="quiet small">{policyLine(queue.policy)}</span> },
+                  {
+                    name: "Policy",
+                    wide: true,
+                    grow: true,
+                    cell: (queue) => (
+                      <div className="quiet small cut" title={policyLine(queue.policy)}>
+                        {policyLine(queue.policy)}
+                      </div>
+                    ),
+                  },
                   {
                     name: "Open",
                     hidden: true,
