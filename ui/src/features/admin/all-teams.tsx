@@ -23,7 +23,8 @@ export function AllTeams() {
   return (
     <View query={teams} height={200} empty={(list) => (list.length === 0 ? <Empty>There is no team yet. A team shares projects, queues and agents.</Empty> : null)}>
       {(list) => (
-        <>
+        // Its height is its own: in the panel's column the upper table would give way to the lower one.
+        <div className="stack" style={{ flex: "none" }}>
           <div className="row wrap">{filter.bar}</div>
           <Rows<TeamLine>
             name="Teams"
@@ -47,7 +48,7 @@ export function AllTeams() {
           {filter.none(shown)}
           <Cut list={list} what="teams" />
           {open && <Team key={open.name} name={open.name} role={roleOf(open)} />}
-        </>
+        </div>
       )}
     </View>
   );
