@@ -39,7 +39,7 @@ export function TemplateTiles({ tiles, refused, onChange }: { tiles: Record<stri
             {text.type !== "string" &&
               bounds.map(([part, label]) => (
                 <Field key={part} label={label} error={errors[part]}>
-                  {(tie) => <input {...tie} className="input" inputMode="decimal" value={text[part]} onChange={(event) => set({ [part]: event.target.value })} />}
+                  {(tie) => <input {...tie} className="input" type="number" step="any" value={text[part]} onChange={(event) => set({ [part]: event.target.value })} />}
                 </Field>
               ))}
           </fieldset>
