@@ -1,11 +1,14 @@
 // @vitest-environment jsdom
 import { Refused, server } from "../../testing/fake-server";
-import { cleanup, fireEvent, screen, waitFor } from "@testing-library/react";
+import { cleanup, configure, fireEvent, screen, waitFor } from "@testing-library/react";
 import { useState } from "react";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { drawAt } from "../../testing/at";
 import { CreateQueue } from "./create-queue";
 import { keepDraft } from "./kept-drafts";
+
+// A loaded machine is given time.
+configure({ asyncUtilTimeout: 10_000 });
 
 beforeEach(() => {
   keepDraft("create queue", undefined);

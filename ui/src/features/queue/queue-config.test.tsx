@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { Refused, server } from "../../testing/fake-server";
-import { cleanup, fireEvent, screen, waitFor, within } from "@testing-library/react";
+import { cleanup, configure, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { useQuery } from "@tanstack/react-query";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { queueQuery } from "../../api/queries";
@@ -8,6 +8,9 @@ import { Notices } from "../../components/notice";
 import { drawAt } from "../../testing/at";
 import { keepDraft } from "./kept-drafts";
 import { QueueConfig } from "./queue-config";
+
+// A loaded machine is given time.
+configure({ asyncUtilTimeout: 10_000 });
 
 const begin = { config: { gpus: 1 }, templates: {}, policy: { max_running: 2 }, priority: true };
 let settings: Record<string, unknown>;
