@@ -100,6 +100,8 @@ export interface ItemFilter {
   state?: string;
   job?: string;
   author?: string;
+  /** What waits on one queue, in the order in which it is handed out. */
+  order?: "place";
 }
 
 export const itemsQuery = (filter: ItemFilter, limit = 100) =>

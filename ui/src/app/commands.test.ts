@@ -1,8 +1,6 @@
 import { expect, test } from "vitest";
 import { csvLine } from "../features/usage/usage";
-import { inOrder } from "../features/queue/queue-items";
 import { fitting, rank } from "./commands";
-import type { Item } from "../api/types";
 
 test("the palette finds by letters in order, whole words first", () => {
   expect(rank("Queues", "zz")).toBeNull();
@@ -21,10 +19,4 @@ test("the best come first, ids are found as they are, and what there is much of 
 
 test("CSV quotes what needs it and disarms formulas", () => {
   expect(csvLine(['a"b', 1.5, "=SUM(A1)", "x,y"])).toBe(`"a""b",1.5,'=SUM(A1),"x,y"`);
-});
-
-test("items: what waits by place, then what runs, then what ended, newest first", () => {
-  const item = (id: string, state: string, created_at: string, position?: number) => ({ id, state, created_at, why: position ? { position } : null }) as unknown as Item;
-  const list = [item("old", "finished", "1"), item("second", "queued", "2", 2), item("new", "failed", "3"), item("run", "running", "0"), item("first", "queued", "4", 1)];
-  expect(inOrder(list).map((one) => one.id)).toEqual(["first", "second", "run", "new", "old"]);
 });

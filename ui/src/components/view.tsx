@@ -1,5 +1,4 @@
 /** The states that every view has: loading, error, empty, too much. */
-import type { UseQueryResult } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
 import { problemOf } from "../api/client";
 import { isCut, MOST } from "../api/pages";
@@ -79,8 +78,8 @@ export function Cut({ list, what }: { list: readonly unknown[]; what: string }) 
   );
 }
 
-/** There is more than is shown: says how much is shown and offers the next page. */
-export function More({ shown, of, what, more, loading }: { shown: number; of?: number; what: string; more: (() => void) | null; loading?: boolean }) {
+/** There is more than is shown: says how much is shown and offers the next page. `which` tells several of them apart. */
+export function More({ shown, of, what, which, more, loading }: { shown: number; of?: number; what: string; which?: string; more: (() => void) | null; loading?: boolean }) {
   if (!more) return null;
   return (
     <div className="row">
@@ -89,14 +88,22 @@ export function More({ shown, of, what, more, loading }: { shown: number; of?: n
         {what} are shown.
       </span>
       <button className="button" type="button" onClick={more} disabled={loading}>
-        {loading ? "Loading…" : "Show more"}
+        {loading ? "Loading…" : which ? `Show more ${which}` : "Show more"}
       </button>
     </div>
   );
 }
 
+/** What a view shows of a query, or of several together. */
+interface Shown<T> {
+  data: T | undefined;
+  isError: boolean;
+  error: unknown;
+  refetch: () => unknown;
+}
+
 /** Shows a query: its data when there is any, also while it is read again; an error above stale data. */
-export function View<T>({ query, children, height, empty }: { query: UseQueryResult<T>; children: (data: T) => ReactNode; height?: number; empty?: (data: T) => ReactNode }) {
+export function View<T>({ query, children, height, empty }: { query: Shown<T>; children: (data: T) => ReactNode; height?: number; empty?: (data: T) => ReactNode }) {
   if (query.data !== undefined) {
     const nothing = empty?.(query.data);
     return (

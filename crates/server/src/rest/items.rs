@@ -11,7 +11,7 @@ use lanza_api::{
     item::{Item, ItemAnswer, PlanAnswer, ReplayAnswer, Retry, Stop},
 };
 use lanza_model::spec::Door;
-use lanza_service::items::{ItemQuery, Pushed, WirePush};
+use lanza_service::items::{ItemQuery, Pushed, WirePush, place_cursor};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -75,12 +75,15 @@ struct ListQuery {
     #[serde(default, deserialize_with = "crate::json::empty_is_none")]
     after: Option<String>,
     limit: Option<i64>,
+    order: Option<String>,
 }
 
-/// Lists items, newest first; ended ones too, unless `state` says otherwise.
+/// Lists items, newest first; ended ones too, unless `state` says otherwise. `order=place` lists what waits on the queue
+/// that is named, in the order in which it is handed out.
 #[utoipa::path(get, path = "/items", params(("entity" = Option<String>, Query), ("queue" = Option<String>, Query),
     ("state" = Option<String>, Query), ("job" = Option<String>, Query), ("author" = Option<String>, Query),
-    ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)), responses((status = 200, body = List<Item>)))]
+    ("order" = Option<String>, Query), ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200, body = List<Item>), (status = 422)))]
 async fn item_list(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -89,9 +92,12 @@ async fn item_list(
     list(&state, &actor, query).await
 }
 
-/// Lists a queue's items, newest first.
+/// Lists a queue's items, newest first; with `order=place` what waits, in the order in which it is handed out.
 #[utoipa::path(get, path = "/entities/{entity}/queues/{queue}/items",
-    params(("entity" = String, Path), ("queue" = String, Path)), responses((status = 200, body = List<Item>)))]
+    params(("entity" = String, Path), ("queue" = String, Path), ("state" = Option<String>, Query),
+    ("job" = Option<String>, Query), ("author" = Option<String>, Query), ("order" = Option<String>, Query),
+    ("after" = Option<String>, Query), ("limit" = Option<i64>, Query)),
+    responses((status = 200, body = List<Item>), (status = 422)))]
 async fn queue_items(
     State(state): State<AppState>,
     Caller(actor): Caller,
@@ -110,13 +116,15 @@ async fn list(state: &AppState, actor: &lanza_service::Actor, query: ListQuery) 
         job: query.job,
         author: query.author,
         after: query.after,
+        order: query.order,
     };
     let found = state.service.item_list(actor, &query, limit).await?;
     let mut views = Vec::with_capacity(found.len());
     for (entity, item) in &found {
         views.push(state.service.item_view_listed(entity, item).await?);
     }
-    Ok(Json(page(views, limit, |i: &Item| i.id.clone())))
+    let by_place = query.order.as_deref() == Some("place");
+    Ok(Json(page(views, limit, |i: &Item| if by_place { place_cursor(i.priority, &i.id) } else { i.id.clone() })))
 }
 
 /// Shows an item with its attempts, and why it waits.

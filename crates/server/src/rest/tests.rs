@@ -426,6 +426,41 @@ async fn a_change_of_a_queue_is_refused_where_another_came_first() {
 }
 
 #[tokio::test]
+async fn what_waits_is_listed_by_place_page_by_page() {
+    let house = House::new().await;
+    let ana = Some(house.keys[0].as_str());
+    let items = "/api/v1/entities/vision/queues/q/items";
+    for priority in ["low", "critical", "medium"] {
+        let spec = json!({ "docker": { "docker_image": "x" }, "project": "p", "priority": priority });
+        assert_eq!(house.ask("POST", items, ana, Some(&spec)).await.0, 201);
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = house.ask("GET", &format!("{items}?order=place&limit=2&after={after}"), ana, None).await;
+        assert_eq!(status, 200, "{page}");
+        for item in page["items"].as_array().expect("a list") {
+            assert_eq!(item["why"]["position"], json!(seen.len() + 1), "{item}");
+            seen.push(item["priority"].as_str().expect("a priority").to_owned());
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        after = next.to_owned();
+    }
+    assert_eq!(seen, ["critical", "medium", "medium", "low"]);
+    for (query, word) in [
+        ("order=place", "queue"),
+        ("order=place&queue=q&after=x", "cursor"),
+        ("order=place&queue=q&state=failed", "queued"),
+    ] {
+        let (status, answer) = house.ask("GET", &format!("/api/v1/items?entity=vision&{query}"), ana, None).await;
+        assert_eq!(
+            (status.as_u16(), answer["message"].as_str().is_some_and(|m| m.contains(word))),
+            (422, true),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
     let house = House::new().await;
     let ana = Some(house.keys[0].as_str());
@@ -458,6 +493,8 @@ async fn broken_requests_are_refused_with_a_code_and_nothing_is_stored() {
         ("POST", format!("{own}/stop"), Some(json!({ "grace": 1 }))),
         ("POST", "/api/v1/entities/vision/queues".to_owned(), Some(queue)),
         ("GET", format!("{runs}?order=bogus"), None),
+        ("GET", format!("{items}?order=bogus"), None),
+        ("GET", format!("{items}?order=place&state=queued,bogus"), None),
         ("GET", format!("{runs}?order=-created_at,%2Bbogus"), None),
     ] {
         let (got, answer) = house.ask(method, &path, ana, body.as_ref()).await;

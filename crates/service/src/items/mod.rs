@@ -9,7 +9,7 @@ mod view;
 mod why;
 
 use lanza_api::item::{Retry, Stop};
-use lanza_model::{Reason, Role, code, id::ItemId, item::StateName, spec::Door};
+use lanza_model::{Priority, Reason, Role, code, id::ItemId, item::StateName, spec::Door};
 use lanza_store::{
     accounts::Entity,
     items::{Item, ItemFilter, Stopping},
@@ -36,8 +36,20 @@ pub struct ItemQuery {
     pub job: Option<String>,
     /// Author.
     pub author: Option<String>,
-    /// Items older than this id.
+    /// Items older than this id; by place, those behind this place.
     pub after: Option<String>,
+    /// `newest`, unless it says `place`: what waits on one queue, in the order in which it is handed out.
+    pub order: Option<String>,
+}
+
+/// Where a list by place goes on behind an item: `<number of its priority>:<id>`.
+pub fn place_cursor(priority: Priority, id: &str) -> String {
+    format!("{}:{id}", priority.number())
+}
+
+fn place_of(cursor: &str) -> Option<(Priority, ItemId)> {
+    let (priority, id) = cursor.split_once(':')?;
+    Some((Priority::from_number(priority.parse().ok()?)?, id.parse().ok()?))
 }
 
 /// The author of an item ends it, and the admins of its queue's entity do.
@@ -100,10 +112,10 @@ impl Service {
         Ok((entity, role, item))
     }
 
-    /// Lists items, newest first.
+    /// Lists items, newest first or by place.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an invisible entity or queue, [`Error::Invalid`] for an unknown state.
+    /// [`Error::NotFound`] for an invisible entity or queue, [`Error::Invalid`] for an unknown state or order.
     pub async fn item_list(&self, actor: &Actor, query: &ItemQuery, limit: i64) -> Result<Vec<(Entity, Item)>> {
         let name = match &query.entity {
             Some(name) => name.clone(),
@@ -121,19 +133,38 @@ impl Service {
                 Error::invalid("state", format!("`{word}` is not a state; the states are {known}"))
             })?);
         }
-        let after = match query.after.as_deref() {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| Error::invalid("after", "is not a cursor of this list"))?),
-        };
-        let filter = ItemFilter {
+        let wrong = || Error::invalid("after", "is not a cursor of this list");
+        let mut filter = ItemFilter {
             entity: Some(entity.id.clone()),
             queue,
             states,
             job: query.job.clone(),
             author: query.author.clone(),
-            after,
+            after: None,
         };
-        Ok(self.store.item_list(&filter, limit).await?.into_iter().map(|i| (entity.clone(), i)).collect())
+        let found = match query.order.as_deref().unwrap_or("newest") {
+            "newest" => {
+                filter.after = query.after.as_deref().map(|text| text.parse().map_err(|_| wrong())).transpose()?;
+                self.store.item_list(&filter, limit).await?
+            }
+            "place" => {
+                let Some(queue) = &filter.queue else {
+                    return Err(Error::invalid("order", "`place` is an order of one queue; name it with `queue`"));
+                };
+                if filter.states.iter().any(|state| *state != StateName::Queued) {
+                    return Err(Error::invalid("state", "only what is `queued` has a place"));
+                }
+                let after = query.after.as_deref().map(|text| place_of(text).ok_or_else(wrong)).transpose()?;
+                self.store.items_by_place(queue, &filter, after.as_ref(), limit).await?
+            }
+            other => {
+                return Err(Error::invalid(
+                    "order",
+                    format!("`{other}` is not an order; the orders are newest, place"),
+                ));
+            }
+        };
+        Ok(found.into_iter().map(|i| (entity.clone(), i)).collect())
     }
 
     /// Asks to stop an item: at once where nobody has begun, else through its agent.

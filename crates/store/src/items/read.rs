@@ -87,6 +87,41 @@ pub struct ItemFilter {
     pub after: Option<ItemId>,
 }
 
+/// The conditions of a list, with what they compare with.
+struct Chosen {
+    sql: String,
+    values: Vec<String>,
+}
+
+impl Chosen {
+    /// What a filter says of an item's queue, author and job.
+    fn of(filter: &ItemFilter) -> Self {
+        let mut chosen = Self { sql: "deleted = 0".to_owned(), values: Vec::new() };
+        if let Some(queue) = &filter.queue {
+            chosen.and("queue_id = {}", queue.to_string());
+        }
+        if let Some(author) = &filter.author {
+            chosen.and("author = {}", author.clone());
+        }
+        match &filter.job {
+            Some(job) if job.contains(':') => chosen.and("job = {}", job.clone()),
+            Some(job) => {
+                // A name may contain `_` and `%`, which LIKE would take for wildcards.
+                let escaped = job.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+                chosen.and("job LIKE {} ESCAPE '\\'", format!("{escaped}:%"));
+            }
+            None => {}
+        }
+        chosen
+    }
+
+    fn and(&mut self, clause: &str, value: String) {
+        self.values.push(value);
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&clause.replace("{}", &format!("${}", self.values.len())));
+    }
+}
+
 pub(super) fn legal<T>(column: &'static str, found: Option<T>, text: &str) -> Result<T> {
     found.ok_or_else(|| Error::Config(format!("the stored {column} `{text}` is not legal")))
 }
@@ -165,39 +200,41 @@ impl Store {
 
     /// Lists items, newest first.
     pub async fn item_list(&self, filter: &ItemFilter, limit: i64) -> Result<Vec<Item>> {
-        let mut sql = String::from("SELECT * FROM items WHERE deleted = 0");
-        let mut values: Vec<String> = Vec::new();
-        let mut and = |clause: &str, value: String| {
-            values.push(value);
-            sql.push_str(&clause.replace("{}", &format!("${}", values.len())));
-        };
+        let mut chosen = Chosen::of(filter);
         if let Some(entity) = &filter.entity {
-            and(" AND entity_id = {}", entity.to_string());
-        }
-        if let Some(queue) = &filter.queue {
-            and(" AND queue_id = {}", queue.to_string());
-        }
-        if let Some(author) = &filter.author {
-            and(" AND author = {}", author.clone());
-        }
-        if let Some(job) = &filter.job {
-            if job.contains(':') {
-                and(" AND job = {}", job.clone());
-            } else {
-                // A name may contain `_` and `%`, which LIKE would take for wildcards.
-                let escaped = job.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-                and(" AND job LIKE {} ESCAPE '\\'", format!("{escaped}:%"));
-            }
+            chosen.and("entity_id = {}", entity.to_string());
         }
         if let Some(after) = &filter.after {
-            and(" AND id < {}", after.to_string());
+            chosen.and("id < {}", after.to_string());
         }
         if !filter.states.is_empty() {
             let words = filter.states.iter().map(|s| format!("'{}'", s.as_str())).collect::<Vec<_>>().join(", ");
-            sql.push_str(&format!(" AND state IN ({words})"));
+            chosen.sql.push_str(&format!(" AND state IN ({words})"));
         }
-        sql.push_str(&format!(" ORDER BY id DESC LIMIT {limit}"));
-        let query = values.into_iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), sqlx::query::Query::bind);
+        self.items_chosen(chosen, "id DESC", limit).await
+    }
+
+    /// Lists the waiting items of the filter's queue in the order in which they are handed out, behind `after`. Of the
+    /// filter counts what is not about states and ids.
+    pub async fn items_by_place(
+        &self,
+        queue: &QueueId,
+        filter: &ItemFilter,
+        after: Option<&(Priority, ItemId)>,
+        limit: i64,
+    ) -> Result<Vec<Item>> {
+        // Without the entity, which the queue implies: both engines then walk the index of the queue's order.
+        let mut chosen = Chosen::of(&ItemFilter { queue: Some(queue.clone()), ..filter.clone() });
+        chosen.sql.push_str(" AND state = 'queued'");
+        if let Some((priority, id)) = after {
+            chosen.and(&format!("(priority, id) > ({}, {{}})", priority.number()), id.to_string());
+        }
+        self.items_chosen(chosen, "priority, id", limit).await
+    }
+
+    async fn items_chosen(&self, chosen: Chosen, order: &str, limit: i64) -> Result<Vec<Item>> {
+        let sql = format!("SELECT * FROM items WHERE {} ORDER BY {order} LIMIT {limit}", chosen.sql);
+        let query = chosen.values.into_iter().fold(sqlx::query(sqlx::AssertSqlSafe(sql)), sqlx::query::Query::bind);
         query.fetch_all(self.read_pool()).await?.iter().map(item).collect()
     }
 

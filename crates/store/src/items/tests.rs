@@ -443,6 +443,32 @@ async fn a_second_push_with_the_same_key_is_the_same_item() {
 }
 
 #[tokio::test]
+async fn what_waits_is_listed_in_the_order_in_which_it_is_handed_out() {
+    for place in Place::all().await {
+        let push = async |priority, author: &str| {
+            let item = Item { priority, author: author.into(), ..place.new_item() };
+            place.store.item_insert(item).await.expect("pushed").0.id
+        };
+        let taken = push(Priority::Critical, "ana").await;
+        assert_eq!(place.claim(0, 1).await[0].id, taken);
+        let low = push(Priority::Low, "ana").await;
+        let first = push(Priority::Medium, "ana").await;
+        let second = push(Priority::Medium, "ben").await;
+        let high = push(Priority::High, "ana").await;
+        let list = async |filter: ItemFilter, after: Option<(Priority, ItemId)>, limit| {
+            let found = place.store.items_by_place(&place.queue.id, &filter, after.as_ref(), limit).await;
+            found.expect("a list").into_iter().map(|i| i.id).collect::<Vec<_>>()
+        };
+        let all = ItemFilter::default;
+        assert_eq!(list(all(), None, 10).await, [&high, &first, &second, &low].map(Clone::clone));
+        assert_eq!(list(all(), None, 2).await, [&high, &first].map(Clone::clone));
+        assert_eq!(list(all(), Some((Priority::Medium, first.clone())), 2).await, [&second, &low].map(Clone::clone));
+        let of_ben = ItemFilter { author: Some("ben".into()), ..all() };
+        assert_eq!(list(of_ben, None, 10).await, [second]);
+    }
+}
+
+#[tokio::test]
 async fn logs_join_on_without_gap_or_repetition() {
     for place in Place::all().await {
         let id = place.push().await;

@@ -4,7 +4,7 @@ import { api, got, problemOf } from "../../api/client";
 import { isEnded } from "../../api/queries";
 import type { Item } from "../../api/types";
 import { each, type Tried, tryEach } from "../../app/each";
-import { useMay } from "../../app/scope";
+import { useMay, useMe } from "../../app/scope";
 import { say } from "../../components/notice";
 import { Confirm } from "../../components/parts";
 import { count } from "../../format/text";
@@ -36,11 +36,14 @@ export function outcome(verb: Verb, { done, refused }: Tried<Item>): string {
 /** Stops or retries what is selected, after saying how many it hits; a few at a time, and says how far it is. */
 export function Bulk({ items, entity, onDone }: { items: Item[]; entity: string; onDone: () => void }) {
   const queries = useQueryClient();
+  const me = useMe();
   const may = useMay(entity, "member");
+  const isAdmin = useMay(entity, "admin");
   const [asking, setAsking] = useState(false);
   const [progress, setProgress] = useState<{ verb: Verb; tried: number; of: number } | null>(null);
   const [refused, setRefused] = useState<string | null>(null);
-  const live = items.filter((item) => !isEnded(item.state));
+  // Those of others are stopped by admins alone.
+  const live = items.filter((item) => !isEnded(item.state) && (isAdmin || item.author === me.username));
   const over = items.filter((item) => isEnded(item.state));
   const refresh = async () => queries.invalidateQueries({ queryKey: ["items"] });
   const act = useMutation({

@@ -12,18 +12,21 @@ import { Empty, View } from "../../components/view";
 import { agentCommand } from "../../format/text";
 import { itemColumns } from "../item/item-columns";
 import { useWhys } from "../item/whys";
+import { together } from "./queue-data";
 import { useQueueLaunch } from "./queue-launch";
 import { isLive, policyLine, queueState } from "./queue-state";
 
-/** Items that are shown; the page has all. */
-const ITEMS = 8;
+/** Items that are shown of what runs, and of what is next; the page has all. */
+const ITEMS = 6;
 
 export function QueueDrawer({ queue, id, ids, onShow }: { queue: Queue; id: string; ids: string[]; onShow: (id: string | null) => void }) {
   const page = `/launch/${queue.entity}/${queue.name}`;
   const may = useMay(queue.entity, "member");
   const [begin, drawer] = useQueueLaunch(queue.entity, queue.name);
-  const items = useInfiniteQuery(itemsQuery({ entity: queue.entity, queue: queue.name, state: "queued,leased,running" }, ITEMS));
-  const list = useWhys(items.data?.pages[0]?.items ?? []);
+  const running = useInfiniteQuery(itemsQuery({ entity: queue.entity, queue: queue.name, state: "leased,running" }, ITEMS));
+  const waiting = useInfiniteQuery(itemsQuery({ entity: queue.entity, queue: queue.name, state: "queued", order: "place" }, ITEMS));
+  const first = (query: typeof running) => query.data?.pages[0]?.items ?? [];
+  const list = useWhys(together({ running: first(running), waiting: first(waiting), ended: [] }));
   return (
     <RowDrawer
       what="queue"
@@ -63,8 +66,8 @@ export function QueueDrawer({ queue, id, ids, onShow }: { queue: Queue; id: stri
         </div>
       )}
       <h3>Waiting and running</h3>
-      <View query={items} height={80} empty={() => (list.length === 0 ? <Empty>Nothing waits, nothing runs.</Empty> : null)}>
-        {() => <Rows<Item> name="Waiting and running" rows={list.slice(0, ITEMS)} id={(item) => item.id} columns={[itemColumns.state, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.cause]} />}
+      <View query={running.data ? waiting : running} height={80} empty={() => (list.length === 0 ? <Empty>Nothing waits, nothing runs.</Empty> : null)}>
+        {() => <Rows<Item> name="Waiting and running" rows={list} id={(item) => item.id} columns={[itemColumns.state, itemColumns.job, itemColumns.by, itemColumns.waited, itemColumns.cause]} />}
       </View>
       {queue.agents.length > 0 && (
         <>
