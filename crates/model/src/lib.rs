@@ -22,6 +22,7 @@ pub mod resources;
 pub mod role;
 pub mod run;
 pub mod schedule;
+pub mod shell;
 pub mod spec;
 pub mod target;
 pub mod template;

@@ -59,6 +59,13 @@ fn check(what: &str, name: &str, most: usize, extra: &str) -> Result<(), Refused
     Ok(())
 }
 
+/// Whether a character is not seen, or turns round or breaks the text that it stands in. What joins letters and parts of
+/// emoji (U+200C, U+200D) is legal.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// A name that looks like an option could not be typed at a command line.
 fn check_no_option(what: &str, name: &str) -> Result<(), Refused> {
     if name.starts_with('-') {
@@ -80,7 +87,7 @@ pub fn check_entity(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Checks the name of a project: 1 to 128 characters without `/ \ # ? % :` and control characters.
+/// Checks the name of a project: 1 to 128 characters without `/ \ # ? % :` and those that are not seen.
 pub fn check_project(name: &str) -> Result<(), Refused> {
     if name.trim().is_empty() {
         return Err(Refused("a project name must not be empty".into()));
@@ -88,13 +95,13 @@ pub fn check_project(name: &str) -> Result<(), Refused> {
     if name.chars().count() > 128 {
         return Err(Refused("a project name is longer than 128 characters".into()));
     }
-    if let Some(bad) = name.chars().find(|c| "/\\#?%:".contains(*c) || c.is_control()) {
+    if let Some(bad) = name.chars().find(|c| "/\\#?%:".contains(*c) || is_unseen(*c)) {
         return Err(Refused(format!("the project name `{}` contains `{}`", name.escape_debug(), bad.escape_debug())));
     }
     Ok(())
 }
 
-/// Checks the name of a queue: 1 to 64 characters without `/`, `?`, `#`, `%` and control characters, the first no `-`.
+/// Checks the name of a queue: 1 to 64 characters without `/`, `?`, `#`, `%` and those that are not seen, the first no `-`.
 pub fn check_queue(name: &str) -> Result<(), Refused> {
     let length = name.chars().count();
     if !(1..=64).contains(&length) || name.trim().is_empty() {
@@ -103,7 +110,7 @@ pub fn check_queue(name: &str) -> Result<(), Refused> {
     if [".", ".."].contains(&name) {
         return Err(Refused(format!("the queue name `{name}` would lead elsewhere in an address")));
     }
-    if let Some(bad) = name.chars().find(|c| "/\\#?%".contains(*c) || c.is_control()) {
+    if let Some(bad) = name.chars().find(|c| "/\\#?%".contains(*c) || is_unseen(*c)) {
         return Err(Refused(format!("the queue name `{}` contains `{}`", name.escape_debug(), bad.escape_debug())));
     }
     check_no_option("the queue name", name)
@@ -114,7 +121,7 @@ pub fn check_run(name: &str) -> Result<(), Refused> {
     if name.trim() != name || !(1..=128).contains(&name.chars().count()) {
         return Err(Refused("a run id has 1 to 128 characters and no blanks around it".into()));
     }
-    if let Some(bad) = name.chars().find(|c| "/\\#?%:".contains(*c) || c.is_control()) {
+    if let Some(bad) = name.chars().find(|c| "/\\#?%:".contains(*c) || is_unseen(*c)) {
         return Err(Refused(format!("the run id `{}` contains `{}`", name.escape_debug(), bad.escape_debug())));
     }
     Ok(())
@@ -225,6 +232,17 @@ mod tests {
             assert!(refused.expect_err("an option").to_string().contains("begin it with a letter or a digit"));
         }
         assert!(check_entity("x-").is_ok() && check_queue("a -b").is_ok());
+    }
+
+    #[test]
+    fn names_with_characters_that_nobody_sees_are_refused() {
+        for unseen in ['\n', '\u{7}', '\u{200b}', '\u{200f}', '\u{202e}', '\u{2066}', '\u{feff}'] {
+            let name = format!("a{unseen}b");
+            for refused in [check_queue(&name), check_project(&name), check_run(&name), check_entity(&name)] {
+                assert!(refused.is_err(), "{name:?}");
+            }
+        }
+        assert!(check_queue("ünï 👩‍🔬").is_ok() && check_project("می‌خواهم").is_ok());
     }
 
     #[test]

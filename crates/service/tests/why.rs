@@ -2,6 +2,7 @@
 
 mod world;
 
+use lanza_api::queue::NewQueue;
 use lanza_model::{clock::Clock, resources::Capacity, spec::Door};
 use lanza_service::{Error, items::WirePush, queues::QueueMode};
 use serde_json::json;
@@ -63,6 +64,19 @@ async fn a_queue_that_nobody_polls_says_so_at_the_push() {
     assert!(!push().await);
     w.service.agent_command(&w.ana, &agent, false).await.expect("drain");
     assert!(push().await, "its agent takes nothing new");
+}
+
+#[tokio::test]
+async fn a_command_that_is_named_means_the_queue_whatever_its_name_is() {
+    let w = World::new().await;
+    let new = NewQueue { name: Some("x; $(id)".into()), target: Some("process".into()), ..NewQueue::default() };
+    w.service.queue_create(&w.ana, "ana", new).await.expect("a queue");
+    let pushed = w.service.item_push(&w.ana, "ana", "x; $(id)", job(), Door::Rest, WirePush::default()).await;
+    let pushed = pushed.expect("pushed");
+    let command = "`lanza agent -q 'x; $(id)'`";
+    assert!(pushed.warnings.iter().any(|warning| warning.contains(command)), "{:?}", pushed.warnings);
+    let why = w.why(&pushed.item.id.to_string()).await;
+    assert!(why.message.contains(command), "{}", why.message);
 }
 
 #[tokio::test]

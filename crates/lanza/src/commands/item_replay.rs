@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lanza_agent::{ReplayError, Replayed};
 use lanza_api::{client::segment, item::ReplayAnswer};
+use lanza_model::shell;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -64,22 +65,12 @@ fn failure(error: ReplayError) -> Failure {
 fn command_line(replayed: &Replayed) -> String {
     let mut words = Vec::new();
     if let Some(folder) = &replayed.folder {
-        words.push(format!("cd {} && env -i", quoted(&folder.display().to_string())));
+        words.push(format!("cd {} && env -i", shell::word(&folder.display().to_string())));
         words.push(format!("{KEY}=\"${KEY}\""));
-        words.extend(replayed.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
+        words.extend(replayed.environment.iter().map(|(name, value)| format!("{name}={}", shell::word(value))));
     }
-    words.extend(replayed.command.iter().map(|word| quoted(word)));
+    words.extend(replayed.command.iter().map(|word| shell::word(word).into_owned()));
     words.join(" ")
-}
-
-/// Quotes a word for a shell, where it needs that.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// Runs the command in the foreground.

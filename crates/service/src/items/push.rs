@@ -10,6 +10,7 @@ use lanza_model::{
     name,
     policy::Policy,
     resources::{self, Request},
+    shell,
     spec::{Door, JobReference, LaunchSpec},
     template,
 };
@@ -415,7 +416,11 @@ impl Service {
         if self.agents_that_take(agents).next().is_some() {
             return None;
         }
-        Some(format!("no agent polls the queue `{}`; start one with `lanza agent -q {}`", queue.name, queue.name))
+        Some(format!(
+            "no agent polls the queue `{}`; start one with `lanza agent -q {}`",
+            queue.name,
+            shell::word(&queue.name)
+        ))
     }
 }
 

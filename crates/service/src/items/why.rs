@@ -10,6 +10,7 @@ use lanza_model::{
     policy::Policy,
     resources::{Capacity, GpuRequest, Request},
     schedule::estimated_start,
+    shell::word,
 };
 use lanza_store::{
     agents::Agent,
@@ -168,10 +169,16 @@ impl Scene<'_> {
             return ("retry_backoff", format!("attempt {} failed; it is tried again at {t}", item.attempt));
         }
         if self.queue.paused {
-            return ("paused", format!("the queue `{name}` is paused; `lanza queue resume {name}` lets it go on"));
+            return (
+                "paused",
+                format!("the queue `{name}` is paused; `lanza queue resume {}` lets it go on", word(name)),
+            );
         }
         if self.agents.iter().all(|a| ["killed", "draining"].contains(&a.status.as_str()) || a.command != "none") {
-            return ("no_agent", format!("no agent serves the queue `{name}`; start one with `lanza agent -q {name}`"));
+            return (
+                "no_agent",
+                format!("no agent serves the queue `{name}`; start one with `lanza agent -q {}`", word(name)),
+            );
         }
         if self.alive().next().is_none() {
             let seen = self.agents.iter().map(|a| a.last_seen).max().unwrap_or(self.now);
