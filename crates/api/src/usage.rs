@@ -62,6 +62,10 @@ pub struct OverTime {
     pub waiting: Vec<i64>,
     /// With an agent at the end of the slice.
     pub running: Vec<i64>,
+    /// The most that waited at one moment of the slice.
+    pub most_waiting: Vec<i64>,
+    /// The most that were with an agent at one moment of the slice.
+    pub most_running: Vec<i64>,
     /// Pushed in the slice.
     pub pushed: Vec<i64>,
     /// Finished in the slice.
@@ -128,8 +132,14 @@ pub struct AttemptSpan {
     /// When it ended; null while it lasts.
     #[schema(value_type = Option<String>)]
     pub end: Option<Time>,
+    /// Whether it lasts and its agent is silent.
+    pub unreachable: bool,
     /// The code of why it ended so.
     pub cause: Option<String>,
+    /// The number of the code's help page; empty when it has none.
+    pub help: Option<String>,
+    /// What happened, in words.
+    pub message: Option<String>,
 }
 
 /// How one job's items did on a queue, and what their runs used.

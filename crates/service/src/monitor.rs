@@ -9,7 +9,7 @@ use lanza_api::{
 use lanza_model::{clock::Time, item::StateName};
 use lanza_store::{
     chunks::Stream,
-    items::{AttemptsAfter, Failed, Fate, JobRun, Measure, Took, UsedBy, UsedIn, items_of},
+    items::{AttemptsAfter, Failed, Fate, JobRun, Measure, Peak, Took, UsedBy, UsedIn, items_of},
 };
 
 use crate::{Actor, Error, Result, Service, lenient, usage::summed};
@@ -92,15 +92,16 @@ impl Service {
         let Window { since, until } = window;
         let width = (until.since_ms(since) + i64::from(slices) - 1) / i64::from(slices);
         let store = &self.store;
-        let (fates, waiting, duration, failed, used, counts) = tokio::try_join!(
+        let (fates, peaks, waiting, duration, failed, used, counts) = tokio::try_join!(
             store.queue_fates(&queue.id, since, until, width),
+            store.queue_peaks(&queue.id, since, until, width),
             store.queue_took(&queue.id, Measure::Waiting, since, until),
             store.queue_took(&queue.id, Measure::Duration, since, until),
             store.queue_failed(&queue.id, since, until, FAILURES),
             store.attempts_used(UsedIn::Queue(&queue.id), UsedBy::User, since, until),
             store.queue_counts(&queue.id),
         )?;
-        let over_time = over_time(&fates, width, slices as usize);
+        let over_time = over_time(&fates, &peaks, width, slices as usize);
         let mut ended = BTreeMap::new();
         for fate in fates.iter().filter(|f| f.ended.is_some()) {
             *ended.entry(fate.state.as_str().to_owned()).or_insert(0) += fate.items;
@@ -202,12 +203,14 @@ impl Service {
     }
 }
 
-fn over_time(fates: &[Fate], width_ms: i64, slices: usize) -> OverTime {
+fn over_time(fates: &[Fate], peaks: &[Peak], width_ms: i64, slices: usize) -> OverTime {
     let zeros = || vec![0; slices];
     let mut of = OverTime {
         width_ms,
         waiting: zeros(),
         running: zeros(),
+        most_waiting: zeros(),
+        most_running: zeros(),
         pushed: zeros(),
         finished: zeros(),
         failed: zeros(),
@@ -239,6 +242,16 @@ fn over_time(fates: &[Fate], width_ms: i64, slices: usize) -> OverTime {
             StateName::Stopped => once(&mut of.stopped, fate.ended),
             _ => {}
         }
+    }
+    // Where nothing changed in a slice, it ends with what there was all the time.
+    of.most_waiting.clone_from(&of.waiting);
+    of.most_running.clone_from(&of.running);
+    for peak in peaks {
+        let Some(at) = usize::try_from(peak.slice).ok().filter(|at| *at < slices) else { continue };
+        // A slice begins with what the one before ended with.
+        let (waited, ran) = if at == 0 { (0, 0) } else { (of.waiting[at - 1], of.running[at - 1]) };
+        of.most_waiting[at] = peak.waiting.max(waited);
+        of.most_running[at] = peak.running.max(ran);
     }
     of
 }
@@ -298,6 +311,8 @@ fn causes(failed: Vec<Failed>) -> Vec<CauseCount> {
 
 fn attempt(span: lanza_store::items::AttemptSpan) -> AttemptSpan {
     let reserved: Option<Reserved> = span.reserved.filter(|_| span.newest).and_then(|v| serde_json::from_value(v).ok());
+    let (cause, help, message) =
+        span.reason.map_or((None, None, None), |r| (Some(r.code), Some(r.help), Some(r.message)));
     AttemptSpan {
         item: span.item.to_string(),
         number: span.number,
@@ -309,9 +324,12 @@ fn attempt(span: lanza_store::items::AttemptSpan) -> AttemptSpan {
         agent_name: span.agent,
         gpus: reserved.map(|r| r.gpus).unwrap_or_default(),
         state: span.state,
+        unreachable: span.unreachable,
         begin: span.leased_at,
         end: span.ended_at,
-        cause: span.reason.map(|r| r.code),
+        cause,
+        help,
+        message,
     }
 }
 
@@ -427,9 +445,12 @@ mod tests {
                 fate(2, Some(2), Some(2), StateName::Failed),
                 fate(1, None, Some(2), StateName::Stopped),
             ],
+            &[Peak { slice: 0, waiting: 5, running: 0 }, Peak { slice: 2, waiting: 3, running: 4 }],
             10,
             4,
         );
+        assert_eq!(of.most_waiting, [5, 4, 4, 2], "a slice begins with what the one before ended with");
+        assert_eq!(of.most_running, [0, 2, 4, 0]);
         assert_eq!(of.waiting, [4, 4, 2, 2]);
         assert_eq!(of.running, [0, 2, 2, 0]);
         assert_eq!(of.pushed, [2, 2, 2, 0]);

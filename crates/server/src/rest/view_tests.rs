@@ -121,12 +121,20 @@ async fn a_queue_says_how_it_did() {
         (&json!(1), &json!(1), &json!(1))
     );
     assert_eq!(stats["over_time"]["failed"], json!([0, 0, 0, 1]));
+    assert_eq!(stats["over_time"]["running"], json!([0, 0, 0, 0]), "it is over at the end of its slice");
+    assert_eq!(stats["over_time"]["most_running"], json!([0, 0, 0, 1]));
     assert_eq!(
         (&stats["errors"][0]["cause"], &stats["errors"][0]["items"][0]),
         (&json!("file_missing"), &json!(house.item))
     );
     assert_eq!((&stats["users"][0]["key"], &stats["users"][0]["items"]), (&json!("ana"), &json!(1)));
     let attempts = house.get(&format!("{queue}/attempts?since=1h")).await;
+    let attempt = &attempts["items"][0];
+    assert_eq!((&attempt["unreachable"], &attempt["cause"]), (&json!(false), &json!("file_missing")));
+    assert!(
+        attempt["message"].as_str().is_some_and(|m| !m.is_empty()) && attempt["help"].as_str().is_some(),
+        "{attempt}"
+    );
     assert_eq!(
         (&attempts["items"][0]["state"], &attempts["items"][0]["agent"]),
         (&json!("failed"), &json!(house.agent))

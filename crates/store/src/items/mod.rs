@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 pub use due::Due;
 pub use leases::{Handed, HeartbeatResult, NewToken, Wanted};
 pub use logs::{LogExtent, LogPiece};
-pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Took, items_of};
+pub use monitor::{AttemptSpan, AttemptsAfter, Failed, Fate, JobRun, Measure, Peak, Took, items_of};
 pub(crate) use read::item;
 pub use read::{AttemptRow, ItemFilter, Used, UsedBy, UsedIn};
 pub(crate) use runs::end_in_tx;

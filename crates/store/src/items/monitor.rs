@@ -31,6 +31,17 @@ pub struct Fate {
     pub items: i64,
 }
 
+/// The most items at one moment of a slice, as far as something changed in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peak {
+    /// The slice.
+    pub slice: i64,
+    /// The most that waited at a moment.
+    pub waiting: i64,
+    /// The most that were with an agent at a moment.
+    pub running: i64,
+}
+
 /// How often something took about so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Took {
@@ -73,6 +84,8 @@ pub struct AttemptSpan {
     pub number: u32,
     /// Whether it is its item's newest.
     pub newest: bool,
+    /// Whether it lasts and its agent is silent.
+    pub unreachable: bool,
     /// End of the item, which the list is ordered by.
     pub item_ended_at: Option<Time>,
     /// Author of the item.
@@ -190,6 +203,42 @@ impl Store {
             .collect()
     }
 
+    /// Says how many of a queue's items waited and ran at most in each slice of `width_ms` between `since` and `until` in
+    /// which one came, was taken or ended. Like the fates it counts an item with several attempts as waiting until its last.
+    pub async fn queue_peaks(&self, queue: &QueueId, since: Time, until: Time, width_ms: i64) -> Result<Vec<Peak>> {
+        let there = |which: &str| {
+            format!(
+                "SELECT CASE WHEN created_at < $2 THEN $2 ELSE created_at END AS created_at, \
+                 CASE WHEN leased_at < $2 THEN $2 ELSE leased_at END AS leased_at, ended_at FROM items \
+                 WHERE queue_id = $1 AND {which} AND created_at < $3 AND deleted = 0"
+            )
+        };
+        // What changes at one moment is one step: who goes as another comes leaves no peak behind.
+        let sql = format!(
+            "WITH there AS ({} UNION ALL {}), \
+             steps AS (SELECT created_at AS t, 1 AS w, 0 AS r FROM there \
+             UNION ALL SELECT leased_at AS t, -1 AS w, 1 AS r FROM there WHERE leased_at < $3 \
+             UNION ALL SELECT ended_at AS t, CASE WHEN leased_at IS NULL THEN -1 ELSE 0 END AS w, \
+             CASE WHEN leased_at IS NULL THEN 0 ELSE -1 END AS r FROM there WHERE ended_at < $3), \
+             moments AS (SELECT t, SUM(w) AS w, SUM(r) AS r FROM steps GROUP BY t), \
+             levels AS (SELECT (t - $2) / $4 AS slice, SUM(w) OVER (ORDER BY t) AS w, SUM(r) OVER (ORDER BY t) AS r \
+             FROM moments) \
+             SELECT slice, CAST(MAX(w) AS BIGINT) AS w, CAST(MAX(r) AS BIGINT) AS r FROM levels GROUP BY slice ORDER BY slice",
+            there("ended_at >= $2"),
+            there(NOT_ENDED),
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(queue.as_str())
+            .bind(since.0)
+            .bind(until.0)
+            .bind(width_ms.max(1))
+            .fetch_all(self.read_pool())
+            .await?;
+        rows.iter()
+            .map(|row| Ok(Peak { slice: row.int("slice")?, waiting: row.int("w")?, running: row.int("r")? }))
+            .collect()
+    }
+
     /// Says how long a queue's items took, the shortest first, each time rounded so that there are few different ones.
     pub async fn queue_took(&self, queue: &QueueId, measure: Measure, since: Time, until: Time) -> Result<Vec<Took>> {
         let waiting = "SELECT leased_at - created_at AS ms FROM items WHERE queue_id = $1 AND leased_at >= $2 \
@@ -284,7 +333,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AttemptSpan>> {
         let sql = format!(
-            "SELECT i.id, i.attempt, i.ended_at AS item_ended_at, i.author, i.job, i.run_project, i.run, i.reserved, \
+            "SELECT i.id, i.attempt, i.ended_at AS item_ended_at, \
+             i.unreachable_since, i.author, i.job, i.run_project, i.run, i.reserved, \
              a.number, a.agent_id, g.name AS agent, a.state, a.leased_at, a.ended_at, a.reason \
              FROM ({items}) AS i JOIN attempts a ON a.item_id = i.id LEFT JOIN agents g ON g.id = a.agent_id \
              ORDER BY i.ended_at DESC, i.id DESC, a.number DESC"
@@ -335,6 +385,7 @@ fn attempt_span(row: &AnyRow) -> Result<AttemptSpan> {
         item: row.parsed("id")?,
         number: number as u32,
         newest: number == row.int("attempt")?,
+        unreachable: row.maybe_time("unreachable_since")?.is_some() && row.maybe_time("ended_at")?.is_none(),
         item_ended_at: row.maybe_time("item_ended_at")?,
         author: row.text("author")?,
         job: row.maybe_text("job")?,

@@ -3,7 +3,7 @@
 use lanza_model::{Reason, clock::Time, code, id::ItemId, item::Ending};
 
 use super::{
-    AttemptsAfter, Fate, Measure, Took, UsedBy, UsedIn, items_of,
+    AttemptsAfter, Fate, Measure, Peak, Took, UsedBy, UsedIn, items_of,
     tests::{NOW, Place, ended},
 };
 
@@ -59,6 +59,13 @@ async fn figures_count_what_was_there_in_the_window() {
         assert!(early.iter().all(|f| f.leased.is_none() && f.ended.is_none()), "{early:?}");
         assert_eq!(early.iter().map(|f| f.items).sum::<i64>(), 2);
 
+        let peak = |slice, waiting, running| Peak { slice, waiting, running };
+        let peaks = place.store.queue_peaks(queue, since, until, 10_000).await.expect("peaks");
+        // All of them were taken at the begin of the second slice; one ended in it, one in the last.
+        assert_eq!(peaks, [peak(0, 4, 0), peak(1, 1, 3), peak(2, 1, 1)], "on {:?}", place.store.engine());
+        let narrow = place.store.queue_peaks(queue, NOW.plus_ms(-10), until, 500).await.expect("peaks");
+        assert_eq!(narrow[..2], [peak(0, 4, 3), peak(2, 1, 2)], "{narrow:?}");
+
         let took = |ms| Took { ms, items: 1 };
         let waited = place.store.queue_took(queue, Measure::Waiting, since, until).await.expect("waits");
         assert_eq!(waited, [took(100), took(5_000), took(25_000)]);
@@ -80,6 +87,7 @@ async fn figures_count_what_was_there_in_the_window() {
 
         let first = place.store.queue_attempts(queue, since, until, None, 2).await.expect("attempts");
         assert_eq!(first.iter().map(|a| &a.item).collect::<Vec<_>>(), [&held, &failed]);
+        assert!(!first[0].unreachable && !first[1].unreachable);
         assert_eq!((items_of(&first), first[0].agent.as_deref(), first[0].newest), (2, Some("two"), true));
         let after = AttemptsAfter { ended_at: first[1].item_ended_at, item: failed.clone() };
         let second = place.store.queue_attempts(queue, since, until, Some(&after), 2).await.expect("attempts");

@@ -82,11 +82,11 @@ function Courses({ stats }: { stats: QueueStats }) {
   return (
     <div className="two">
       <Bars
-        name="Items at a time"
+        name="Most items at a time"
         labels={labels}
         series={[
-          { name: "running", colour: "var(--blue)", values: course.running },
-          { name: "waiting", colour: "var(--n8)", values: course.waiting },
+          { name: "running", colour: "var(--blue)", values: course.most_running },
+          { name: "waiting", colour: "var(--n8)", values: course.most_waiting },
         ]}
       />
       <Bars
