@@ -1,6 +1,6 @@
 /** How items look in a table, everywhere the same. */
 import { Link } from "react-router";
-import type { Item } from "../../api/types";
+import type { AttemptSpan, Item } from "../../api/types";
 import { Ago, Lasted } from "../../components/parts";
 import type { Column } from "../../components/rows";
 import { itemState, State } from "../../components/state";
@@ -16,13 +16,33 @@ export function jobAddress(job: string): string | null {
   return found ? `/${found[1]}/${found[2]}/jobs/${encodeURIComponent(found[3]!)}${found[4] ? `?version=${found[4]}` : ""}` : null;
 }
 
-/** Why it waits, why it failed, or why nothing is heard of it: one line. */
+/** What a silent agent means for what it has. */
+const SILENT = "its agent is silent; the item goes on when it comes back";
+
+/** Why it waits, hangs, or failed: one line. The queue stands elsewhere in its row or on its page, so its name is left out. */
 export function causeOf(item: Item): string {
   const reason = item.reason as { message?: string } | null | undefined;
   if (reason?.message) return reason.message;
-  if (item.unreachable) return "Its agent is silent. The item goes on when the agent comes back.";
-  return item.why?.message ?? "";
+  if (item.unreachable) return SILENT;
+  const why = item.why?.message ?? "";
+  return why.replaceAll(` of the queue \`${item.queue}\``, "").replaceAll(` in the queue \`${item.queue}\``, "").replaceAll(`the queue \`${item.queue}\``, "the queue");
 }
+
+/** A cause in a cell: its help page, and what happened. */
+export function CauseCell({ cause, help }: { cause: string; help?: string | null | undefined }) {
+  if (!cause) return null;
+  return (
+    <span className="row" style={{ gap: 6 }}>
+      {help && <a href={`/errors/${help}`}>{help}</a>}
+      <span className="cut small" title={cause}>
+        {cause}
+      </span>
+    </span>
+  );
+}
+
+/** The cause of an attempt, as its item says it. */
+export const causeOfAttempt = (span: Pick<AttemptSpan, "cause" | "message" | "unreachable">): string => span.message || span.cause || (span.unreachable ? SILENT : "");
 
 export const itemColumns: Record<"state" | "run" | "job" | "by" | "queue" | "waited" | "ran" | "agent" | "cause" | "when", Column<Item>> = {
   state: { name: "State", cell: (item) => <State state={itemState(item)} note={item.state === "running" || item.state === "leased" ? item.phase : item.attempt > 1 ? `attempt ${item.attempt}` : null} /> },
@@ -52,19 +72,8 @@ export const itemColumns: Record<"state" | "run" | "job" | "by" | "queue" | "wai
   agent: { name: "Agent", wide: true, cell: (item) => (item.agent ? <code title={item.agent}>{item.agent.slice(-6)}</code> : <span className="quiet">–</span>) },
   cause: {
     name: "Cause",
-    wide: true,
+    under: true,
     grow: true,
-    cell: (item) => {
-      const cause = causeOf(item);
-      const help = (item.reason as { help?: string } | null | undefined)?.help;
-      return cause ? (
-        <span className="row" style={{ gap: 6 }}>
-          {help && <a href={`/errors/${help}`}>{help}</a>}
-          <span className="cut small" title={cause}>
-            {cause}
-          </span>
-        </span>
-      ) : null;
-    },
+    cell: (item) => (causeOf(item) ? <CauseCell cause={causeOf(item)} help={(item.reason as { help?: string } | null | undefined)?.help} /> : null),
   },
 };

@@ -6,8 +6,8 @@ import { createBrowserRouter, RouterProvider } from "react-router";
 import { afterEach, expect, test, vi } from "vitest";
 import { itemQuery, meQuery } from "../../api/queries";
 import { useAddress } from "../../app/address";
-import { putItem } from "./item-address";
 import { Notices } from "../../components/notice";
+import { putItem } from "./item-address";
 import { ItemDrawer } from "./item-drawer";
 
 // The log has tests of its own; here it says which one it is.
@@ -73,10 +73,12 @@ function open(address: string, who: object = { username: "user-1", admin: false,
   queries.setQueryData(meQuery.queryKey, who as never);
   queries.setQueryData(itemQuery("item-1").queryKey, failed as never);
   queries.setQueryData(itemQuery("item-2").queryKey, { ...failed, id: "item-2", state: "queued", phase: null, attempt: 0, attempts: [], run: null, runs: [], reason: null, leased_at: null, ended_at: null, exit_code: null, why: { rule: "no_agent", message: "No agent polls the queue.", position: 2, ahead: 1 } } as never);
+  queries.setQueryData(itemQuery("item-3").queryKey, { ...failed, id: "item-3", state: "stopped", phase: null, attempt: 0, attempts: [], run: null, runs: [], leased_at: null, exit_code: null, reason: { code: "stopped", help: "", message: "stopped by ana" } } as never);
   const router = createBrowserRouter([{ path: "/items", element: <Page ids={["item-1", "item-2"]} /> }, { path: "*", element: null }]);
   render(
     <QueryClientProvider client={queries}>
       <RouterProvider router={router} />
+      <Notices />
     </QueryClientProvider>,
   );
   return router;
@@ -155,13 +157,22 @@ test("members stop what is theirs, viewers and keys that only read stop nothing"
   expect(await stop("user-1", "admin", "read")).toBeNull();
 });
 
-test("what only waited is put back by Undo after it was stopped", async () => {
-  server.on("POST /items/item-2/stop", { item: { ...failed, id: "item-2", state: "stopped" } });
-  server.on("POST /items/item-2/retry", { item: { ...failed, id: "item-3", state: "queued" } });
+test("a waiting item has a log that says when it begins, one that nobody took has none", async () => {
   const router = open("/items?item=item-2");
-  render(<Notices />);
-  fireEvent.click(within(await screen.findByRole("dialog", { name: "Item item-2" })).getByRole("button", { name: "Stop" }));
+  expect((await screen.findByRole("log", { name: "Log" })).textContent).toBe("Its log begins when an agent takes it.");
+  await act(async () => router.navigate("/items?item=item-3"));
+  expect((await screen.findByRole("log", { name: "Log" })).textContent).toBe("No agent took it: there is no log.");
+  router.dispose();
+});
+
+test("a waiting item that is stopped can be put back, and is shown in its new place", async () => {
+  server.on("POST /items/item-2/stop", { item: { ...failed, id: "item-2", state: "stopped" } });
+  server.on("POST /items/item-2/retry", { item: { ...failed, id: "item-1" } });
+  const router = open("/items?item=item-2");
+  await screen.findByRole("dialog", { name: "Item item-2" });
+  fireEvent.click(screen.getByRole("button", { name: "Stop" }));
   fireEvent.click(await screen.findByRole("button", { name: "Undo" }));
-  await expect.poll(() => server.sent.map(({ path }) => path)).toEqual(["/items/item-2/stop", "/items/item-2/retry"]);
+  await expect.poll(here).toBe("?item=item-1");
+  expect(server.sent.map((one) => one.path)).toEqual(["/items/item-2/stop", "/items/item-2/retry"]);
   router.dispose();
 });

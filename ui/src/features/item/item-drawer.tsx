@@ -7,8 +7,8 @@ import type { Item, JsonObject, Reason } from "../../api/types";
 import { put, useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
 import { useMay, useMe } from "../../app/scope";
-import { say } from "../../components/notice";
 import { Ago, Command, Confirm, Copy, Id, IconButton, Lasted, useTick } from "../../components/parts";
+import { say } from "../../components/notice";
 import { RowDrawer } from "../../components/row-drawer";
 import { itemState, State } from "../../components/state";
 import { Failure, Loading } from "../../components/view";
@@ -139,7 +139,9 @@ function Body({ item }: { item: Item }) {
       {attempt && opened ? (
         <Log key={`${item.id}/${number}/${opened}`} name="Log" file={`${item.id}-${number}-${opened}.log`} path={`/api/v1/items/${item.id}/logs?attempt=${number}&phase=${opened}`} height={320} onLink={(hash) => change((params) => putPlace(params, { attempt: number, phase: opened }), { replace: true, hash })} />
       ) : (
-        <div className="empty">{live ? "Its log begins when an agent takes it." : "It ended before an agent took it, so it has no log."}</div>
+        <div className="empty" role="log" aria-label="Log">
+          {live ? (item.attempt > 0 && attempt ? "Its log begins with its first phase." : "Its log begins when an agent takes it.") : attempt ? "It ended before its first phase: there is no log." : "No agent took it: there is no log."}
+        </div>
       )}
 
       <dl className="facts">
@@ -151,7 +153,7 @@ function Body({ item }: { item: Item }) {
         <dd>{job ? <Link to={job}>{item.job}</Link> : (item.job ?? item.source?.image ?? "an image")}</dd>
         <dt>Run</dt>
         <dd>
-          {item.run ? <Link to={`/${item.entity}/${item.project}/runs/${item.run}`}>{item.name ? `${item.name} (${item.run})` : item.run}</Link> : <span className="quiet">not yet</span>}
+          {item.run ? <Link to={`/${item.entity}/${item.project}/runs/${item.run}`}>{item.name ? <><bdi>{item.name}</bdi> ({item.run})</> : item.run}</Link> : <span className="quiet">not yet</span>}
           {item.runs.length > 1 && <span className="quiet"> and {item.runs.length - 1} more: {item.runs.slice(1).join(", ")}</span>}
         </dd>
         <dt>Queue</dt>
@@ -293,11 +295,13 @@ function Actions({ item, onShow }: { item: Item; onShow: (id: string | null) => 
   const stop = useMutation({
     mutationFn: async () => (await got(api.POST("/api/v1/items/{id}/stop", { params: { path: { id: item.id } }, body: {} }))).item,
     onSuccess: async (stopped) => {
-      // What only waited ends at once, and can be put back; what runs is ended by its agent.
+      // What only waited ended at once, and can be put back.
       if (stopped.state === "stopped")
-        say("Stopped 1 item.", async () => {
-          await api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: {} });
+        say("1 item stopped.", async () => {
+          const again = (await got(api.POST("/api/v1/items/{id}/retry", { params: { path: { id: item.id } }, body: {} }))).item;
           await refresh();
+          // Who still looks at the stopped one goes to the one in its place.
+          if (new URLSearchParams(window.location.search).get("item") === item.id) onShow(again.id);
         });
       await refresh();
     },

@@ -19,6 +19,7 @@ import { QueueItems } from "./queue-items";
 import { useQueueLaunch } from "./queue-launch";
 import { QueueMonitor } from "./queue-monitor";
 import { isLive, policyLine, queueState } from "./queue-state";
+import { queryOfTab } from "./queue-tabs";
 
 /** One queue: its items, agents, figures and configuration. */
 export function Component() {
@@ -63,12 +64,7 @@ export function Component() {
             <Tabs
               name="Queue"
               open={tab}
-              // The filters of the items stay in the address while one looks at another tab; what was said of agents does not.
-              onOpen={(key) => {
-                const kept = new URLSearchParams(search);
-                for (const ofAgents of ["agent", "f", "q", ...(key === "items" ? [] : ["item"])]) kept.delete(ofAgents);
-                void navigate(`/launch/${entity}/${name}/${key}${kept.size > 0 ? `?${kept}` : ""}`);
-              }}
+              onOpen={(key) => void navigate(`/launch/${entity}/${name}/${key}${queryOfTab(key, search)}`)}
               tabs={[
                 { key: "items", name: "Items", body: () => <QueueItems queue={data} /> },
                 { key: "agents", name: "Agents", body: () => <QueueAgents queue={data} /> },

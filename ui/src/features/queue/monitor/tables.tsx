@@ -5,7 +5,7 @@ import { Ago, Lasted } from "../../../components/parts";
 import { Rows } from "../../../components/rows";
 import { State } from "../../../components/state";
 import { bytes, duration, metric } from "../../../format/text";
-import { jobAddress } from "../../item/item-columns";
+import { CauseCell, causeOfAttempt, jobAddress } from "../../item/item-columns";
 
 const SHOWN = 100;
 
@@ -19,14 +19,14 @@ export function AttemptTable({ spans, open, onOpen }: { spans: AttemptSpan[]; op
         onOpen={(span) => onOpen(span.item)}
         open={open}
         columns={[
-          { name: "State", cell: (span) => <State state={span.state} note={span.number > 1 ? `attempt ${span.number}` : null} /> },
+          { name: "State", cell: (span) => <State state={span.unreachable ? "unreachable" : span.state} note={span.number > 1 ? `attempt ${span.number}` : null} /> },
           { name: "Job", cell: (span) => <JobLink job={span.job ?? null} /> },
           { name: "By", wide: true, cell: (span) => span.author },
           { name: "Agent", wide: true, cell: (span) => span.agent_name ?? (span.agent ? <code>{span.agent.slice(-6)}</code> : "–") },
           { name: "GPUs", wide: true, cell: (span) => span.gpus.join(", ") },
           { name: "Began", cell: (span) => <Ago time={span.begin} /> },
           { name: "Lasted", num: true, cell: (span) => <Lasted from={span.begin} to={span.end ?? null} /> },
-          { name: "Cause", wide: true, cell: (span) => span.cause },
+          { name: "Cause", under: true, grow: true, cell: (span) => (causeOfAttempt(span) ? <CauseCell cause={causeOfAttempt(span)} help={span.help} /> : null) },
         ]}
       />
       {spans.length > SHOWN && (
