@@ -11,9 +11,14 @@ export interface Column<T> {
   hidden?: boolean;
   /** Takes the room that is left, and is cut where there is too little. */
   grow?: boolean;
+  /** Stands in a line of its own under its row where the table is narrow. The last column only. */
+  under?: boolean;
+  /** Pixels. Where columns say theirs, the table keeps them whatever its rows hold. */
+  width?: number;
 }
 
-const classOf = (column: { num?: boolean; wide?: boolean; grow?: boolean }) => [column.num && "num", column.wide && "phone-hide", column.grow && "grows"].filter(Boolean).join(" ");
+const classOf = (column: { num?: boolean; wide?: boolean; grow?: boolean; under?: boolean }) =>
+  [column.num && "num", column.wide && "phone-hide", column.grow && "grows", column.under && "under"].filter(Boolean).join(" ");
 
 /** Rows that are drawn before one asks for more. */
 const DRAWN = 500;
@@ -52,7 +57,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection, empt
   };
   const table = (
     <div className="table-box">
-      <table className="table" aria-label={name}>
+      <table className={columns.some((column) => column.width) ? "table kept" : "table"} aria-label={name}>
         {rows.length === 0 && empty && <caption>{empty}</caption>}
         <thead>
           <tr>
@@ -62,7 +67,7 @@ export function Rows<T>({ name, rows, columns, id, onOpen, open, selection, empt
               </th>
             )}
             {columns.map((column) => (
-              <th key={column.name} className={classOf(column)}>
+              <th key={column.name} className={classOf(column)} style={column.width ? { width: column.width } : undefined}>
                 {column.hidden ? <span className="hidden-text">{column.name}</span> : column.name}
               </th>
             ))}

@@ -81,23 +81,14 @@ export function Component() {
                   )
                 }
                 columns={[
-                  { name: "Queue", cell: (queue) => <strong style={{ fontWeight: 550 }}>{queue.name}</strong> },
+                  { name: "Queue", cell: (queue) => <strong className="nowrap" style={{ fontWeight: 550 }}>{queue.name}</strong> },
                   { name: "Entity", cell: (queue) => <span className="nowrap">{queue.entity}</span> },
                   { name: "Target", wide: true, cell: (queue) => queue.target ?? <span className="quiet">per item</span> },
                   { name: "State", cell: (queue) => <State of="queue" state={queueState(queue)} /> },
                   { name: "Waiting", num: true, cell: (queue) => queue.counts.queued ?? 0 },
                   { name: "Running", num: true, cell: (queue) => (queue.counts.running ?? 0) + (queue.counts.leased ?? 0) },
                   { name: "Agents", wide: true, cell: (queue) => <span className="nowrap">{agentsLine(queue)}</span> },
-                  {
-                    name: "Policy",
-                    wide: true,
-                    grow: true,
-                    cell: (queue) => (
-                      <div className="quiet small cut" title={policyLine(queue.policy)}>
-                        {policyLine(queue.policy)}
-                      </div>
-                    ),
-                  },
+                  { name: "Policy", wide: true, grow: true, cell: (queue) => <span className="quiet small" title={policyLine(queue.policy)}>{policyLine(queue.policy)}</span> },
                   {
                     name: "Open",
                     hidden: true,
