@@ -1006,7 +1006,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists a queue's items, newest first. */
+        /** Lists a queue's items, newest first; with `order=place` what waits, in the order in which it is handed out. */
         get: operations["queue_items"];
         put?: never;
         /** Launches: puts an item on a queue. With `?plan=true` it only answers the effective config. */
@@ -1118,7 +1118,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists items, newest first; ended ones too, unless `state` says otherwise. */
+        /**
+         * Lists items, newest first; ended ones too, unless `state` says otherwise. `order=place` lists what waits on the queue
+         *     that is named, in the order in which it is handed out.
+         */
         get: operations["item_list"];
         put?: never;
         post?: never;
@@ -1514,10 +1517,14 @@ export interface components {
             end?: string | null;
             /** @description GPUs that were set aside, by their names; of an item's newest attempt only. */
             gpus: string[];
+            /** @description The number of the code's help page; empty when it has none. */
+            help?: string | null;
             /** @description Item. */
             item: string;
             /** @description Job of the item. */
             job?: string | null;
+            /** @description What happened, in words. */
+            message?: string | null;
             /**
              * Format: int32
              * @description Attempt, from 1.
@@ -1529,6 +1536,8 @@ export interface components {
             run?: string | null;
             /** @description `leased running finished failed stopped lost`. */
             state: string;
+            /** @description Whether it lasts and its agent is silent. */
+            unreachable: boolean;
         };
         /** @description A part of a distribution. */
         Bin: {
@@ -2291,10 +2300,14 @@ export interface components {
                 end?: string | null;
                 /** @description GPUs that were set aside, by their names; of an item's newest attempt only. */
                 gpus: string[];
+                /** @description The number of the code's help page; empty when it has none. */
+                help?: string | null;
                 /** @description Item. */
                 item: string;
                 /** @description Job of the item. */
                 job?: string | null;
+                /** @description What happened, in words. */
+                message?: string | null;
                 /**
                  * Format: int32
                  * @description Attempt, from 1.
@@ -2306,6 +2319,8 @@ export interface components {
                 run?: string | null;
                 /** @description `leased running finished failed stopped lost`. */
                 state: string;
+                /** @description Whether it lasts and its agent is silent. */
+                unreachable: boolean;
             }[];
             /** @description Pass it as `after` for the next page; null at the end. */
             next?: string | null;
@@ -3141,6 +3156,10 @@ export interface components {
             failed: number[];
             /** @description Finished in the slice. */
             finished: number[];
+            /** @description The most that were with an agent at one moment of the slice. */
+            most_running: number[];
+            /** @description The most that waited at one moment of the slice. */
+            most_waiting: number[];
             /** @description Pushed in the slice. */
             pushed: number[];
             /** @description With an agent at the end of the slice. */
@@ -6082,7 +6101,14 @@ export interface operations {
     };
     queue_items: {
         parameters: {
-            query?: never;
+            query?: {
+                state?: string;
+                job?: string;
+                author?: string;
+                order?: string;
+                after?: string;
+                limit?: number;
+            };
             header?: never;
             path: {
                 entity: string;
@@ -6099,6 +6125,12 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["List_Item"];
                 };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -6294,6 +6326,7 @@ export interface operations {
                 state?: string;
                 job?: string;
                 author?: string;
+                order?: string;
                 after?: string;
                 limit?: number;
             };
@@ -6310,6 +6343,12 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["List_Item"];
                 };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

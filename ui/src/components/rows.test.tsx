@@ -45,3 +45,11 @@ test("new rows wait while the reader is busy, but not those of another order or 
   rerender({ rows: ["z", "x", "y"], busy: false, scope: "old 1" });
   expect(result.current.rows).toEqual(["z", "x", "y"]);
 });
+
+test("columns that say their width keep it, and a cause may stand under its row", () => {
+  const { container } = render(<Rows name="Kept" rows={["a"]} id={(row) => row} columns={[{ name: "State", width: 145, cell: () => "running" }, { name: "Cause", under: true, grow: true, cell: () => null }]} />);
+  expect(container.querySelector("table")!.className).toBe("table kept");
+  expect(container.querySelector("th")!.style.width).toBe("145px");
+  // Empty, so that the style leaves no line for it.
+  expect(container.querySelector("td.under")!.childNodes).toHaveLength(0);
+});

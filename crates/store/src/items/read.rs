@@ -201,7 +201,10 @@ impl Store {
     /// Lists items, newest first.
     pub async fn item_list(&self, filter: &ItemFilter, limit: i64) -> Result<Vec<Item>> {
         let mut chosen = Chosen::of(filter);
-        if let Some(entity) = &filter.entity {
+        // What has not ended of a queue is found by the index of its states; by that of the entity all that ended since
+        // would be walked for it.
+        let held = filter.queue.is_some() && !filter.states.is_empty() && !filter.states.iter().any(|s| s.is_ended());
+        if let Some(entity) = filter.entity.as_ref().filter(|_| !held) {
             chosen.and("entity_id = {}", entity.to_string());
         }
         if let Some(after) = &filter.after {

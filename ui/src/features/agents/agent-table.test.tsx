@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { server } from "../../testing/fake-server";
+import { listOf, server } from "../../testing/fake-server";
 import { cleanup, fireEvent, screen, within } from "@testing-library/react";
 import { afterEach, expect, test } from "vitest";
 import type { Agent } from "../../api/types";
@@ -12,22 +12,26 @@ afterEach(() => {
   server.clear();
 });
 
-const agent = { id: "a1", name: "big", entity: "team", status: "not_polling", host: "h", version: "v", queues: ["gpu"], items: [], slots: 1, resources: {}, created_at: "2026-01-01T00:00:00Z", last_seen: "2026-01-01T00:00:00Z" } as unknown as Agent;
+const agent = (status: string): Agent => ({ id: "a1", entity: "dev", name: "one", host: "h", version: "lanza@1", status, slots: 1, items: [], queues: ["gpu"], created_at: "2026-01-01T00:00:00Z", last_seen: "2026-01-01T00:00:00Z" });
 
-test("who drains a silent agent is told that it hears of it later", async () => {
-  server.on("GET /me", { username: "ana", entity: "ana", admin: false, entities: [{ name: "team", kind: "team", role: "admin" }] });
-  server.on("POST /agents/a1/drain", {});
-  drawAt("/agents?agent=a1", {
-    "/agents": (
-      <>
-        <AgentTable agents={[agent]} />
-        <Notices />
-      </>
-    ),
-  });
+async function drain(status: string) {
+  server.on("GET /me", { username: "ana", admin: true, entity: "dev", entities: [{ name: "dev", kind: "user", role: "admin" }] });
+  server.on("GET /agents/a1/log", listOf([]));
+  server.on("POST /agents/a1/drain", { agent: agent(status) });
+  drawAt("/agents?agent=a1", { "/agents": <><AgentTable agents={[agent(status)]} /><Notices /></> });
   fireEvent.click(await screen.findByRole("button", { name: "Drain" }));
   const asked = screen.getByRole("dialog", { name: "Drain this agent?" });
-  expect(asked.textContent).toContain("hears of this when it comes back");
+  const text = asked.textContent;
   fireEvent.click(within(asked).getByRole("button", { name: "Drain" }));
-  await screen.findByText("big is silent. It drains when it comes back.");
+  await expect.poll(() => server.sent.map((one) => one.path)).toEqual(["/agents/a1/drain"]);
+  return text;
+}
+
+test("a silent agent hears what it is told when it comes back, and the page says so", async () => {
+  expect(await drain("not_polling")).toContain("hears of this when it comes back");
+  expect(await screen.findByText("one is silent. It drains when it comes back.")).toBeTruthy();
+});
+
+test("an agent that is there hears it at once", async () => {
+  expect(await drain("polling")).not.toContain("silent");
 });

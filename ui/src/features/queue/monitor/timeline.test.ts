@@ -3,7 +3,7 @@ import type { AttemptSpan } from "../../../api/types";
 import { boundLabels, lanesOf, within } from "./timeline";
 
 const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
-const span = (item: string, begin: number, end: number | null, more: Partial<AttemptSpan> = {}): AttemptSpan => ({ item, number: 1, author: "user-1", project: "p", gpus: [], state: "finished", agent: "agent-1", agent_name: "one", begin: at(begin), end: end === null ? null : at(end), ...more });
+const span = (item: string, begin: number, end: number | null, more: Partial<AttemptSpan> = {}): AttemptSpan => ({ item, number: 1, author: "user-1", project: "p", gpus: [], state: "finished", unreachable: false, agent: "agent-1", agent_name: "one", begin: at(begin), end: end === null ? null : at(end), ...more });
 const now = Date.parse(at(100));
 
 test("what runs at once stands below each other, what follows beside each other", () => {
