@@ -431,7 +431,7 @@ async fn what_waits_is_listed_by_place_page_by_page() {
     let ana = Some(house.keys[0].as_str());
     let items = "/api/v1/entities/vision/queues/q/items";
     for priority in ["low", "critical", "medium"] {
-        let spec = json!({ "docker": { "docker_image": "x" }, "project": "p", "priority": priority });
+        let spec = json!({ "job": "vision/p/job:v0", "project": "p", "priority": priority });
         assert_eq!(house.ask("POST", items, ana, Some(&spec)).await.0, 201);
     }
     let (mut seen, mut after) = (Vec::new(), String::new());
