@@ -17,7 +17,11 @@ export const spanColours: Record<string, string> = {
   failed: "var(--red)",
   lost: "var(--red)",
   stopped: "var(--n9)",
+  unreachable: "var(--amber)",
 };
+
+/** How an attempt stands, in the word of the tables. */
+const standing = ({ span }: Placed) => (span.unreachable ? "unreachable" : span.state);
 
 interface Props {
   lanes: Lane[];
@@ -101,7 +105,7 @@ export function Timeline({ lanes, from, to, brush, onBrush, onOpen }: Props) {
                   width={Math.max(2, x(placed.end) - x(placed.begin) - 1)}
                   height={ROW - 4}
                   rx={2}
-                  fill={spanColours[placed.span.state] ?? "var(--n9)"}
+                  fill={spanColours[standing(placed)] ?? "var(--n9)"}
                   opacity={!shown || (placed.begin <= shown.to && placed.end >= shown.from) ? 0.85 : 0.25}
                   onPointerEnter={() => setAt({ placed, x: x(placed.begin), y: tops[index]! + (depth + 1) * ROW })}
                   onPointerLeave={() => setAt(null)}
@@ -115,7 +119,7 @@ export function Timeline({ lanes, from, to, brush, onBrush, onOpen }: Props) {
       </svg>
       {at && !drag && (
         <div className="chart-tip" style={{ top: at.y + 4, left: Math.min(at.x, width - 240) }}>
-          <strong>{at.placed.span.job?.split("/").at(-1) ?? "image"}</strong> {at.placed.span.state} · {duration(at.placed.end - at.placed.begin)}
+          <strong>{at.placed.span.job?.split("/").at(-1) ?? "image"}</strong> {standing(at.placed)} · {duration(at.placed.end - at.placed.begin)}
           <div className="quiet">
             {at.placed.span.author}
             {at.placed.span.number > 1 ? ` · attempt ${at.placed.span.number}` : ""}
