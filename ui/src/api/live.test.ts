@@ -4,6 +4,14 @@ import { renderHook } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { follow, followRuns, pollEvery, useLiveness } from "./live";
 
+// There is always a connection left here.
+vi.mock("./slots", () => ({
+  holdSlot: (taken: () => void) => {
+    taken();
+    return () => undefined;
+  },
+}));
+
 /** An event source whose fate the test writes. */
 class Scripted extends EventTarget {
   static readonly CLOSED = 2;

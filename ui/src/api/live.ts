@@ -2,6 +2,7 @@
     while the page is hidden. */
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
+import { share } from "./streams";
 import type { QueueEvent } from "./types";
 
 export type Liveness = "live" | "polling" | "paused";
@@ -44,17 +45,15 @@ const touched: Record<string, string[]> = {
   project: ["projects"],
 };
 
-/** How long a stream that was refused is left alone before it is opened again, in milliseconds. The browser itself goes on
-    trying where the connection broke. */
-const AGAIN = 10_000;
 /** How often what a broken stream would have said is read anew, in milliseconds. */
 const BROKEN = 5_000;
+/** How long after a screen was read its stream may open without reading it again, in milliseconds. */
+const LATE = 500;
 
 /** Follows the server's events until the returned function is called. */
 export function follow(queries: QueryClient): () => void {
-  let source: EventSource | null = null;
+  let close: () => void = () => undefined;
   let last = "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
   const stale = new Set<string>();
   let flush: ReturnType<typeof setTimeout> | undefined;
 
@@ -68,63 +67,32 @@ export function follow(queries: QueryClient): () => void {
       now.forEach((family) => void queries.invalidateQueries({ queryKey: [family] }));
     }, 150);
   };
-  const close = () => {
-    source?.close();
-    source = null;
-    clearTimeout(timer);
-  };
   const open = () => {
     close();
+    close = () => undefined;
     if (document.hidden) return tell("paused");
-    source = new EventSource(last ? `/api/v1/events?after=${last}` : "/api/v1/events");
-    source.onopen = () => tell("live");
-    source.onmessage = (message: MessageEvent<string>) => {
-      last = message.lastEventId;
-      const event = JSON.parse(message.data) as QueueEvent;
-      mark(touched[event.kind] ?? [event.kind]);
-    };
-    source.onerror = () => {
-      tell("polling");
-      // A stream does not say why it broke: the server may be away.
-      void queries.invalidateQueries({ queryKey: ["ready"] });
-      // The browser tries again by itself unless it was refused, perhaps because nobody is signed in any more.
-      if (source?.readyState !== EventSource.CLOSED) return;
-      void queries.invalidateQueries({ queryKey: ["me"] });
-      timer = setTimeout(open, AGAIN);
-    };
+    close = share("events", () => (last ? `/api/v1/events?after=${last}` : "/api/v1/events"), [], {
+      open: () => tell("live"),
+      message: (_, data, id) => {
+        last = id;
+        const event = JSON.parse(data) as QueueEvent;
+        mark(touched[event.kind] ?? [event.kind]);
+      },
+      down: () => {
+        tell("polling");
+        // A stream does not say why it broke: the server may be away, or nobody is signed in any more.
+        for (const key of ["ready", "me"]) void queries.invalidateQueries({ queryKey: [key] });
+      },
+    });
   };
-  const onVisible = () => {
-    if (document.hidden) {
-      close();
-      tell("paused");
-    } else {
-      open();
-    }
-  };
-  document.addEventListener("visibilitychange", onVisible);
+  document.addEventListener("visibilitychange", open);
   open();
   return () => {
-    document.removeEventListener("visibilitychange", onVisible);
+    document.removeEventListener("visibilitychange", open);
     clearTimeout(flush);
     close();
     tell("polling");
   };
-}
-
-/** Follows a log route that sends JSON events, until it ends. Returns a function that stops it. */
-export function followLog<T>(path: string, onLine: (line: T) => void, onEnd: (ended: boolean) => void): () => void {
-  const source = new EventSource(path);
-  source.onmessage = (message: MessageEvent<string>) => onLine(JSON.parse(message.data) as T);
-  source.addEventListener("end", () => {
-    source.close();
-    onEnd(true);
-  });
-  source.onerror = () => {
-    // A stream that broke would begin anew and send every line twice: the caller decides.
-    source.close();
-    onEnd(false);
-  };
-  return () => source.close();
 }
 
 /** Follows what changes about the runs of a project, or about one run, while the calling component is drawn: rows, charts
@@ -136,8 +104,7 @@ export function useRunChanges(entity: string, project: string, run?: string) {
 
 /** Marks as stale what changes about runs, until the returned function is called. */
 export function followRuns(queries: QueryClient, entity: string, project: string, run?: string): () => void {
-  let source: EventSource | null = null;
-  let again: ReturnType<typeof setTimeout> | undefined;
+  let shut: () => void = () => undefined;
   let poll: ReturnType<typeof setInterval> | undefined;
   const path = `/api/v1/entities/${encodeURIComponent(entity)}/projects/${encodeURIComponent(project)}/changes${run ? `?run=${encodeURIComponent(run)}` : ""}`;
   const stale = (id?: string) => {
@@ -146,32 +113,28 @@ export function followRuns(queries: QueryClient, entity: string, project: string
     void queries.invalidateQueries({ queryKey: ["series", entity, project, ...(id ? [id] : [])] });
   };
   const close = () => {
-    source?.close();
-    source = null;
-    clearTimeout(again);
+    shut();
+    shut = () => undefined;
     clearInterval(poll);
     poll = undefined;
   };
   const open = () => {
-    source?.close();
-    source = new EventSource(path);
-    source.addEventListener("run", (message: MessageEvent<string>) => stale((JSON.parse(message.data) as { id: string }).id));
-    source.addEventListener("deleted", () => stale());
-    source.addEventListener("all", () => stale());
-    source.onopen = () => {
-      if (poll === undefined) return;
-      clearInterval(poll);
-      poll = undefined;
-      // What changed since the last look.
-      stale();
-    };
-    source.onerror = () => {
-      poll ??= setInterval(() => stale(), BROKEN);
-      // The browser tries again by itself unless it was refused.
-      if (source?.readyState !== EventSource.CLOSED) return;
-      clearTimeout(again);
-      again = setTimeout(open, AGAIN);
-    };
+    const begun = Date.now();
+    let before = false;
+    shut = share(path, () => path, ["run", "deleted", "all"], {
+      open: () => {
+        // What changed since the last look, where that is a while ago.
+        if (before || poll !== undefined || Date.now() - begun > LATE) stale();
+        before = true;
+        clearInterval(poll);
+        poll = undefined;
+      },
+      message: (type, data) => {
+        if (type === "run") stale((JSON.parse(data) as { id: string }).id);
+        else if (type !== "message") stale();
+      },
+      down: () => (poll ??= setInterval(() => stale(), BROKEN)),
+    });
   };
   // What was missed while hidden is read anew.
   const onVisible = () => {

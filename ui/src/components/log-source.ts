@@ -1,8 +1,8 @@
 /** The lines of a log, outside React: opened at its end, read in blocks where one looks, followed live. A log of a million
     lines costs what is looked at. */
 import { readJson, withQuery } from "../api/client";
-import { followLog } from "../api/live";
 import { type LogPart, readLog, TAIL } from "../api/log";
+import { followLog } from "../api/streams";
 
 export interface LogLine {
   text: string;

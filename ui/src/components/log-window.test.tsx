@@ -15,7 +15,7 @@ vi.mock("../api/log", () => ({
     return Promise.resolve({ text: Array.from({ length: many }, (_, i) => `line ${first + i}\n`).join(""), first, lines: LINES });
   },
 }));
-vi.mock("../api/live", () => ({ followLog: () => () => undefined }));
+vi.mock("../api/streams", () => ({ followLog: () => () => undefined }));
 
 beforeEach(() => {
   vi.stubGlobal(
