@@ -13,13 +13,13 @@ const agent = (id: string, status: string, host: string, queue = "gpu") =>
   ({ id, entity: "team", name: `agent-${id}`, host, status, version: "0.1.0", queues: [queue], items: [], slots: 1, created_at: "2026-01-01T00:00:00Z", last_seen: "2026-01-01T00:00:00Z" }) as unknown as Agent;
 const agents = [agent("a1", "polling", "big"), agent("a2", "draining", "small"), agent("a3", "polling", "small"), agent("a4", "polling", "big", "other")];
 
-function open(address: string) {
+function open(address: string, said: Queue["agents"] = []) {
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity, refetchInterval: false } } });
   queries.setQueryData(meQuery.queryKey, { username: "ana", admin: false, entity: "ana", entities: [{ name: "team", kind: "team", role: "member" }] } as never);
   queries.setQueryData(agentsQuery(["team"]).queryKey, agents);
   for (const { id } of agents) queries.setQueryData(agentLogQuery(id).queryKey, []);
   window.history.replaceState(null, "", address);
-  const router = createBrowserRouter([{ path: "/launch/team/gpu/agents", element: <QueueAgents queue={{ entity: "team", name: "gpu", agents: [] } as unknown as Queue} /> }]);
+  const router = createBrowserRouter([{ path: "/launch/team/gpu/agents", element: <QueueAgents queue={{ entity: "team", name: "gpu", agents: said } as unknown as Queue} /> }]);
   render(
     <QueryClientProvider client={queries}>
       <RouterProvider router={router} />
@@ -55,5 +55,12 @@ test("the drawer of an agent goes to its neighbours in the list that is left", a
   fireEvent(screen.getByRole("dialog"), new Event("cancel", { cancelable: true }));
   await expect.poll(() => screen.queryByRole("dialog")).toBeNull();
   expect(window.location.search).toBe("?f=status%3Dpolling");
+  router.dispose();
+});
+
+test("the table says of an agent what the queue says of it", () => {
+  const router = open("/launch/team/gpu/agents", [{ id: "a1", name: "agent-a1", status: "not_polling" }]);
+  const table = within(screen.getByRole("table", { name: "Agents" }));
+  expect([table.getAllByText("Not polling").length, table.getAllByText("Polling").length]).toEqual([1, 1]);
   router.dispose();
 });

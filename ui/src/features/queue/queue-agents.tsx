@@ -4,12 +4,14 @@ import type { Queue } from "../../api/types";
 import { Empty, View } from "../../components/view";
 import { useAgentFilter } from "../agents/agent-filter";
 import { AgentTable, EndedCut } from "../agents/agent-table";
+import { asQueueSays } from "./queue-now";
 
 /** The agents that serve a queue, or did. */
 export function QueueAgents({ queue }: { queue: Queue }) {
   const agents = useQuery(agentsQuery([queue.entity]));
   const ids = new Set(queue.agents.map((agent) => agent.id));
-  const all = (agents.data ?? []).filter((agent) => ids.has(agent.id) || agent.queues.includes(queue.name));
+  const serve = (agents.data ?? []).filter((agent) => ids.has(agent.id) || agent.queues.includes(queue.name));
+  const all = asQueueSays(queue, serve);
   const filter = useAgentFilter(all);
   return (
     <View query={agents} height={160}>

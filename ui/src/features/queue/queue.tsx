@@ -1,8 +1,7 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useNavigate, useParams } from "react-router";
 import { api } from "../../api/client";
-import { queueQuery } from "../../api/queries";
 import type { Queue } from "../../api/types";
 import { useAddress } from "../../app/address";
 import { useCommands } from "../../app/commands";
@@ -18,13 +17,14 @@ import { QueueConfig } from "./queue-config";
 import { QueueItems } from "./queue-items";
 import { useQueueLaunch } from "./queue-launch";
 import { QueueMonitor } from "./queue-monitor";
+import { useQueueNow } from "./queue-now";
 import { isLive, policyLine, queueState } from "./queue-state";
 import { queryOfTab } from "./queue-tabs";
 
 /** One queue: its items, agents, figures and configuration. */
 export function Component() {
   const { entity = "", queue: name = "", tab = "items" } = useParams();
-  const queue = useQuery(queueQuery(entity, name));
+  const queue = useQueueNow(entity, name);
   const navigate = useNavigate();
   const [search] = useAddress();
   const [begin, launch] = useQueueLaunch(entity, name);

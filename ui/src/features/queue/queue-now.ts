@@ -1,0 +1,25 @@
+import { useQuery } from "@tanstack/react-query";
+import { agentsQuery, queueQuery } from "../../api/queries";
+import type { Agent, Queue } from "../../api/types";
+
+/** The queue with its agents in the status that the newest answer gives them. The list of agents is asked apart and at other
+    times: what is said above a table is not older or newer than the table. */
+export function useQueueNow(entity: string, name: string) {
+  const queue = useQuery(queueQuery(entity, name));
+  // Whoever shows the list asks for it; here is only looked at what came.
+  const agents = useQuery({ ...agentsQuery([entity]), enabled: false, refetchInterval: false });
+  const newer = agents.data !== undefined && agents.dataUpdatedAt > queue.dataUpdatedAt;
+  return { ...queue, data: queue.data && newer ? withStatus(queue.data, agents.data) : queue.data };
+}
+
+/** A queue whose agents have the status that they have in a list. */
+function withStatus(queue: Queue, agents: Agent[]): Queue {
+  const known = new Map(agents.map((agent) => [agent.id, agent.status]));
+  return { ...queue, agents: queue.agents.map((agent) => ({ ...agent, status: known.get(agent.id) ?? agent.status })) };
+}
+
+/** Agents with the status that the queue knows of them, where it does. */
+export function asQueueSays(queue: Pick<Queue, "agents">, agents: Agent[]): Agent[] {
+  const known = new Map(queue.agents.map((agent) => [agent.id, agent.status]));
+  return agents.map((agent) => ({ ...agent, status: known.get(agent.id) ?? agent.status }));
+}
