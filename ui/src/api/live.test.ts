@@ -6,7 +6,9 @@ import { follow, followRuns, pollEvery, useLiveness } from "./live";
 
 // There is always a connection left here.
 vi.mock("./slots", () => ({
-  holdSlot: (taken: () => void) => {
+  FOR_ALL: [0],
+  FOR_ONE: [1, 2],
+  holdSlot: (_: number[], taken: () => void) => {
     taken();
     return () => undefined;
   },

@@ -1,7 +1,8 @@
-/** Live data: one stream of events for the whole app, which marks queries as stale; polling when it is down. Both rest
+/** Live data: one stream of events for all windows of the browser, which marks queries as stale; polling when it is down. Both rest
     while the page is hidden. */
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
+import { FOR_ALL } from "./slots";
 import { share } from "./streams";
 import type { QueueEvent } from "./types";
 
@@ -71,9 +72,9 @@ export function follow(queries: QueryClient): () => void {
     close();
     close = () => undefined;
     if (document.hidden) return tell("paused");
-    close = share("events", () => (last ? `/api/v1/events?after=${last}` : "/api/v1/events"), [], {
+    const told = {
       open: () => tell("live"),
-      message: (_, data, id) => {
+      message: (_: string, data: string, id: string) => {
         last = id;
         const event = JSON.parse(data) as QueueEvent;
         mark(touched[event.kind] ?? [event.kind]);
@@ -83,7 +84,8 @@ export function follow(queries: QueryClient): () => void {
         // A stream does not say why it broke: the server may be away, or nobody is signed in any more.
         for (const key of ["ready", "me"]) void queries.invalidateQueries({ queryKey: [key] });
       },
-    });
+    };
+    close = share("events", () => (last ? `/api/v1/events?after=${last}` : "/api/v1/events"), [], told, FOR_ALL);
   };
   document.addEventListener("visibilitychange", open);
   open();

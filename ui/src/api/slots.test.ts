@@ -1,14 +1,17 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { holdSlot, LEASE, SLOTS } from "./slots";
+import { FOR_ALL, FOR_ONE, holdSlot, LEASE } from "./slots";
 
+const ANY = [...FOR_ALL, ...FOR_ONE];
+const SLOTS = ANY.length;
 const frees: (() => void)[] = [];
 /** Asks for slots as windows do; returns how many got one, lost ones counted off. */
-function ask(count: number) {
+function ask(count: number, slots = ANY) {
   let held = 0;
   for (let i = 0; i < count; i++) {
     frees.push(
       holdSlot(
+        slots,
         () => held++,
         () => held--,
       ),
@@ -103,4 +106,12 @@ test("a window closes its leases with itself, and one without storage gets none"
   const none = ask(1);
   await vi.advanceTimersByTimeAsync(5_000);
   expect(none()).toBe(0);
+});
+
+test("what one window needs never takes the place of the stream that all hear", async () => {
+  const own = ask(5, FOR_ONE);
+  await vi.advanceTimersByTimeAsync(5_000);
+  const all = ask(2, FOR_ALL);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect([own(), all()]).toEqual([2, 1]);
 });

@@ -2,8 +2,10 @@
     all of its windows: were streams to take them all, every other request would wait for ever, without a word. Who gets no
     slot polls, and asks for one again and again. */
 
-/** Streams at a time; the other half of the connections is for requests. */
-export const SLOTS = 3;
+/** The slot of the one stream that all windows hear. */
+export const FOR_ALL = [0];
+/** The slots of streams that one window needs. The other half of the connections is for requests. */
+export const FOR_ONE = [1, 2];
 /** How often who has no slot asks for one, in milliseconds. */
 export const TRY_EVERY = 1_000;
 /** How long a slot of a window that said nothing more is kept from others where there are no locks, in milliseconds. Long: a
@@ -15,14 +17,14 @@ const SETTLE = 60;
 
 const nameOf = (slot: number) => `lanza-stream-${slot}`;
 
-/** Calls `taken` once one of the slots is this caller's, which it is until the returned function is called or `lost` says that
+/** Calls `taken` once one of `slots` is this caller's, which it is until the returned function is called or `lost` says that
     it is another's (then it may be asked for again). */
-export function holdSlot(taken: () => void, lost: () => void): () => void {
+export function holdSlot(slots: number[], taken: () => void, lost: () => void): () => void {
   // Locks end with their window, however it ends. Only secure contexts have them: https, and this machine itself.
-  return "locks" in navigator && navigator.locks ? byLock(taken) : byLease(taken, lost);
+  return "locks" in navigator && navigator.locks ? byLock(slots, taken) : byLease(slots, taken, lost);
 }
 
-function byLock(taken: () => void): () => void {
+function byLock(slots: number[], taken: () => void): () => void {
   let closed = false;
   let free: () => void = () => undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,7 +37,8 @@ function byLock(taken: () => void): () => void {
       held.catch(() => got(null));
     });
   const attempt = async () => {
-    for (let slot = 0; slot < SLOTS && !closed; slot++) {
+    for (const slot of slots) {
+      if (closed) return;
       const release = await take(slot);
       if (!release) continue;
       if (closed) return release();
@@ -68,7 +71,7 @@ function read(slot: number): Lease | null {
 }
 
 /** Two windows that write in the same instant see it a moment later: the one that is read back has the slot. */
-function byLease(taken: () => void, lost: () => void): () => void {
+function byLease(slots: number[], taken: () => void, lost: () => void): () => void {
   const who = `${Date.now()}-${Math.random()}`;
   let held: number | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -98,7 +101,7 @@ function byLease(taken: () => void, lost: () => void): () => void {
     taken();
   };
   const attempt = () => {
-    for (let slot = 0; slot < SLOTS; slot++) {
+    for (const slot of slots) {
       if (read(slot) || !write(slot)) continue;
       held = slot;
       timer = setTimeout(() => settle(slot), SETTLE);

@@ -5,7 +5,8 @@ import { followLog, share } from "./streams";
 /** What may be held, and who waits for it. */
 const slots = vi.hoisted(() => ({ left: 1, waiting: new Set<() => void>() }));
 vi.mock("./slots", () => ({
-  holdSlot: (taken: () => void) => {
+  FOR_ONE: [1, 2],
+  holdSlot: (_: number[], taken: () => void) => {
     let has = false;
     const take = () => {
       if (slots.left === 0) return;

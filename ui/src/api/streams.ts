@@ -1,6 +1,6 @@
 /** Streams of events within the budget of the browser's connections. A window that holds one passes on what it hears, so that
     the others, which have no connection left for it, hear it too. */
-import { holdSlot } from "./slots";
+import { FOR_ONE, holdSlot } from "./slots";
 
 /** How long a stream that was refused is left alone before it is opened again, in milliseconds. The browser itself goes on
     trying where the connection broke. */
@@ -26,8 +26,8 @@ export interface Told {
 }
 
 /** Follows a stream until the returned function is called. `path` is asked at each opening; `key` is the same in all windows
-    that want the same stream. */
-export function share(key: string, path: () => string, types: string[], told: Told): () => void {
+    that want the same stream, `slots` are those that it may take. */
+export function share(key: string, path: () => string, types: string[], told: Told, slots = FOR_ONE): () => void {
   const channel = typeof BroadcastChannel === "function" ? new BroadcastChannel(`lanza ${key}`) : null;
   let source: EventSource | null = null;
   let up: boolean | null = null;
@@ -77,7 +77,7 @@ export function share(key: string, path: () => string, types: string[], told: To
     };
   };
   const hold = () => {
-    free = holdSlot(open, () => {
+    free = holdSlot(slots, open, () => {
       drop();
       silence = setTimeout(down, SILENT);
       hold();
@@ -159,7 +159,7 @@ export function followLog<T extends { line: number }>(path: string, onLine: (lin
   const begin = () => {
     // What is free is given at once; until then, or where there is nothing free, it listens now and then.
     timer = setTimeout(glimpse, 200);
-    free = holdSlot(listen, () => {
+    free = holdSlot(FOR_ONE, listen, () => {
       free();
       begin();
     });

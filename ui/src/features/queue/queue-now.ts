@@ -9,7 +9,7 @@ export function useQueueNow(entity: string, name: string) {
   // Whoever shows the list asks for it; here is only looked at what came.
   const agents = useQuery({ ...agentsQuery([entity]), enabled: false, refetchInterval: false });
   const newer = agents.data !== undefined && agents.dataUpdatedAt > queue.dataUpdatedAt;
-  return { ...queue, data: queue.data && newer ? withStatus(queue.data, agents.data) : queue.data };
+  return (queue.data && newer ? { ...queue, data: withStatus(queue.data, agents.data) } : queue) as typeof queue;
 }
 
 /** A queue whose agents have the status that they have in a list. */
