@@ -231,6 +231,14 @@ pub const CHANGED_SINCE: Code = Code {
     page: include_str!("../../../docs/errors/LZ0026.md"),
 };
 
+/// A page of another site asks with the cookie of this one.
+pub const FOREIGN_SITE: Code = Code {
+    word: "foreign_site",
+    help: "LZ0027",
+    hint: "Do it in the web app under the server's own address, or come with an API key instead of the session cookie.",
+    page: include_str!("../../../docs/errors/LZ0027.md"),
+};
+
 /// The values of a launch do not fit the job's inputs.
 pub const INPUT_INVALID: Code = Code {
     word: "input_invalid",
@@ -682,6 +690,7 @@ pub const ALL: &[Code] = &[
     AGENT_QUEUE_MISSING,
     READ_ONLY_KEY,
     CHANGED_SINCE,
+    FOREIGN_SITE,
     INPUT_INVALID,
     JOB_NOT_FOUND,
     SOURCE_MISSING,

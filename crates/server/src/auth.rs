@@ -67,7 +67,7 @@ pub(crate) async fn authenticate(state: &AppState, headers: &HeaderMap, method: 
     if let Some(secret) = session_of(headers) {
         // A cookie comes along with every request that a browser makes, also with those that another site caused.
         if !method.is_safe() && !same_origin(headers) {
-            return Err(Error::Forbidden("a request with the session cookie must come from this site".into()));
+            return Err(Error::ForeignSite);
         }
         return within_scope(state.service.session_actor(&secret).await?, method);
     }

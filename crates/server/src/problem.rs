@@ -31,7 +31,7 @@ pub(crate) fn status(error: &Error) -> StatusCode {
         Error::Invalid { .. } | Error::Inputs { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) | Error::ReadOnly => StatusCode::FORBIDDEN,
+        Error::Forbidden(_) | Error::ReadOnly | Error::ForeignSite => StatusCode::FORBIDDEN,
         Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -81,6 +81,9 @@ pub enum Error {
     /// The caller came with a key that changes nothing.
     #[error("this API key only reads; what changes something needs one with the scope `full`")]
     ReadOnly,
+    /// The caller came with a session cookie from a page of another site.
+    #[error("a request with the session cookie must come from this site")]
+    ForeignSite,
     /// Later may be better.
     #[error("{what} is not available at the moment")]
     Unavailable {
@@ -126,6 +129,7 @@ impl Error {
             Self::Unauthenticated(_) => code::UNAUTHENTICATED,
             Self::Forbidden(_) => code::FORBIDDEN,
             Self::ReadOnly => code::READ_ONLY_KEY,
+            Self::ForeignSite => code::FOREIGN_SITE,
             Self::Unavailable { .. } => code::UNAVAILABLE,
             Self::Internal(_) => code::INTERNAL,
         }

@@ -598,7 +598,13 @@ async fn a_session_signs_in_by_cookie_and_only_from_this_site() {
             .expect("a request")
     };
     assert_eq!(house.router.clone().oneshot(make("same-origin")).await.expect("an answer").status(), 201);
-    assert_eq!(house.router.clone().oneshot(make("cross-site")).await.expect("an answer").status(), 403);
+    let refused = house.router.clone().oneshot(make("cross-site")).await.expect("an answer");
+    assert_eq!(refused.status(), 403);
+    // No role would help.
+    let body = axum::body::to_bytes(refused.into_body(), usize::MAX).await.expect("bytes");
+    let problem: Value = serde_json::from_slice(&body).expect("a problem");
+    assert_eq!((&problem["code"], &problem["help"]), (&json!("foreign_site"), &json!("LZ0026")), "{problem}");
+    assert!(problem["hint"].as_str().is_some_and(|hint| hint.contains("own address")), "{problem}");
 
     // With the key that opened it the session ends, too.
     let ask = async |method: &str, path: &str| {

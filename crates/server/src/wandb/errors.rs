@@ -26,7 +26,7 @@ pub(super) fn status(error: &Error) -> StatusCode {
         Error::Invalid { .. } | Error::Inputs { .. } => StatusCode::BAD_REQUEST,
         Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) | Error::ReadOnly => StatusCode::FORBIDDEN,
+        Error::Forbidden(_) | Error::ReadOnly | Error::ForeignSite => StatusCode::FORBIDDEN,
         Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
