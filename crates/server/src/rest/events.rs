@@ -18,7 +18,7 @@ use lanza_service::Error;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::limit_of;
+use super::{limit_of, presence::while_known};
 use crate::{app::AppState, auth::Caller, json::Query, problem::Answer};
 
 pub(super) fn router() -> OpenApiRouter<AppState> {
@@ -67,8 +67,9 @@ async fn event_list(
         Some(id) => id,
         None => state.service.event_position().await?,
     };
-    let live =
-        stream::unfold((state, actor, query.entity, position), |(state, actor, entity, mut position)| async move {
+    let live = stream::unfold(
+        (state.clone(), actor, query.entity, position),
+        |(state, actor, entity, mut position)| async move {
             loop {
                 let woken = state.service.wakers.events.clone().notified_owned();
                 tokio::pin!(woken);
@@ -88,8 +89,9 @@ async fn event_list(
                     () = state.stopping.cancelled() => return None,
                 }
             }
-        });
-    let live = futures::StreamExt::flatten(live);
+        },
+    );
+    let live = while_known(state, headers, futures::StreamExt::flatten(live));
     Ok(SseBody::new(live).keep_alive(KeepAlive::default()).into_response())
 }
 

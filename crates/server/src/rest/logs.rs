@@ -6,13 +6,13 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{
         AppendHeaders, IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
     },
 };
-use futures::{StreamExt, stream};
+use futures::stream;
 use lanza_api::{
     List,
     item::{LogLine, LogMatch},
@@ -26,7 +26,7 @@ use lanza_service::{
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::limit_of;
+use super::{limit_of, presence::while_known};
 use crate::{
     app::AppState,
     auth::Caller,
@@ -93,6 +93,7 @@ fn phase_of(word: Option<&str>) -> Result<Option<Phase>, Error> {
 async fn item_logs(
     State(state): State<AppState>,
     Caller(actor): Caller,
+    headers: HeaderMap,
     Path(id): Path<String>,
     Query(query): Query<LogQuery>,
 ) -> Answer<Response> {
@@ -101,7 +102,7 @@ async fn item_logs(
     let lines = query.lines.filter(|_| !query.follow);
     let range = Lines { tail: query.tail, from_line: query.from_line, lines }.range()?;
     let opened = state.service.log_open(&actor, &id, part, range).await?;
-    if query.follow { Ok(follow(state, actor, opened.cursor)) } else { Ok(text(state, opened)) }
+    if query.follow { Ok(follow(state, headers, actor, opened.cursor)) } else { Ok(text(state, opened)) }
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,8 +163,8 @@ struct Following {
     done: bool,
 }
 
-fn follow(state: AppState, actor: Arc<Actor>, cursor: LogCursor) -> Response {
-    let begin = Following { state, actor, cursor, lines: VecDeque::new(), done: false };
+fn follow(state: AppState, headers: HeaderMap, actor: Arc<Actor>, cursor: LogCursor) -> Response {
+    let begin = Following { state: state.clone(), actor, cursor, lines: VecDeque::new(), done: false };
     let live = stream::unfold(begin, |mut f| async move {
         if f.done {
             return None;
@@ -196,5 +197,5 @@ fn follow(state: AppState, actor: Arc<Actor>, cursor: LogCursor) -> Response {
             }
         }
     });
-    SseBody::new(live.boxed()).keep_alive(KeepAlive::default()).into_response()
+    SseBody::new(while_known(state, headers, live)).keep_alive(KeepAlive::default()).into_response()
 }

@@ -12,6 +12,9 @@ mod items;
 mod jobs;
 mod logs;
 mod me;
+mod presence;
+#[cfg(test)]
+mod presence_tests;
 mod projects;
 mod protocol;
 mod queues;

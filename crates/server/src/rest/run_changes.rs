@@ -4,6 +4,7 @@ use std::{collections::VecDeque, convert::Infallible};
 
 use axum::{
     extract::State,
+    http::HeaderMap,
     response::{
         IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::presence::while_known;
 use crate::{
     app::AppState,
     auth::Caller,
@@ -41,11 +43,12 @@ struct ChangesQuery {
 async fn run_changes(
     State(state): State<AppState>,
     Caller(actor): Caller,
+    headers: HeaderMap,
     Path((entity, project)): Path<(String, String)>,
     Query(query): Query<ChangesQuery>,
 ) -> Answer<Response> {
     let watch = state.service.run_watch(&actor, &entity, &project, query.run.as_deref()).await?;
-    let begin = (state, actor, watch, VecDeque::<RunNews>::new());
+    let begin = (state.clone(), actor, watch, VecDeque::<RunNews>::new());
     let live = stream::unfold(begin, |(state, actor, mut watch, mut news)| async move {
         while news.is_empty() {
             tokio::select! {
@@ -57,7 +60,8 @@ async fn run_changes(
         Some((event, (state, actor, watch, news)))
     });
     let ready = stream::iter([Ok(Sse::default().event("ready").data("{}"))]);
-    Ok(SseBody::new(ready.chain(live).boxed()).keep_alive(KeepAlive::default()).into_response())
+    let live = while_known(state, headers, ready.chain(live));
+    Ok(SseBody::new(live).keep_alive(KeepAlive::default()).into_response())
 }
 
 fn shown(news: &RunNews) -> Sse {

@@ -6,12 +6,13 @@ use axum::{
     Json,
     body::{Body as Bytes, Bytes as Piece},
     extract::State,
+    http::HeaderMap,
     response::{
         AppendHeaders, IntoResponse, Response,
         sse::{Event as Sse, KeepAlive, Sse as SseBody},
     },
 };
-use futures::{StreamExt, stream};
+use futures::stream;
 use lanza_api::{List, run::ConsoleLine};
 use lanza_service::{Actor, Error, history::LogLine, logs::LogRange, needle::Needle};
 use lanza_store::runs::Run as Found;
@@ -21,6 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     limit_of,
     logs::line_headers,
+    presence::while_known,
     runs::{RunPath, find},
 };
 use crate::{
@@ -59,6 +61,7 @@ struct LogQuery {
 async fn run_log(
     State(state): State<AppState>,
     Caller(actor): Caller,
+    caller: HeaderMap,
     Path(path): RunPath,
     Query(query): Query<LogQuery>,
 ) -> Answer<Response> {
@@ -68,7 +71,8 @@ async fn run_log(
     let (first, most) = range.bounds(count.unsigned_abs());
     let from = first as i64;
     if query.follow {
-        return Ok(follow(Following { state, actor, path, from, last: None, lines: VecDeque::new(), done: false }));
+        let begin = Following { state, actor, path, from, last: None, lines: VecDeque::new(), done: false };
+        return Ok(follow(begin, caller));
     }
     let headers = line_headers(count.unsigned_abs(), first + 1);
     let end = most.map_or(i64::MAX, |m| from.saturating_add(m as i64));
@@ -145,7 +149,8 @@ impl Following {
     }
 }
 
-fn follow(begin: Following) -> Response {
+fn follow(begin: Following, headers: HeaderMap) -> Response {
+    let state = begin.state.clone();
     let live = stream::unfold(begin, |mut f| async move {
         if f.done {
             return None;
@@ -175,5 +180,5 @@ fn follow(begin: Following) -> Response {
             }
         }
     });
-    SseBody::new(live.boxed()).keep_alive(KeepAlive::default()).into_response()
+    SseBody::new(while_known(state, headers, live)).keep_alive(KeepAlive::default()).into_response()
 }
