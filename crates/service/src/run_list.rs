@@ -316,7 +316,10 @@ mod tests {
             for (day, found) in [("2020-01-01", 3), ("2999-12-31", 0)] {
                 let after = json!({ "created_at": { "$gt": day } });
                 assert_eq!(desk.names(&after, "-name", None).await.len(), found);
-                assert_eq!(desk.names(&json!({ "$or": [after, { "config.lr": 7 }] }), "-name", None).await.len(), found);
+                assert_eq!(
+                    desk.names(&json!({ "$or": [after, { "config.lr": 7 }] }), "-name", None).await.len(),
+                    found
+                );
             }
             desk.put("c", &json!(0.1), r#"{"loss":9}"#).await;
             desk.put("e", &json!(0.1), r#"{"loss":0}"#).await;

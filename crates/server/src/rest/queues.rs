@@ -1,6 +1,10 @@
 //! Queues of an entity.
 
-use axum::{Json, extract::State, http::{HeaderMap, StatusCode, header}};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
 use lanza_api::{
     List,
     queue::{ApplyQueues, NewQueue, Queue, QueueAnswer, QueueChanges},

@@ -603,7 +603,7 @@ async fn a_session_signs_in_by_cookie_and_only_from_this_site() {
     // No role would help.
     let body = axum::body::to_bytes(refused.into_body(), usize::MAX).await.expect("bytes");
     let problem: Value = serde_json::from_slice(&body).expect("a problem");
-    assert_eq!((&problem["code"], &problem["help"]), (&json!("foreign_site"), &json!("LZ0026")), "{problem}");
+    assert_eq!((&problem["code"], &problem["help"]), (&json!("foreign_site"), &json!("LZ0027")), "{problem}");
     assert!(problem["hint"].as_str().is_some_and(|hint| hint.contains("own address")), "{problem}");
 
     // With the key that opened it the session ends, too.
