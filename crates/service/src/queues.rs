@@ -415,7 +415,8 @@ fn in_reach(actor: &Actor, queue: &Queue) -> bool {
 fn revision_of(queue: &Queue) -> String {
     let settings = serde_json::to_vec(&queue.settings()).expect("JSON values serialize");
     let digest = Sha256::digest(settings);
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let (first, _) = digest.split_first_chunk().expect("a digest has more than eight bytes");
+    format!("{:016x}", u64::from_be_bytes(*first))
 }
 
 fn queue_changed(name: &str) -> Error {
