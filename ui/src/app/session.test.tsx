@@ -70,6 +70,11 @@ function Page() {
 }
 
 const open = (address: string) => drawAt(address, { "/:entity/:project": <Page />, "/login": <h1>Sign in</h1> }, { queries: cache, frame: <SessionBoundary /> });
+/** The stream begins when the window has a slot for it. */
+const opened = async () => {
+  await expect.poll(() => streams.length).toBeGreaterThan(0);
+  return streams.at(-1)!;
+};
 const at = () => window.location.pathname + decodeURIComponent(window.location.search);
 
 test("a link opened signed out comes back to its line after the sign-in", async () => {
@@ -93,7 +98,7 @@ test("a stream that is refused asks whether there is a session", async () => {
   open("/dev/log");
   await screen.findByRole("heading", { name: "Log" });
   signOut();
-  const stream = streams.at(-1)!;
+  const stream = await opened();
   stream.readyState = 2;
   act(() => stream.onerror?.());
   await screen.findByRole("heading", { name: "Sign in" });
@@ -126,7 +131,7 @@ test("the foot says at once that the server is away, and that it is back", async
   open("/dev/log");
   await screen.findByRole("heading", { name: "Log" });
   server.on("GET /ready", new Refused(502, "bad_gateway", "nobody there"));
-  const stream = streams.at(-1)!;
+  const stream = await opened();
   stream.readyState = 0;
   act(() => stream.onerror?.());
   await screen.findByText("The server does not answer");
