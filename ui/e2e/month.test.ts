@@ -141,7 +141,7 @@ describe("people", () => {
     const team = page.getByRole("region", { name: "team-b" });
     await team.getByRole("button", { name: "Add a member" }).click();
     const adding = page.getByRole("dialog", { name: "Add to a team" });
-    await adding.getByRole("textbox", { name: "User name" }).fill("newcomer");
+    await adding.getByRole("combobox", { name: "User name" }).fill("newcomer");
     await shot(page, "add-member");
     expect.soft(await axe(page)).toEqual([]);
     await adding.getByRole("button", { name: "Add" }).click();

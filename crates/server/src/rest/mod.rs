@@ -17,6 +17,8 @@ mod presence;
 mod presence_tests;
 mod projects;
 mod protocol;
+#[cfg(test)]
+mod queue_tests;
 mod queues;
 mod run_changes;
 mod run_log;
