@@ -25,7 +25,7 @@ const states: [string, string][] = [
 ];
 
 /** How wide the columns are, in pixels, whatever their items do meanwhile; the cause has what is left. */
-const widths: Record<string, number> = { State: 158, Place: 50, Starts: 70, Run: 105, Job: 130, By: 76, Waited: 80, Ran: 80, Agent: 66 };
+const widths: Record<string, number> = { State: 180, Place: 50, Starts: 70, Run: 105, Job: 130, By: 76, Waited: 80, Ran: 80, Agent: 66 };
 
 /** The place of an item; behind very many the server counts no further. */
 export const placeText = (why: NonNullable<Item["why"]>): string => (why.position ? `#${why.position.toLocaleString("en-US")}` : why.ahead > 0 ? `> ${why.ahead.toLocaleString("en-US")}` : "");
