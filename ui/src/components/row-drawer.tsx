@@ -1,14 +1,17 @@
 /** The drawer of a row, over the list that it was opened from: Esc closes it, ↑ and ↓ go to the neighbours, its title leads to
     the page. What is open is in the address; whoever draws the drawer keeps it there. */
 import type { KeyboardEvent, ReactNode } from "react";
+import { Link } from "react-router";
 import { Dialog, IconButton } from "./parts";
 
-export function RowDrawer({ what, name, title, id, ids = [], onShow, foot, wide, children }: {
+export function RowDrawer({ what, name, title, page, id, ids = [], onShow, foot, wide, children }: {
   /** What a row is: `item`, `run`. */
   what: string;
   /** The accessible name of the drawer. */
   name: string;
   title: ReactNode;
+  /** The address of the row's page, to which its title and `Open` lead. */
+  page?: string;
   id: string;
   /** The rows of the list, in its order. */
   ids?: string[];
@@ -36,7 +39,7 @@ export function RowDrawer({ what, name, title, id, ids = [], onShow, foot, wide,
       kind="drawer"
       {...(wide ? { className: "wide" } : {})}
       name={name}
-      title={title}
+      title={page === undefined ? title : <Link to={page}>{title}</Link>}
       onClose={() => onShow(null)}
       onKeyDown={onKey}
       head={
@@ -47,7 +50,14 @@ export function RowDrawer({ what, name, title, id, ids = [], onShow, foot, wide,
           </span>
         )
       }
-      foot={foot}
+      foot={
+        foot ??
+        (page !== undefined && (
+          <Link className="button primary" to={page}>
+            Open
+          </Link>
+        ))
+      }
     >
       <div className="stack" style={{ gap: 16 }} key={id}>
         {children}

@@ -37,15 +37,11 @@ export function ArtifactDrawer({ artifact, ids, onShow }: { artifact: Artifact; 
     <RowDrawer
       what="artifact"
       name={`Artifact ${artifact.name}:${artifact.version}`}
-      title={<Link to={page}>{artifact.name}</Link>}
+      title={artifact.name}
+      page={page}
       id={artifactName(artifact)}
       ids={ids}
       onShow={onShow}
-      foot={
-        <Link className="button primary" to={page}>
-          Open
-        </Link>
-      }
     >
       <dl className="facts">
         <dt>Type</dt>

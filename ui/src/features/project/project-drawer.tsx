@@ -23,15 +23,11 @@ export function ProjectDrawer({ project, id, ids, onShow }: { project: Project; 
     <RowDrawer
       what="project"
       name={`Project ${project.name}`}
-      title={<Link to={page}>{project.name}</Link>}
+      title={project.name}
+      page={page}
       id={id}
       ids={ids}
       onShow={onShow}
-      foot={
-        <Link className="button primary" to={page}>
-          Open
-        </Link>
-      }
     >
       <dl className="facts">
         <dt>Entity</dt>

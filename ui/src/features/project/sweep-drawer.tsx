@@ -69,15 +69,11 @@ export function SweepDrawer({ entity, project, sweep, ids, onShow }: { entity: s
     <RowDrawer
       what="sweep"
       name={`Sweep ${name}`}
-      title={<Link to={page}>{name}</Link>}
+      title={name}
+      page={page}
       id={name}
       ids={ids}
       onShow={onShow}
-      foot={
-        <Link className="button primary" to={page}>
-          Open
-        </Link>
-      }
     >
       <dl className="facts">
         <dt>Runs</dt>

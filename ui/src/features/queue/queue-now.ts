@@ -9,17 +9,14 @@ export function useQueueNow(entity: string, name: string) {
   // Whoever shows the list asks for it; here is only looked at what came.
   const agents = useQuery({ ...agentsQuery([entity]), enabled: false, refetchInterval: false });
   const newer = agents.data !== undefined && agents.dataUpdatedAt > queue.dataUpdatedAt;
-  return (queue.data && newer ? { ...queue, data: withStatus(queue.data, agents.data) } : queue) as typeof queue;
+  return (queue.data && newer ? { ...queue, data: { ...queue.data, agents: withStatus(queue.data.agents, agents.data) } } : queue) as typeof queue;
 }
 
-/** A queue whose agents have the status that they have in a list. */
-function withStatus(queue: Queue, agents: Agent[]): Queue {
-  const known = new Map(agents.map((agent) => [agent.id, agent.status]));
-  return { ...queue, agents: queue.agents.map((agent) => ({ ...agent, status: known.get(agent.id) ?? agent.status })) };
+/** Agents with the status that others say they have, where they do. */
+function withStatus<T extends Pick<Agent, "id" | "status">>(agents: T[], said: Pick<Agent, "id" | "status">[]): T[] {
+  const known = new Map(said.map((agent) => [agent.id, agent.status]));
+  return agents.map((agent) => ({ ...agent, status: known.get(agent.id) ?? agent.status }));
 }
 
 /** Agents with the status that the queue knows of them, where it does. */
-export function asQueueSays(queue: Pick<Queue, "agents">, agents: Agent[]): Agent[] {
-  const known = new Map(queue.agents.map((agent) => [agent.id, agent.status]));
-  return agents.map((agent) => ({ ...agent, status: known.get(agent.id) ?? agent.status }));
-}
+export const asQueueSays = (queue: Pick<Queue, "agents">, agents: Agent[]): Agent[] => withStatus(agents, queue.agents);
